@@ -1,0 +1,32 @@
+/* log.h: what we tell the operator. err = someone must act; warning = we went on; info = lifecycle;
+ * debug = free. Lines go to standard error, with the "<N>" prefix of sd-daemon(3) when it is the
+ * journal; bytes that are not printable ASCII or well-formed UTF-8 are escaped. Pure modules never log (STYLE E5).
+ * Key bytes are never passed to any of these, names inside a volume only to log_debug. Thread safe. */
+#ifndef COFFER_BASE_LOG_H
+#define COFFER_BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_ERR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
+
+/* Messages above this level are dropped; LOG_LEVEL_INFO until set. */
+void log_set_level(enum log_level level);
+/* Parse "err", "warning", "info" or "debug"; -EINVAL for anything else. */
+int log_level_parse(const char *text, enum log_level *ret_level) __attribute__((warn_unused_result));
+/* Text before each message, e.g. "coffer-agent"; not copied. NULL: none. */
+void log_set_ident(const char *ident);
+
+void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_err(...) log_line(LOG_LEVEL_ERR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* Logs "text: reason of -r" as an error and returns r (0 > r). return log_ret(r, "coffer.state"); */
+int log_ret(int r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Text for -errno values, with the meanings of err.h; static or thread-local storage. */
+const char *err_text(int r);
+
+#endif
