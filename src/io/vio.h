@@ -1,0 +1,129 @@
+/* vio.h: the volume's I/O: files as rows of authenticated blocks that cannot lose a committed byte (docs/internals.md, DESIGN of the
+ * log L1-L7). This is what src/fs uses. Names belong to fs; contents, sizes, the log, checkpoints and replay belong here.
+ *
+ * struct vio     one open volume
+ * struct iofile  one lower regular file that is being used. Made on first use, at most one per lower inode (fs sees to that).
+ *
+ * All functions: 0 or count, or -errno; -EIO for what does not authenticate, -EROFS after the log has failed, -ENOSPC before anything
+ * changed. Everything is thread safe unless it says otherwise. "Owner" is fs's inode, passed through untouched. */
+#ifndef COFFER_IO_VIO_H
+#define COFFER_IO_VIO_H
+
+#include "format/group.h"
+#include "io/lower.h"
+
+enum vio_backing { VIO_BACKING_AUTO, VIO_BACKING_BUFFERED, VIO_BACKING_DIRECT };
+
+/* What a host remembers of a volume, told after it is durable in the volume. */
+struct vio_seen {
+	uint8_t generation[GENERATION_LEN];
+	uint64_t stamp_limit;
+};
+
+enum vio_event {
+	VIO_EVENT_INTEGRITY,     /* a block, group or header does not verify; text names lower path or inode and block */
+	VIO_EVENT_READ_ONLY,     /* the volume turned read-only */
+	VIO_EVENT_UNLINKED,      /* replay: a file_id of the log was found nowhere */
+	VIO_EVENT_QUARANTINE,    /* replay: a file failed */
+	VIO_EVENT_NO_RESERVE,    /* the ballast was spent; VIO_EVENT_RESERVE: it is whole again */
+	VIO_EVENT_RESERVE,
+};
+
+struct iofile;
+
+struct vio_callbacks {
+	void *ctx;
+	/* Open the owner's lower file anew (flags: O_RDWR or O_RDONLY), checked to be the same inode. A descriptor or -errno. */
+	int (*reopen)(void *ctx, void *owner, int flags);
+	/* Make the names that lead to the owner durable: directories in which this mount made a coffer.dir or long-name link, and its parent
+	 * (L7). Called without locks of vio. */
+	int (*sync_names)(void *ctx, void *owner);
+	/* Home writes have changed the lower mtime: set it back to what the user was told. Called without locks of vio. */
+	void (*home_written)(void *ctx, void *owner, int fd);
+	/* The iofile has nothing pending any more; fs may drop it if it wants. Called without locks of vio. */
+	void (*idle)(void *ctx, void *owner);
+	void (*seen)(void *ctx, const struct vio_seen *seen);
+	void (*event)(void *ctx, enum vio_event ev, const char *text);
+};
+
+struct vio_params {
+	struct lower *lower;
+	int root_fd;                     /* borrowed: the volume directory */
+	struct key_ring *ring;           /* borrowed; outlives the vio */
+	struct vio_callbacks cb;
+	enum vio_backing backing;
+	size_t cache_bytes;              /* metadata cache; 0: 64 MiB */
+	size_t dirty_bytes;              /* dirty table; 0: 128 MiB */
+	unsigned commit_seconds;         /* periodic commit; 0: 5 */
+	uint64_t log_blocks;             /* change the log's size at mount (it is empty then); 0: keep */
+	bool read_only;                  /* refuse an unclean volume with -EROFS for now */
+	bool no_threads;                 /* tests: no timer, no background commit or checkpoint */
+	uint64_t min_stamp_limit;        /* highest stamp limit this host has seen; a lower one is -ESTALE unless accept_older */
+	bool accept_older;
+	unsigned rules_off;              /* test builds only: bits of rules.h that are switched off */
+};
+
+/* What is in coffer.state when a volume is made: writes coffer.log (zero-filled, log_blocks), coffer.state (both slots) and coffer.reserve
+ * (best effort) below root_fd, all flushed. -EEXIST. Logs. */
+int vio_format(const struct vio_params *p, uint64_t log_blocks) must_check;
+
+/* Open: read state and log past the page cache, check, replay, new generation in both slots, reserve stamps, start threads.
+ * -EBADMSG/-EUCLEAN state or log not accepted, -EKEYREJECTED, -ESTALE older than seen, -ENODATA an acknowledged transaction is missing. Logs. */
+int vio_open(const struct vio_params *p, struct vio **ret_v) must_check;
+/* Commit all, checkpoint, clean state, stop threads, free. All iofiles must have been closed. Returns the first error; frees in any case. */
+int vio_close(struct vio *v) must_check;
+/* Test builds and SIGKILL tests: free without writing anything. */
+void vio_abandon(struct vio *v);
+
+/* Commit everything handed over so far and wait. */
+int vio_sync(struct vio *v) must_check;
+/* Commit nothing new, but bring all that is committed home and empty the log as far as possible. */
+int vio_checkpoint(struct vio *v) must_check;
+
+struct vio_stats {
+	uint64_t log_size_bytes, log_used_bytes, dirty_bytes, read_bytes, write_bytes, integrity_failures, replayed_transactions;
+	uint64_t commits, checkpoints, stamps_used;
+	uint64_t last_commit_ms;         /* CLOCK_BOOTTIME of the last commit's end, 0: none */
+	bool read_only, reserve_whole;
+};
+void vio_stats(struct vio *v, struct vio_stats *ret_s);
+bool vio_is_read_only(const struct vio *v);
+
+/* ---- files */
+
+/* The plain size of a lower file without making an iofile: what lookup needs. fd: open for reading. Reads the first 4 KiB and checks H.
+ * -EIO (header does not verify, or none where one must be, or DAMAGED). */
+int vio_peek(struct vio *v, int fd, const struct stat *st, uint64_t *ret_size) must_check;
+/* The same for n files in one batch through io_uring (readdirplus); ret_size[i] or ret_r[i] < 0 each. */
+int vio_peek_batch(struct vio *v, const int *fds, const struct stat *st, size_t n, uint64_t *ret_size, int *ret_r) must_check;
+
+/* Start to use a lower file. fd is consumed (also on failure): O_RDWR, or O_RDONLY on a read-only volume. created: just created by us, so
+ * its first fsync also makes the name durable. */
+int iofile_open(struct vio *v, int fd, const struct stat *st, void *owner, bool created, struct iofile **ret_f) must_check;
+/* True when nothing is pending: iofile_close is allowed. */
+bool iofile_is_idle(struct iofile *f);
+/* -EBUSY when something is pending (then idle() will be called later). Frees. */
+int iofile_close(struct iofile *f) must_check;
+/* The last link and the last reference are gone: drop what is pending, free. */
+void iofile_discard(struct iofile *f);
+
+uint64_t iofile_size(struct iofile *f);
+/* Bytes of content known at home or pending, for st_blocks (512-byte units are the caller's). Estimate: blocks that are not holes are not
+ * counted one by one; lower st_blocks is the base. */
+
+/* Read up to len bytes at off into buf (BLOCK_SIZE aligned memory, room for len rounded up to whole blocks plus one). Returns the count, short
+ * at end of file. */
+ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off) must_check;
+/* Write all of len bytes, at most VIO_WRITE_MAX; append: at the current end, off is ignored. Returns len or -errno; with -errno nothing has
+ * changed. */
+#define VIO_WRITE_MAX (1u << 20)
+ssize_t iofile_write(struct iofile *f, const void *buf, size_t len, uint64_t off, bool append) must_check;
+int iofile_truncate(struct iofile *f, uint64_t size) must_check;
+/* Commit this file's pending changes, or wait for the commit that already has them; includes L7. attr_changed: owner, mode, xattr or link
+ * changes since the last lower fsync, so one is due. */
+int iofile_fsync(struct iofile *f, bool attr_changed) must_check;
+/* The descriptor for fs's own calls on the lower inode (fchmod, futimens, fsetxattr): pinned until iofile_unpin. */
+int iofile_pin(struct iofile *f, int *ret_fd) must_check;
+void iofile_unpin(struct iofile *f);
+
+#endif
