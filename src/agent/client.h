@@ -1,0 +1,142 @@
+/* client.h: a program's line to coffer-agent (docs/protocol.md). Links no provider code.
+ *
+ *	AUTO_CLIENT struct client *c = client_new(agent_path);   (NULL: the default socket)
+ *
+ *	r = client_connect(c);
+ *	if (r >= 0)
+ *		r = client_unlock(c, "mount", config, config_len, &instance, &unlocked, &root);
+ *	if (r < 0) {
+ *		e = client_error(c);
+ *		... e->message is one clear line, e->exit_code the exit code for it
+ *	}
+ *	... volume_config_verify(), read coffer.state under the ring, then
+ *	r = client_seen_check(&unlocked, &now);                 (-ESTALE: older than last seen, exit 23)
+ *	... mount, then hand the connection over to the link that lives as long as the mount:
+ *	r = client_mount_start(&c, &info, &ops, arg, &link);
+ *	... after each flush of coffer.state or coffer.volume:
+ *	client_mount_seen(link, &now);
+ *	... client_mount_stop(link);
+ *
+ * A connection belongs to the process that made it: the kernel's word on the peer is compared at each message, so
+ * fork before client_connect, not after. One struct client is for one thread at a time; a struct client_mount is
+ * thread safe. Nothing here logs but client_mount's own thread. */
+#ifndef COFFER_AGENT_CLIENT_H
+#define COFFER_AGENT_CLIENT_H
+
+#include "agent/proto.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include "format/volume_config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLIENT_SOCKET_DEFAULT "/run/coffer/agent.sock"
+#define CLIENT_DEADLINE_MS 60000
+#define CLIENT_SYNC_DEADLINE_MS 3600000
+
+struct client;
+
+struct client_error {
+	int r;                             /* -errno */
+	enum proto_class class;            /* PROTO_CLASS_OK when the failure is on our side */
+	int exit_code;                     /* enum coffer_exit */
+	char message[PROTO_MESSAGE_MAX];   /* "<what failed>: <reason>[; <what to do>]", without the object */
+};
+
+/* NULL: out of memory. path is copied. */
+struct client *client_new(const char *path);
+/* Wipes what may be left, closes. NULL is fine. */
+void client_free(struct client *c);
+DEFINE_AUTO(struct client, client_free)
+#define AUTO_CLIENT AUTO(client_free_p)
+
+/* Connect and say hello. -ECONNREFUSED: no agent (not there, or nobody accepts): exit code 10, and the message says how
+ * to start it. -EACCES, -EPROTO, -ETIMEDOUT. */
+int client_connect(struct client *c) must_check;
+/* Why the last call on c failed; belongs to c. */
+const struct client_error *client_error(const struct client *c);
+/* What the agent said in hello. */
+const char *client_agent_version(const struct client *c);
+int client_agent_pid(const struct client *c);
+
+/* init, first half: the agent makes root key and slots. kms_count 0: a fresh `local:` key. The slots are ready to go into
+ * coffer.volume; ret_slots has room for SLOTS_MAX and is filled only on success. R's commitment is checked on the copy. */
+int client_init(struct client *c, const uint8_t uuid[static UUID_LEN], const char *tenant, const char *const *kms,
+		size_t kms_count, struct key_slot *ret_slots, size_t *ret_slot_count, struct secret **ret_root) must_check;
+/* init, second half, on the same connection, once coffer.volume is durable: pins the new instance on this host. */
+int client_pin(struct client *c, const void *config, size_t config_len, const struct proto_instance *instance) must_check;
+
+struct client_unlocked {
+	char tenant[TENANT_LEN_MAX + 1];
+	char key_uri[KMS_URI_MAX + 1];
+	struct proto_seen seen;
+};
+
+/* The root key of a pinned volume. purpose stands in the audit log: "mount", "fsck", "info", … The descriptor is mapped,
+ * copied and closed, the commitment checked on the copy, the hand-over acknowledged. -EPERM denied or not pinned, -ESTALE
+ * older, -ENOKEY the KMS refused, -EKEYREJECTED wrong key or changed config, … (client_error has class and exit code) */
+int client_unlock(struct client *c, const char *purpose, const void *config, size_t config_len,
+		  const struct proto_instance *instance, struct client_unlocked *ret_unlocked,
+		  struct secret **ret_root) must_check;
+/* Compare what coffer.state and coffer.volume say (now) with what the agent last saw: -ESTALE when older and not allowed. */
+int client_seen_check(const struct client_unlocked *unlocked, const struct proto_seen *now) must_check;
+/* Tell the agent that the check refused, for the audit log; for a client that has unlocked but not client_mount_start. */
+int client_report(struct client *c, enum proto_kind kind, const char *object, const char *detail, uint64_t count) must_check;
+
+struct client_trusted {
+	char tenant[TENANT_LEN_MAX + 1];
+	size_t kms_count;
+	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
+	bool known;          /* this instance had a pin already */
+	bool other_instance; /* the uuid is pinned for another directory as well: this is a copy or a restore */
+	struct proto_seen seen;
+};
+
+/* Pin what the config says for this instance; older: accept an older state at the next unlock. */
+int client_trust(struct client *c, const void *config, size_t config_len, const struct proto_instance *instance,
+		 bool older, struct client_trusted *ret_trusted) must_check;
+
+/* The text of `coffer status --json` (one JSON object, INTERFACE "status"); malloc'ed. */
+int client_status(struct client *c, char **ret_text) must_check;
+/* Wait until the mount at mountpoint has committed everything. Exit code 14: not mounted. */
+int client_sync(struct client *c, const char *mountpoint) must_check;
+
+/* --- a mount's lasting link --- */
+
+struct client_mount;
+
+struct client_mount_info {
+	const char *volume;     /* as the user named it */
+	const char *source;     /* directory of the volume */
+	const char *mountpoint; /* absolute */
+	bool read_only;
+	struct proto_instance instance;
+};
+
+/* Called from the link's threads, no lock held: stats from one, so that it is answered while a sync runs; all others from
+ * another. NULL: answered "not supported". Return 0 or -errno. */
+struct client_mount_ops {
+	int (*stats)(void *arg, struct proto_stats *ret_stats); /* must not wait for I/O */
+	int (*sync)(void *arg);
+	int (*lock)(void *arg, const char *reason);
+	int (*unlock)(void *arg);
+	int (*freeze)(void *arg);
+	int (*thaw)(void *arg);
+};
+
+/* Register and start the threads. On success *c is taken over and NULL; on failure it is still the caller's.
+ * info and ops are copied, arg is not. When the agent goes away the link connects again (1 s, then up to 10 s) for as long as it lives. */
+int client_mount_start(struct client **c, const struct client_mount_info *info, const struct client_mount_ops *ops,
+		       void *arg, struct client_mount **ret_m) must_check;
+/* Tell what is durable in the volume now. Never blocks, may be called with any lock held; only the newest is kept until sent. */
+void client_mount_seen(struct client_mount *m, const struct proto_seen *now);
+/* Report damage or a replay's loss. Never blocks; when too many are queued the rest is counted. */
+void client_mount_report(struct client_mount *m, enum proto_kind kind, const char *object, const char *detail);
+/* Is the agent there? */
+bool client_mount_linked(struct client_mount *m);
+/* Send what is queued (at most 2 s), leave, join the threads, free. NULL is fine. */
+void client_mount_stop(struct client_mount *m);
+
+#endif

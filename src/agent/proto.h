@@ -1,0 +1,193 @@
+/* proto.h: the messages between agent and clients as structs, and their bytes (docs/protocol.md is the mirror of this
+ * file). Pure: bytes in, bytes or -errno out. One JSON object a packet. Requests are read strictly (an unknown member is
+ * refused); answers leniently (a newer agent may say more). Key bytes and whole configs never stand in a message: they
+ * travel as descriptors beside it. */
+#ifndef COFFER_AGENT_PROTO_H
+#define COFFER_AGENT_PROTO_H
+
+#include "base/err.h"
+#include "format/volume_config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROTO_VERSION 1
+#define PROTO_PACKET_MAX 65536
+#define PROTO_MESSAGE_MAX 512
+#define PROTO_PATH_MAX 4096
+#define PROTO_HANDLE_MAX 128
+#define PROTO_GENERATION_LEN 16
+#define PROTO_DETAIL_MAX 512
+#define PROTO_TEXT_MAX 64
+#define PROTO_KMS_MAX 8
+#define PROTO_STATUS_MAX (16 * 1024 * 1024)
+
+enum proto_op {
+	PROTO_OP_HELLO,
+	PROTO_OP_INIT,
+	PROTO_OP_PIN,
+	PROTO_OP_UNLOCK,
+	PROTO_OP_ACK,
+	PROTO_OP_TRUST,
+	PROTO_OP_REGISTER,
+	PROTO_OP_EVENT,
+	PROTO_OP_STATUS,
+	PROTO_OP_SYNC,
+	PROTO_OPS,
+};
+
+/* Pushed on a registered mount; it answers with the same id. */
+enum proto_push {
+	PROTO_PUSH_LOCK,
+	PROTO_PUSH_UNLOCK,
+	PROTO_PUSH_SYNC,
+	PROTO_PUSH_FREEZE,
+	PROTO_PUSH_THAW,
+	PROTO_PUSH_STATS,
+	PROTO_PUSHES,
+};
+
+/* Kinds of `event`. */
+enum proto_kind {
+	PROTO_KIND_SEEN,      /* durable in the volume since: config version, log generation, stamp limit */
+	PROTO_KIND_INTEGRITY, /* something on disk did not verify */
+	PROTO_KIND_OLDER,     /* the mount refused its volume as older than last seen */
+	PROTO_KIND_REPLAY,    /* replay dropped or quarantined something */
+	PROTO_KINDS,
+};
+
+/* Why a request was refused. The table in proto.c gives each its wire text, errno and exit code. */
+enum proto_class {
+	PROTO_CLASS_OK,
+	PROTO_CLASS_DENIED,      /* by policy */
+	PROTO_CLASS_UNTRUSTED,   /* no pin, or not what the pin says */
+	PROTO_CLASS_OLDER,       /* older than this host has seen */
+	PROTO_CLASS_REVOKED,     /* KMS_REVOKED */
+	PROTO_CLASS_KMS_DENIED,  /* KMS_DENIED; "DENIED" with ENOKEY on the wire */
+	PROTO_CLASS_AUTH,
+	PROTO_CLASS_TRANSIENT,
+	PROTO_CLASS_THROTTLED,
+	PROTO_CLASS_CORRUPT,     /* key, slot or config MAC does not fit */
+	PROTO_CLASS_BADREQ,
+	PROTO_CLASS_CONFIG,
+	PROTO_CLASS_NOT_VOLUME,
+	PROTO_CLASS_UNSUPPORTED,
+	PROTO_CLASS_EXISTS,
+	PROTO_CLASS_NOT_MOUNTED,
+	PROTO_CLASS_BUSY,
+	PROTO_CLASS_AUDIT,       /* the audit log cannot be written: nothing new is unlocked */
+	PROTO_CLASS_RESOURCE,
+	PROTO_CLASS_INTERNAL,
+	PROTO_CLASSES,
+};
+
+/* Which directory a volume is: a copy or a restore has the same uuid and is another instance. */
+struct proto_instance {
+	uint8_t uuid[UUID_LEN];
+	uint16_t handle_type;    /* of the volume root, name_to_handle_at(2); handle_len 0: the filesystem has none */
+	uint16_t handle_len;
+	uint8_t handle[PROTO_HANDLE_MAX];
+	uint64_t fsid;
+};
+
+/* How new a volume was, as this host's agent last heard; all zero: never. */
+struct proto_seen {
+	uint64_t config_version;
+	uint64_t stamp_limit;
+	uint8_t generation[PROTO_GENERATION_LEN];
+	bool older_ok;           /* trust --older was said; cleared by the next seen */
+};
+
+/* What a mount says about itself (answer to `stats`); the agent adds the rest of `coffer status --json`. */
+struct proto_stats {
+	char state[16];          /* ready, recovering, draining, failed */
+	bool read_only;
+	char since[TIME_TEXT_MAX];
+	uint64_t log_size_bytes, log_used_bytes, last_commit_age_ms;
+	uint64_t dirty_bytes, read_bytes, write_bytes;
+	uint64_t integrity_failures, replayed_transactions;
+};
+
+struct proto_request {
+	int64_t id;
+	enum proto_op op;
+	char tenant[TENANT_LEN_MAX + 1];            /* init */
+	uint8_t uuid[UUID_LEN];                     /* init */
+	size_t kms_count;                           /* init; 0: a fresh local: key */
+	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
+	struct proto_instance instance;             /* pin, unlock, trust, register */
+	char purpose[PROTO_TEXT_MAX];               /* unlock: mount, fsck, … (for the audit log) */
+	int64_t of;                                 /* ack: id of the init or unlock */
+	bool older;                                 /* trust */
+	char volume[PROTO_PATH_MAX];                /* register: as the user named it */
+	char source[PROTO_PATH_MAX];                /* register: the volume's directory */
+	char mountpoint[PROTO_PATH_MAX];            /* register, sync */
+	bool read_only;                             /* register */
+	enum proto_kind kind;                       /* event */
+	struct proto_seen seen;                     /* event seen */
+	char object[PROTO_TEXT_MAX];                /* other events: file, directory, state, log, … */
+	char detail[PROTO_DETAIL_MAX];              /* … one line; names of the backing directory only */
+	uint64_t count;
+};
+
+struct proto_reply {
+	int64_t id;
+	enum proto_class class;                     /* PROTO_CLASS_OK: ok */
+	char message[PROTO_MESSAGE_MAX];            /* of a failure */
+	char version[PROTO_TEXT_MAX];               /* hello */
+	int64_t pid;                                /* hello */
+	char tenant[TENANT_LEN_MAX + 1];            /* unlock, trust */
+	size_t slot_count;                          /* init */
+	struct key_slot *slots;                     /* init; malloc'ed, proto_reply_done */
+	char key_uri[KMS_URI_MAX + 1];              /* unlock: the slot that opened */
+	uint8_t commitment[COMMITMENT_LEN];         /* unlock */
+	struct proto_seen seen;                     /* unlock, trust */
+	size_t kms_count;                           /* trust */
+	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
+	bool known;                                 /* trust: this instance was pinned before */
+	bool other_instance;                        /* trust: the same uuid is pinned elsewhere too */
+	/* What the op of a request makes of the members above. */
+	enum proto_op op;
+};
+
+/* An event pushed on a mount, or (done) its answer. */
+struct proto_event {
+	int64_t id;
+	enum proto_push push;
+	bool done;
+	enum proto_class class;                     /* done */
+	char message[PROTO_MESSAGE_MAX];
+	char reason[PROTO_MESSAGE_MAX];             /* pushed: lock */
+	bool has_stats;                             /* done, stats */
+	struct proto_stats stats;
+};
+
+enum proto_type { PROTO_TYPE_REQUEST, PROTO_TYPE_EVENT_DONE };
+
+/* What a client sent: a request, or the answer to an event. -EUCLEAN not such a message, -EFBIG; *id is set to the
+ * message's id when one can be read, else to 0, so that the refusal can be matched; why (>= 128 bytes) says what is wrong. */
+int proto_parse_client(const void *p, size_t len, enum proto_type *ret_type, struct proto_request *req,
+		       struct proto_event *ev, int64_t *id, char why[static 128]) must_check;
+/* malloc'ed text without line feed; -EINVAL a field out of its limits, -EMSGSIZE beyond PROTO_PACKET_MAX. */
+int proto_put_request(const struct proto_request *req, char **ret_text) must_check;
+int proto_put_event(const struct proto_event *ev, char **ret_text) must_check;
+
+/* What the agent sent: an answer (its op must be known: reply->op is set by the caller) or a pushed event. */
+int proto_parse_agent(const void *p, size_t len, struct proto_reply *reply, struct proto_event *ev,
+		      bool *ret_is_event) must_check;
+int proto_put_reply(const struct proto_reply *reply, char **ret_text) must_check;
+void proto_reply_done(struct proto_reply *reply);
+
+const char *proto_op_text(enum proto_op op);
+const char *proto_push_text(enum proto_push p);
+const char *proto_kind_text(enum proto_kind k);
+const char *proto_class_text(enum proto_class c);
+int proto_class_errno(enum proto_class c);          /* -errno; 0 for OK */
+enum coffer_exit proto_class_exit(enum proto_class c);
+
+/* Is now older than seen? By config version, stamp limit or the stamp in the generation; a generation of the same stamp with other
+ * random bytes is another history, and older too. older_ok is not looked at. */
+bool proto_seen_is_older(const struct proto_seen *now, const struct proto_seen *seen) must_check;
+
+#endif

@@ -1,0 +1,105 @@
+/* kms.h: wrapping and unwrapping of a volume's key-encryption key (KEK), whoever holds the key above it
+ * (docs/protocol.md, "Keys"). A provider sees 32-byte KEKs only, never the root key. What follows from an error class
+ * is decided by the agent, not here.
+ *
+ * Only the agent links this floor. Nothing here is believed because a volume says it: callers compare the URI with a
+ * pin first (kms_uri_equal), and the context is computed from the pin, not taken from a slot. */
+#ifndef COFFER_KMS_KMS_H
+#define COFFER_KMS_KMS_H
+
+#include "base/err.h"
+#include "base/secret.h"
+#include "crypt/keys.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KMS_URI_LEN_MAX 512
+#define KMS_COMPONENTS_MAX 16
+#define KMS_WRAPPED_MAX 8192
+#define KMS_VERSION_LEN_MAX 256
+#define KMS_MESSAGE_MAX 256
+#define KMS_LOCAL_NAME_MAX 128
+
+/* What a provider's refusal means; the text of each is its name without KMS_. */
+enum kms_class {
+	KMS_OK,
+	KMS_REVOKED,   /* the key is disabled, destroyed or gone: a definite answer */
+	KMS_DENIED,    /* the key's owner does not let us use it: a definite answer */
+	KMS_AUTH,      /* our own credential is refused or unusable */
+	KMS_TRANSIENT, /* no answer: network, time-out, server trouble */
+	KMS_THROTTLED, /* too many requests */
+	KMS_CORRUPT,   /* the wrapped KEK does not open: damaged, or for another context */
+	KMS_BADREQ,    /* the provider did not understand us */
+	KMS_CONFIG,    /* host configuration: unknown provider, unusable key file, no endpoint */
+	KMS_CLASSES,
+};
+
+/* A key URI taken apart. Comparison is component by component, never by prefix. */
+struct kms_uri {
+	char scheme[16];
+	size_t component_count;
+	const char *components[KMS_COMPONENTS_MAX]; /* into text */
+	char text[KMS_URI_LEN_MAX + 1];             /* separators replaced by NUL */
+};
+
+/* What a wrapped KEK is bound to. */
+struct kms_context {
+	const char *tenant;
+	const uint8_t *uuid; /* UUID_LEN bytes */
+};
+
+struct kms_error {
+	enum kms_class class;
+	char message[KMS_MESSAGE_MAX]; /* for people; says which key, never key bytes */
+};
+
+/* What the host's configuration gives the providers. */
+struct kms_host {
+	int key_dirfd;   /* the directory of local: keys, or -1 */
+	uid_t key_owner; /* who must own its files */
+};
+
+struct kms_wrapped {
+	uint8_t bytes[KMS_WRAPPED_MAX];
+	size_t len;
+	char key_version[KMS_VERSION_LEN_MAX + 1];
+};
+
+/* A provider. Each function fills err and returns -errno of its class (kms_class_errno) on failure. */
+struct kms_ops {
+	const char *scheme;
+	/* Only the form of the components behind the scheme; pure. -EINVAL. */
+	int (*check)(const struct kms_uri *uri);
+	/* May make the key where the provider owns it (local:), at init only. */
+	int (*prepare)(const struct kms_host *host, const struct kms_uri *uri, struct kms_error *err);
+	int (*wrap)(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
+		    const struct secret *kek, struct kms_error *err, struct kms_wrapped *ret_wrapped);
+	int (*unwrap)(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
+		      const uint8_t *wrapped, size_t wrapped_len, struct kms_error *err, struct secret **ret_kek);
+};
+
+/* Take a URI apart: "scheme:component" or "scheme://component/component…"; components are 1..128 characters of
+ * A-Z a-z 0-9 . _ : @ + = - and are neither "." nor "..". -EINVAL malformed, -EOPNOTSUPP no such provider in this build. Pure. */
+int kms_uri_parse(const char *text, struct kms_uri *ret_uri) must_check;
+/* Same scheme, same number of components, each byte for byte equal. Pure. */
+bool kms_uri_equal(const struct kms_uri *a, const struct kms_uri *b) must_check;
+/* The same for two texts; false when either does not parse. */
+bool kms_uri_text_equal(const char *a, const char *b) must_check;
+
+/* Make ready for a first wrap: a `local:` key that is absent is made (never overwritten). */
+int kms_prepare(const struct kms_host *host, const struct kms_uri *uri, struct kms_error *err) must_check;
+int kms_wrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
+	     const struct secret *kek, struct kms_error *err, struct kms_wrapped *ret_wrapped) must_check;
+/* A KEK of another length than KEY_LEN is an error here, so callers may rely on it. */
+int kms_unwrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
+	       const uint8_t *wrapped, size_t wrapped_len, struct kms_error *err, struct secret **ret_kek) must_check;
+
+const char *kms_class_text(enum kms_class c);
+/* The -errno a class is reported with: REVOKED and DENIED are -ENOKEY. */
+int kms_class_errno(enum kms_class c);
+/* Fill err and return the class's -errno. For providers. */
+int kms_fail(struct kms_error *err, enum kms_class c, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif
