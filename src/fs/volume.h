@@ -1,0 +1,71 @@
+/* volume.h: one open volume: its directory, keys, lock, I/O and inodes. Everything of src/fs hangs from here. This header, ops.h and
+ * check.h are what tools use. Nothing here knows libfuse. */
+#ifndef COFFER_FS_VOLUME_H
+#define COFFER_FS_VOLUME_H
+
+#include "format/volume_config.h"
+#include "io/vio.h"
+
+struct volume;
+
+/* Zero is the default of every field. */
+struct volume_options {
+	bool read_only;
+	bool dev;                /* device nodes may be made */
+	bool unsafe_backing;     /* accept a backing filesystem that cannot keep the promise */
+	enum vio_backing backing;
+	size_t cache_bytes, dirty_bytes;
+	unsigned commit_seconds;
+	uint64_t log_blocks;
+	unsigned lock_wait_ms;   /* how long to wait for a leaving writer; 0: VOLUME_LOCK_WAIT_MS */
+	uint64_t min_stamp_limit;
+	bool accept_older;
+	bool no_threads;         /* tests */
+	unsigned rules_off;      /* test builds */
+};
+
+#define VOLUME_LOCK_WAIT_MS 10000
+#define VOLUME_HOLDER_MAX 256
+
+/* Told from any thread, without locks. Text never holds a plain name. Any may be NULL. */
+struct volume_events {
+	void *ctx;
+	void (*seen)(void *ctx, const struct vio_seen *seen);
+	void (*event)(void *ctx, enum vio_event ev, const char *text);
+};
+
+/* Make a new volume in the empty directory root_fd (borrowed): state, log and ballast, then coffer.volume (config: the bytes of
+ * volume_config_put) last, all durable. *root is consumed. -EEXIST: there is a volume, -ENOTEMPTY, -EMEDIUMTYPE: the backing
+ * filesystem cannot (no symbolic links, or unsafe), -EKEYREJECTED. Logs. */
+int volume_create(struct lower *l, int root_fd, const uint8_t *config, size_t len, struct secret **root, uint64_t log_blocks,
+		  const struct volume_options *o) must_check;
+
+/* Open the volume in root_fd, whose coffer.volume reads config. root_fd and *root are consumed, also on failure.
+ * -EKEYREJECTED wrong key or config changed, -EUCLEAN, -EOPNOTSUPP (config), -EMEDIUMTYPE: backing filesystem,
+ * -EBUSY: ret_holder (VOLUME_HOLDER_MAX) says who has it, otherwise the errors of vio_open. Until the key has proven right nothing is
+ * written. Logs. */
+int volume_open(struct lower *l, int root_fd, const uint8_t *config, size_t len, struct secret **root, const struct volume_options *o,
+		const struct volume_events *e, char *ret_holder, struct volume **ret_v) must_check;
+/* Commit, bring home, mark clean, unlock, free. Nobody may use the volume any more. The first error; frees in any case. NULL is fine. */
+int volume_close(struct volume *v) must_check;
+
+/* Commit everything handed over so far and wait. */
+int volume_sync(struct volume *v) must_check;
+
+struct volume_info {
+	uint8_t uuid[UUID_LEN];
+	char tenant[TENANT_LEN_MAX + 1];
+	uint64_t config_version;
+	uint16_t epoch;
+	bool read_only;          /* asked for, or by a feature of the volume */
+};
+void volume_info(const struct volume *v, struct volume_info *ret_i);
+
+struct volume_stats {
+	struct vio_stats io;
+	uint64_t undecryptable;  /* entries that were skipped */
+	uint64_t inodes, files, dirs; /* held: inodes, files in use, directory descriptors */
+};
+void volume_stats(struct volume *v, struct volume_stats *ret_s);
+
+#endif
