@@ -29,6 +29,7 @@ enum vio_event {
 	VIO_EVENT_RESERVE,
 };
 
+struct vio;
 struct iofile;
 
 struct vio_callbacks {
