@@ -1,0 +1,1 @@
+"""An independent reader of coffer volumes, written from docs/format.md alone."""
