@@ -1,0 +1,69 @@
+/* notify.c: the only file that includes libsystemd. */
+#include "config.h"
+
+#include "base/notify.h"
+
+#include <string.h>
+
+#if HAVE_LIBSYSTEMD
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-login.h>
+
+void notify_ready(void)
+{
+	(void)sd_notify(0, "READY=1");
+}
+
+void notify_stopping(void)
+{
+	(void)sd_notify(0, "STOPPING=1");
+}
+
+int notify_listen_fd(int *ret_fd)
+{
+	int n = sd_listen_fds(1);
+
+	if (n < 0)
+		return n;
+	if (n == 0)
+		return -ENOENT;
+	if (n > 1)
+		return -EINVAL;
+	*ret_fd = SD_LISTEN_FDS_START;
+	return 0;
+}
+
+int notify_unit_of_pid(pid_t pid, char *ret_unit, size_t size)
+{
+	AUTO_FREE char *unit = NULL;
+
+	if (sd_pid_get_unit(pid, &unit) < 0)
+		return -ENOENT;
+	if (strlen(unit) >= size)
+		return -ENAMETOOLONG;
+	memcpy(ret_unit, unit, strlen(unit) + 1);
+	return 0;
+}
+#else
+void notify_ready(void)
+{
+}
+
+void notify_stopping(void)
+{
+}
+
+int notify_listen_fd(int *ret_fd)
+{
+	(void)ret_fd;
+	return -ENOENT;
+}
+
+int notify_unit_of_pid(pid_t pid, char *ret_unit, size_t size)
+{
+	(void)pid;
+	(void)ret_unit;
+	(void)size;
+	return -EOPNOTSUPP;
+}
+#endif
