@@ -96,7 +96,8 @@ int keys_hkdf(const uint8_t *salt, size_t salt_len, const uint8_t *ikm, size_t i
 	      size_t info_len, uint8_t *ret_out, size_t out_len) must_check;
 
 /* Give OpenSSL a heap that is locked in memory, left out of core dumps and wiped on free (expanded AES keys live there).
- * Call first in main, before any other OpenSSL use; -ENOMEM when RLIMIT_MEMLOCK does not allow it; -EBUSY too late. */
+ * Call first in main, before any other OpenSSL use, and after any fork that goes on working (locks are not inherited).
+ * -ENOMEM when RLIMIT_MEMLOCK does not allow it; -EBUSY too late. */
 int keys_openssl_heap_init(void) must_check;
 
 #endif
