@@ -66,7 +66,7 @@ int namecrypt_xattr_value_encrypt(const struct name_keys *keys, uint16_t names_e
 int namecrypt_xattr_value_decrypt(const struct name_keys *keys, uint16_t names_epoch, const char *lower_name,
 				  const uint8_t *in, size_t len, uint8_t *ret_plain) must_check;
 
-/* b64url, strict; encode writes a NUL behind 4/3 len; decode returns the length or -EBADMSG. */
+/* b64url, strict; encode writes a NUL behind 4/3 len; decode returns the length or -EBADMSG, and may have written to ret_p. */
 size_t namecrypt_b64url_encode(const uint8_t *p, size_t len, char *ret_text);
 ssize_t namecrypt_b64url_decode(const char *text, size_t len, uint8_t *ret_p, size_t max) must_check;
 
