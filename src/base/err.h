@@ -23,6 +23,9 @@
 
 #define must_check __attribute__((warn_unused_result))
 
+/* Text for -errno (or errno), with the meanings above; static or thread-local storage. */
+const char *err_text(int r);
+
 /* Exit codes of coffer(1); never renumbered (docs/interface.md, coffer(1)). */
 enum coffer_exit {
 	EXIT_CODE_OK = 0,

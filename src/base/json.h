@@ -20,8 +20,9 @@ void json_free(struct json *v);
 DEFINE_AUTO(struct json, json_free)
 #define AUTO_JSON AUTO(json_free_p)
 
-struct json *json_object(void);           /* NULL: out of memory */
-struct json *json_array(void);
+/* Not json_object() and json_array(): jansson exports those, and ours would stand in for its own. */
+struct json *json_new_object(void); /* NULL: out of memory */
+struct json *json_new_array(void);
 
 /* Put into an object (0, -ENOMEM, -EINVAL when o is NULL or text is not UTF-8). _json consumes v, also on failure; v may be NULL (-ENOMEM). */
 int json_put_str(struct json *o, const char *key, const char *text) must_check;

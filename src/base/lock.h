@@ -1,6 +1,6 @@
 /* lock.h: mutexes with ranks. With --enable-developer each lock knows its rank and a thread that takes a
  * lock of a rank not above all those it holds aborts: an ABBA shows in one thread, no race needed.
- * Without, a struct lock is a pthread_mutex_t. The ranks stand in docs/internals.md, "Locks". Header only. */
+ * Without, a struct lock is a pthread_mutex_t. The ranks stand in docs/internals.md, "Locks". Header only, but for lock_held. */
 #ifndef COFFER_BASE_LOCK_H
 #define COFFER_BASE_LOCK_H
 
@@ -35,7 +35,7 @@ struct lock_held {
 	int rank[LOCK_HELD_MAX];
 	int n;
 };
-extern __thread struct lock_held lock_held; /* base/log.c */
+extern __thread struct lock_held lock_held; /* base/lock.c */
 
 static inline void lock_rank_push(int rank)
 {

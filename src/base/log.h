@@ -5,7 +5,7 @@
 #ifndef COFFER_BASE_LOG_H
 #define COFFER_BASE_LOG_H
 
-#include <stdbool.h>
+#include "base/err.h"
 
 enum log_level { LOG_LEVEL_ERR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
@@ -25,8 +25,5 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 
 /* Logs "text: reason of -r" as an error and returns r (0 > r). return log_ret(r, "coffer.state"); */
 int log_ret(int r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* Text for -errno values, with the meanings of err.h; static or thread-local storage. */
-const char *err_text(int r);
 
 #endif

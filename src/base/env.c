@@ -1,0 +1,17 @@
+#include "base/env.h"
+
+#include <stdlib.h>
+
+static const char *const env_names[] = {
+	[ENV_COFFER_AGENT] = "COFFER_AGENT",
+	[ENV_NO_COLOR] = "NO_COLOR",
+	[ENV_JOURNAL_STREAM] = "JOURNAL_STREAM",
+	[ENV_TERM] = "TERM",
+};
+
+const char *env_get(enum env_var var)
+{
+	const char *v = secure_getenv(env_names[var]);
+
+	return v && *v ? v : NULL;
+}

@@ -1,0 +1,15 @@
+/* env.h: the environment variables we read, all of them; the one caller of getenv(3). */
+#ifndef COFFER_BASE_ENV_H
+#define COFFER_BASE_ENV_H
+
+enum env_var {
+	ENV_COFFER_AGENT,   /* path of the agent's socket */
+	ENV_NO_COLOR,       /* no colours, whatever its value */
+	ENV_JOURNAL_STREAM, /* "DEV:INO" of the journal's stream, set by systemd */
+	ENV_TERM,
+};
+
+/* The value, or NULL when it is not set, empty, or the program runs with another's privilege. */
+const char *env_get(enum env_var var);
+
+#endif

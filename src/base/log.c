@@ -1,0 +1,122 @@
+/* log.c: one message is one write(2) of one line, so that lines of threads and of processes that share
+ * standard error do not mix. Too long a message is cut. No allocation: it works when memory is out. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/text.h"
+
+#define LOG_TEXT_MAX 2048
+#define LOG_LINE_MAX (LOG_TEXT_MAX + 128)
+
+static atomic_int log_level_now = LOG_LEVEL_INFO;
+static const char *_Atomic log_ident;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store(&log_level_now, (int)level);
+}
+
+int log_level_parse(const char *text, enum log_level *ret_level)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} names[] = {
+		{ "err", LOG_LEVEL_ERR },
+		{ "warning", LOG_LEVEL_WARNING },
+		{ "info", LOG_LEVEL_INFO },
+		{ "debug", LOG_LEVEL_DEBUG },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i].name) == 0) {
+			*ret_level = names[i].level;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+void log_set_ident(const char *ident)
+{
+	atomic_store(&log_ident, ident);
+}
+
+/* Is standard error the stream that systemd connected to the journal? (systemd.exec(5), JOURNAL_STREAM) */
+static bool stderr_is_journal(void)
+{
+	const char *v = env_get(ENV_JOURNAL_STREAM);
+	unsigned long long dev, ino;
+	struct stat st;
+	char rest;
+
+	return v && sscanf(v, "%llu:%llu%c", &dev, &ino, &rest) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
+}
+
+static void log_write(enum log_level level, const char *text)
+{
+	const char *ident = atomic_load(&log_ident);
+	char line[LOG_LINE_MAX];
+	size_t at = 0;
+	ssize_t n;
+
+	if (stderr_is_journal())
+		at += (size_t)snprintf(line, sizeof(line), "<%d>", (int)level);
+	else if (ident)
+		at += (size_t)snprintf(line, sizeof(line), "%.64s: ", ident);
+	at += text_escape(text, strlen(text), line + at, sizeof(line) - at - 1);
+	line[at++] = '\n';
+	do
+		n = write(STDERR_FILENO, line, at);
+	while (n < 0 && errno == EINTR);
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char text[LOG_TEXT_MAX];
+	int saved = errno;
+	va_list ap;
+
+	if ((int)level > atomic_load(&log_level_now))
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_write(level, text);
+	errno = saved;
+}
+
+int log_ret(int r, const char *fmt, ...)
+{
+	char text[LOG_TEXT_MAX];
+	char reason[160];
+	int saved = errno;
+	size_t at, len;
+	va_list ap;
+
+	if (LOG_LEVEL_ERR > atomic_load(&log_level_now))
+		return r;
+	len = (size_t)snprintf(reason, sizeof(reason), ": %s", err_text(r));
+	if (len >= sizeof(reason))
+		len = sizeof(reason) - 1;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text) - len, fmt, ap);
+	va_end(ap);
+	at = strlen(text);
+	memcpy(text + at, reason, len + 1);
+	log_write(LOG_LEVEL_ERR, text);
+	errno = saved;
+	return r;
+}

@@ -1,0 +1,18 @@
+/* text.h: text that came from outside, made fit for a terminal, a journal or a JSON string. Pure. */
+#ifndef COFFER_BASE_TEXT_H
+#define COFFER_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Bytes of the well-formed UTF-8 sequence (RFC 3629: shortest form, no surrogates) at p, 1..4; 0 if there is none
+ * within n bytes. */
+size_t text_utf8_len(const char *p, size_t n);
+bool text_is_utf8(const char *p, size_t n);
+
+/* Copy n bytes of p to out[max], max >= 1, printable characters as they are, everything else and the
+ * backslash as \xHH; ends with NUL, and with "..." where it had to be cut (max >= 4).
+ * Returns the length of what stands in out. */
+size_t text_escape(const char *p, size_t n, char *out, size_t max);
+
+#endif
