@@ -164,7 +164,8 @@ static void every_tag_is_the_stated_one(void **state)
 /* One vector of "blocks": seal, compare everything, open. */
 static void check_block(struct blockcrypt *bc, const struct key_ring *ring, const struct json *v)
 {
-	uint8_t plain[BLOCK_SIZE] = { 0 }, cipher[BLOCK_SIZE], out[BLOCK_SIZE], want[BLOCK_SIZE];
+	static uint8_t cipher[BLOCK_SIZE], out[BLOCK_SIZE], want[BLOCK_SIZE];
+	uint8_t plain[BLOCK_SIZE] = { 0 };
 	uint8_t id[FILE_ID_LEN], digest[DIGEST_SHA256_LEN], tag[TAG_LEN];
 	struct file_keys keys;
 	struct block_pos pos = {
