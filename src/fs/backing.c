@@ -1,0 +1,189 @@
+/* backing.c: what a volume needs of the filesystem below (DESIGN, "Backing filesystem"), and the one-writer lock (coffer.lock). */
+#include "fs/backing.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include "base/log.h"
+
+#ifndef EXFAT_SUPER_MAGIC
+#define EXFAT_SUPER_MAGIC 0x2011BAB0
+#endif
+
+#define LOCK_POLL_MS 50
+#define MOUNTINFO_LINE_MAX 4096
+#define BOOT_ID_LEN 36
+
+/* ---- filesystem */
+
+/* Type and options of the mount that the device belongs to, out of /proc/self/mountinfo: "… MAJ:MIN … - TYPE SOURCE OPTIONS". */
+static int mount_of(dev_t dev, char *ret_type, size_t type_max, char *ret_options, size_t options_max)
+{
+	AUTO_FREE char *line = NULL;
+	char want[32];
+	size_t cap = 0;
+	FILE *f;
+	int r = -ENOENT;
+
+	f = fopen("/proc/self/mountinfo", "re");
+	if (!f)
+		return -errno;
+	(void)snprintf(want, sizeof(want), " %u:%u ", major(dev), minor(dev));
+	while (getline(&line, &cap, f) > 0) {
+		const char *tail = strstr(line, " - ");
+
+		if (!strstr(line, want) || !tail)
+			continue;
+		if (strlen(tail) >= MOUNTINFO_LINE_MAX)
+			continue;
+		tail += 3;
+		(void)snprintf(ret_type, type_max, "%.*s", (int)strcspn(tail, " "), tail);
+		tail += strcspn(tail, " ");
+		tail += strspn(tail, " ");
+		tail += strcspn(tail, " "); /* the source */
+		tail += strspn(tail, " ");
+		(void)snprintf(ret_options, options_max, "%.*s", (int)strcspn(tail, " \n"), tail);
+		r = 0;
+	}
+	(void)fclose(f);
+	return r;
+}
+
+static const char *ext_problem(struct lower *l, int root_fd)
+{
+	char type[64], options[1024];
+	struct stat st;
+
+	if (!l->real || l->ops->fstat(l, root_fd, &st) < 0)
+		return NULL;
+	if (mount_of(st.st_dev, type, sizeof(type), options, sizeof(options)) < 0)
+		return NULL;
+	if (strcmp(type, "ext2") == 0)
+		return "ext2 has no journal";
+	if (strstr(options, "data=writeback"))
+		return "it is mounted with data=writeback";
+	return NULL;
+}
+
+int backing_check(struct lower *l, int root_fd, bool unsafe)
+{
+	const char *problem = NULL;
+	uint64_t fsid, magic;
+	struct statvfs st;
+	bool links = true;
+	int r;
+
+	r = l->ops->statfs(l, root_fd, &st, &fsid, &magic);
+	if (r < 0)
+		return log_ret(r, "the volume's directory");
+	switch (magic) {
+	case MSDOS_SUPER_MAGIC:
+	case EXFAT_SUPER_MAGIC:
+		links = false;
+		problem = "FAT has no symbolic links";
+		break;
+	case EXT4_SUPER_MAGIC:
+		problem = ext_problem(l, root_fd);
+		break;
+	default:
+		break;
+	}
+	if (!problem)
+		return 0;
+	if (links && unsafe) {
+		log_warning("the backing filesystem cannot keep what was fsynced through a power cut (%s); going on", problem);
+		return 0;
+	}
+	log_err("the backing filesystem is not fit for a volume: %s%s", problem, links ? "; -o unsafe-backing takes it all the same" : "");
+	return -EMEDIUMTYPE;
+}
+
+/* ---- lock */
+
+static void boot_id(char *ret_id, size_t max)
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	(void)snprintf(ret_id, max, "unknown");
+	if (!f)
+		return;
+	if (!fgets(ret_id, (int)max, f))
+		(void)snprintf(ret_id, max, "unknown");
+	(void)fclose(f);
+	ret_id[strcspn(ret_id, "\n")] = '\0';
+}
+
+static int say_who(struct lower *l, int fd)
+{
+	char host[65], id[BOOT_ID_LEN + 2], text[192];
+	int len, r;
+
+	if (gethostname(host, sizeof(host)) < 0)
+		(void)snprintf(host, sizeof(host), "unknown");
+	host[sizeof(host) - 1] = '\0';
+	boot_id(id, sizeof(id));
+	len = snprintf(text, sizeof(text), "host %s boot %s pid %ld\n", host, id, (long)getpid());
+	r = l->ops->ftruncate(l, fd, 0);
+	if (r == 0)
+		r = lower_pwrite(l, fd, text, (size_t)len, 0, false);
+	return r;
+}
+
+static void read_holder(struct lower *l, int fd, char *ret_holder, size_t max)
+{
+	ssize_t n, k;
+
+	n = lower_pread(l, fd, ret_holder, max - 1, 0);
+	if (n < 0)
+		n = 0;
+	ret_holder[n] = '\0';
+	ret_holder[strcspn(ret_holder, "\n")] = '\0';
+	for (k = 0; ret_holder[k]; k++) {
+		if ((unsigned char)ret_holder[k] < ' ' || (unsigned char)ret_holder[k] > '~')
+			ret_holder[k] = '?';
+	}
+	if (ret_holder[0] == '\0')
+		(void)snprintf(ret_holder, max, "unknown holder");
+}
+
+static int wait_lock(struct lower *l, int fd, bool exclusive, unsigned wait_ms)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_POLL_MS * 1000000L };
+	unsigned waited;
+	int r;
+
+	r = l->ops->lock(l, fd, exclusive);
+	for (waited = 0; r == -EAGAIN && waited < wait_ms; waited += LOCK_POLL_MS) {
+		(void)nanosleep(&pause, NULL);
+		r = l->ops->lock(l, fd, exclusive);
+	}
+	return r;
+}
+
+int backing_lock(struct lower *l, int root_fd, bool read_only, unsigned wait_ms, char *ret_holder, size_t max, int *ret_fd)
+{
+	int flags = read_only ? O_RDONLY : O_RDWR | O_CREAT;
+	struct stat st;
+	int fd, r;
+
+	fd = lower_open_regular(l, root_fd, NAME_LOCK, flags, 0600, &st);
+	if (fd < 0)
+		return fd;
+	r = wait_lock(l, fd, !read_only, wait_ms);
+	if (r == -EAGAIN) {
+		read_holder(l, fd, ret_holder, max);
+		r = -EBUSY;
+	}
+	if (r == 0 && !read_only)
+		r = say_who(l, fd);
+	if (r < 0) {
+		lower_close(l, fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}

@@ -1,0 +1,115 @@
+/* inode.h: the inodes of a mount: a table of node ids, which are numbers, never pointers; lower inode numbers lead to the same objects, so
+ * hard links share one. An inode holds no descriptor: it knows its parent and lower name (or a handle), and is opened through them when
+ * needed (reopen.h). Only one that was unlinked while in use keeps a pin.
+ *
+ * Life: an inode exists while the kernel remembers it (nlookup), a request or child uses it (refs), or its iofile has something pending.
+ * Node ids are never used twice in a mount, so the generation is always INODE_GENERATION.
+ *
+ * Attributes of all but directories are held here and never asked for again while the inode lives: asking the lower file for its times while
+ * it is being written costs the kernel a SETATTR per fsync. */
+#ifndef COFFER_FS_INODE_H
+#define COFFER_FS_INODE_H
+
+#include "crypt/namecrypt.h"
+#include "io/vio.h"
+
+struct volume;
+
+#define INODE_ROOT 1
+#define INODE_GENERATION 1
+
+struct inode_attr {
+	uint64_t ino, size, blocks; /* blocks of 512 bytes */
+	uint64_t rdev;
+	uint32_t mode, nlink, uid, gid;
+	struct timespec atime, mtime, ctime;
+};
+
+enum inode_file_state { INODE_FILE_NONE, INODE_FILE_OPENING, INODE_FILE_LIVE, INODE_FILE_CLOSING };
+enum inode_id_state { INODE_ID_UNKNOWN, INODE_ID_NONE, INODE_ID_HAVE };
+
+struct inode_link {              /* member of an LRU list */
+	struct inode_link *prev, *next;
+};
+
+/* Everything but the constants is under volume->lock. */
+struct inode {
+	uint64_t id, ino;        /* node id, lower inode number; constant */
+	mode_t type;             /* S_IFMT bits; constant */
+
+	struct inode *next_id, *next_ino;
+	uint64_t nlookup;        /* what the kernel remembers */
+	unsigned refs;
+
+	struct inode *parent;    /* a reference; NULL: root, or no name is known */
+	char *name;              /* lower name in parent */
+	uint64_t renames;        /* rises with each change of parent or name */
+	struct lower_handle *handle;
+	int pin_fd;              /* opened before the last known name went away, or -1 */
+
+	struct inode_attr attr;  /* not of directories */
+	bool bad;                /* the header did not verify: everything but removal fails */
+	bool times_due;          /* attr's times are not in the lower inode yet */
+	bool attr_due;           /* owner, mode, links changed since the last lower fsync */
+	bool created;            /* made by this mount, its name not yet synced */
+
+	struct iofile *file;     /* regular files: see live.h */
+	enum inode_file_state file_state;
+	unsigned file_users;
+	struct inode_link file_lru;
+
+	int dirfd;               /* directories: see dirfd.h */
+	unsigned dirfd_users;
+	struct inode_link dirfd_lru;
+	enum inode_id_state id_state;
+	uint8_t dir_id[DIR_ID_LEN];
+	uint64_t names_made, names_synced; /* coffer.dir and long-name links made here, and how many of them are durable */
+	bool told;               /* undecryptable entries were logged */
+};
+
+struct inode_table {             /* lock: volume->lock */
+	struct inode **by_id, **by_ino;
+	size_t buckets, count;
+	uint64_t next_id;
+};
+
+int inode_table_init(struct inode_table *t) must_check;
+/* Frees the table, not its inodes. */
+void inode_table_done(struct inode_table *t);
+/* The mount is gone: free all inodes, whatever refers to them. No iofile is live any more. */
+void inode_drop_all(struct volume *v);
+
+/* The inode of a node id with a reference, NULL: no such. */
+struct inode *inode_get(struct volume *v, uint64_t id);
+/* The inode of a lower inode number with a reference, NULL: not held. */
+struct inode *inode_get_ino(struct volume *v, uint64_t ino);
+struct inode *inode_ref(struct volume *v, struct inode *i);
+void inode_put(struct volume *v, struct inode *i); /* NULL is fine */
+
+/* Find or make the inode of what name in parent is, with the given attributes if it is new (or bad), and let the kernel remember it once more.
+ * The returned pointer carries a reference too. closes: inode_closes() before the attributes were read. -ESTALE: known under another type;
+ * -EAGAIN: a regular file's iofile was closed meanwhile, so the size that was read below may be an old one: read again. */
+int inode_remember(struct volume *v, struct inode *parent, const char *name, const struct inode_attr *attr, bool bad,
+		   uint64_t closes, struct inode **ret_i) must_check;
+/* How many iofiles have been closed. */
+uint64_t inode_closes(struct volume *v);
+/* The kernel forgets n lookups. Unknown ids are ignored. */
+void inode_forget(struct volume *v, uint64_t id, uint64_t n);
+
+/* The name changed (parent may be NULL: no name is known any more). */
+int inode_set_name(struct volume *v, struct inode *i, struct inode *parent, const char *name) must_check;
+/* Forget the name if it is this one. */
+void inode_drop_name(struct volume *v, struct inode *i, const struct inode *parent, const char *name);
+
+/* From a lower stat; size is the plain size. */
+void inode_attr_from(const struct stat *st, uint64_t size, struct inode_attr *ret_a);
+/* Held attributes; not for directories. */
+void inode_attr(struct volume *v, struct inode *i, struct inode_attr *ret_a);
+void inode_now(struct timespec *ret_t);
+
+/* LRU lists. */
+void inode_link_init(struct inode_link *l);
+void inode_link_remove(struct inode_link *l);
+void inode_link_push(struct inode_link *head, struct inode_link *l); /* as the youngest */
+
+#endif

@@ -1,0 +1,46 @@
+/* name.h: names in a lower directory: directory ids (coffer.dir), encrypted entries, the links of long names (docs/format.md section 6). */
+#ifndef COFFER_FS_NAME_H
+#define COFFER_FS_NAME_H
+
+#include "fs/inode.h"
+
+/* What a plain name is called below. */
+struct name {
+	char full[LOWER_NAME_FULL_MAX + 1];
+	size_t full_len;
+	bool is_long;
+	char entry[LOWER_NAME_LEN_MAX + 1]; /* the lower entry */
+	char link[LOWER_NAME_LEN_MAX + 1];  /* is_long: the coffer.name link beside it */
+};
+
+/* The id of a directory. -ENOENT: it has none and is empty. -EIO: not empty without an id, or the link is malformed. dirfd is the directory's. */
+int name_dir_id(struct volume *v, struct inode *dir, int dirfd, uint8_t ret_id[static DIR_ID_LEN]) must_check;
+/* The same, but an empty directory gets one. */
+int name_dir_id_make(struct volume *v, struct inode *dir, int dirfd, uint8_t ret_id[static DIR_ID_LEN]) must_check;
+/* A directory made just now has no id and needs no look. */
+void name_dir_is_new(struct volume *v, struct inode *dir);
+/* Its coffer.dir was removed, or put back. */
+void name_dir_id_forget(struct volume *v, struct inode *dir);
+
+/* -ENAMETOOLONG, -EINVAL (nothing that can be a name). */
+int name_encrypt(struct volume *v, const uint8_t id[static DIR_ID_LEN], const char *plain, struct name *ret_n) must_check;
+/* Is this one of ours that never shows (coffer.dir, coffer.name.…, in the root coffer.*)? */
+bool name_is_hidden(const char *entry);
+/* The plain name of a lower entry; ret_plain has PLAIN_NAME_MAX + 1 bytes. -EBADMSG: it does not decrypt, or its link does not fit. */
+int name_decrypt(struct volume *v, const uint8_t id[static DIR_ID_LEN], int dirfd, const char *entry, char *ret_plain,
+		 size_t *ret_len) must_check;
+
+/* Before a long entry is made: its link. ret_made: it was not there before. Nothing to do for others. */
+int name_link_make(struct volume *v, struct inode *dir, int dirfd, const struct name *n, bool *ret_made) must_check;
+/* The entry is gone (or was never made): remove the link. Failing is harmless. */
+void name_link_remove(struct volume *v, int dirfd, const struct name *n);
+
+/* Count an entry that does not decrypt, and say so once a directory. */
+void name_undecryptable(struct volume *v, struct inode *dir);
+
+/* Make the names that lead to a directory or file durable (L7): each ancestor in which links were made that are not yet durable, and with
+ * parent the direct parent. As callback: live inodes, parent included. */
+int name_sync(struct volume *v, struct inode *i, bool parent) must_check;
+int name_sync_owner(void *ctx, void *owner);
+
+#endif

@@ -1,0 +1,376 @@
+/* ops.c: a mount's life: mount point, session, workers, end (ops.h). Requests are in ops_req.c.
+ *
+ * A pool of blocking workers on one /dev/fuse descriptor. Measured against an event loop and other pools it is the fastest on classic FUSE; 8 threads
+ * carry 32 outstanding requests. Each has its own buffers, made once: a fresh page costs more than sealing it. Workers can be cancelled only while
+ * they wait for a request. */
+#include "fs/ops_impl.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/log.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+#define READ_AHEAD_KB 4096
+#define HUGE_PAGE (2u << 20)
+/* What libfuse reads at most: max_write and a page for the header. */
+#define IN_ROOM (OPS_IO_MAX + BLOCK_SIZE)
+#define WORKER_ROOM (2 * (size_t)HUGE_PAGE)
+
+_Static_assert(IN_ROOM + OPS_OUT_ROOM <= WORKER_ROOM, "both buffers fit");
+
+/* ---- mounting */
+
+static int mountpoint_fit(const char *path, bool nonempty)
+{
+	struct dirent *e;
+	DIR *d;
+	int r = 0;
+
+	d = opendir(path);
+	if (!d)
+		return log_ret(-errno, "%s", path);
+	while (!nonempty && r == 0) {
+		errno = 0;
+		e = readdir(d);
+		if (!e)
+			break;
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = -ENOTEMPTY;
+	}
+	(void)closedir(d);
+	if (r < 0)
+		log_err("%s: the mount point is not empty", path);
+	return r;
+}
+
+static int device_there(void)
+{
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO)) {
+		log_err("/dev/fuse: %s; load the fuse module, or give this container the device", strerror(errno));
+		return -ENODEV;
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	return 0; /* without permission fusermount3 may still do it */
+}
+
+static int session_args(const struct ops_params *p, struct fuse_args *args)
+{
+	char *opts = NULL, fsname[PATH_MAX + 16];
+	struct volume_info info;
+	int bad;
+
+	volume_info(p->volume, &info);
+	(void)snprintf(fsname, sizeof(fsname), "fsname=%s", p->source ? p->source : "coffer");
+	bad = fuse_opt_add_opt(&opts, "default_permissions,subtype=coffer") || fuse_opt_add_opt_escaped(&opts, fsname);
+	if (p->allow_other)
+		bad |= fuse_opt_add_opt(&opts, "allow_other");
+	if (info.read_only)
+		bad |= fuse_opt_add_opt(&opts, "ro");
+	if (p->dev)
+		bad |= fuse_opt_add_opt(&opts, "dev");
+	if (p->suid)
+		bad |= fuse_opt_add_opt(&opts, "suid");
+	if (p->noexec)
+		bad |= fuse_opt_add_opt(&opts, "noexec");
+	if (!bad)
+		bad = fuse_opt_add_arg(args, "coffer") || fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, opts);
+	free(opts);
+	return bad ? -ENOMEM : 0;
+}
+
+static int open_session(struct ops *o)
+{
+	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	int r;
+
+	r = session_args(&o->params, &args);
+	if (r == 0) {
+		o->session = fuse_session_new(&args, &ops_req_table, sizeof(ops_req_table), o);
+		if (!o->session)
+			r = -EINVAL;
+	}
+	fuse_opt_free_args(&args);
+	if (r < 0)
+		return log_ret(r, "the FUSE session");
+	errno = 0;
+	if (fuse_session_mount(o->session, o->mountpoint) != 0)
+		return log_ret(errno ? -errno : -EPERM, "%s: not mounted", o->mountpoint);
+	o->mounted = true;
+	return 0;
+}
+
+int ops_mount(const struct ops_params *p, struct ops **ret_o)
+{
+	struct ops *o;
+	int r;
+
+	r = mountpoint_fit(p->mountpoint, p->nonempty);
+	if (r == 0)
+		r = device_there();
+	if (r < 0)
+		return r;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	o->volume = p->volume;
+	o->params = *p;
+	o->threads = p->threads ? p->threads : OPS_THREADS_DEFAULT;
+	if (o->threads > OPS_THREADS_MAX)
+		o->threads = OPS_THREADS_MAX;
+	o->wake_fd = eventfd(0, EFD_CLOEXEC);
+	/* The name must still mean the same when the working directory has changed. */
+	o->mountpoint = realpath(p->mountpoint, NULL);
+	o->workers = calloc(o->threads, sizeof(*o->workers));
+	o->have_key = pthread_key_create(&o->worker_key, NULL) == 0;
+	r = o->wake_fd >= 0 && o->mountpoint && o->workers && o->have_key ? 0 : -ENOMEM;
+	if (r == 0)
+		r = open_session(o);
+	if (r < 0) {
+		ops_unmounted(o);
+		return r;
+	}
+	*ret_o = o;
+	return 0;
+}
+
+/* ---- workers */
+
+static int worker_memory(struct ops_worker *w)
+{
+	int r;
+
+	r = posix_memalign(&w->memory, HUGE_PAGE, WORKER_ROOM);
+	if (r != 0)
+		return -r;
+	(void)madvise(w->memory, WORKER_ROOM, MADV_HUGEPAGE);
+	w->out = w->memory;
+#if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
+	w->in.mem = w->out + OPS_OUT_ROOM;
+#endif
+	/* A later libfuse reads as much as it likes, so there it allocates. */
+	return 0;
+}
+
+static void wake(struct ops *o)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(o->wake_fd, &one, sizeof(one));
+
+	(void)n; /* a full counter is awake enough */
+}
+
+static void *work(void *arg)
+{
+	struct ops_worker *w = arg;
+	struct ops *o = w->ops;
+	int r = 0, old, expected = 0;
+
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	(void)pthread_setspecific(o->worker_key, w);
+	while (!fuse_session_exited(o->session)) {
+		(void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
+		r = fuse_session_receive_buf(o->session, &w->in);
+		(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+		if (r == -EINTR || r == -EAGAIN)
+			continue;
+		if (r <= 0)
+			break;
+		atomic_fetch_add_explicit(&o->requests, 1, memory_order_relaxed);
+		fuse_session_process_buf(o->session, &w->in);
+	}
+	if (r < 0)
+		(void)atomic_compare_exchange_strong(&o->first_error, &expected, r);
+	fuse_session_exit(o->session);
+	atomic_fetch_add(&o->ended, 1);
+	wake(o);
+	return NULL;
+}
+
+static int start_workers(struct ops *o)
+{
+	unsigned k;
+	int r;
+
+	for (k = 0; k < o->threads; k++) {
+		struct ops_worker *w = &o->workers[k];
+
+		w->ops = o;
+		r = worker_memory(w);
+		if (r < 0)
+			return r;
+		r = pthread_create(&w->thread, NULL, work, w);
+		if (r != 0)
+			return -r;
+		o->started++;
+	}
+	return 0;
+}
+
+static void join_workers(struct ops *o, bool cancel)
+{
+	unsigned k;
+
+	for (k = 0; cancel && k < o->started; k++)
+		(void)pthread_cancel(o->workers[k].thread);
+	for (k = 0; k < o->started; k++)
+		(void)pthread_join(o->workers[k].thread, NULL);
+	o->started = 0;
+}
+
+/* ---- serving */
+
+/* Readahead is what keeps several large reads in flight; the kernel's default for FUSE is 128 KiB. Only root may. */
+static void set_read_ahead(dev_t dev)
+{
+	char path[64], text[16];
+	int fd, len;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(dev), minor(dev));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	len = snprintf(text, sizeof(text), "%d", READ_AHEAD_KB);
+	if (write(fd, text, (size_t)len) != len)
+		log_debug("%s: not set", path);
+	(void)close(fd);
+}
+
+static int wait_answer(struct ops *o)
+{
+	struct stat st;
+
+	if (stat(o->mountpoint, &st) < 0)
+		return log_ret(-errno, "%s: mounted, but does not answer", o->mountpoint);
+	o->dev = st.st_dev;
+	set_read_ahead(st.st_dev);
+	if (o->params.ready)
+		o->params.ready(o->params.ctx, o);
+	return 0;
+}
+
+static void unmount_now(struct ops *o)
+{
+	if (umount2(o->mountpoint, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
+		return;
+	if (errno == EBUSY)
+		log_warning("%s: in use; it disappears now and ends with its last user", o->mountpoint);
+	if (umount2(o->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		fuse_session_unmount(o->session);
+}
+
+static void serve(struct ops *o)
+{
+	unsigned handled = 0;
+	uint64_t n;
+
+	while (atomic_load(&o->ended) == 0) {
+		unsigned stops;
+
+		if (read(o->wake_fd, &n, sizeof(n)) < 0 && errno != EINTR)
+			break;
+		stops = atomic_load(&o->stops);
+		if (stops > 1)
+			break;
+		if (stops == 1 && handled == 0) {
+			handled = 1;
+			unmount_now(o);
+		}
+	}
+}
+
+int ops_serve(struct ops *o)
+{
+	bool gone;
+	int r;
+
+	(void)umask(0);
+	(void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0); /* reclaim must not wait for us; needs CAP_SYS_RESOURCE */
+	r = start_workers(o);
+	if (r == 0)
+		r = wait_answer(o);
+	if (r == 0)
+		serve(o);
+	gone = atomic_load(&o->ended) > 0;
+	if (!gone)
+		log_warning("%s: ended while in use", o->mountpoint);
+	fuse_session_exit(o->session);
+	join_workers(o, true);
+	/* Whoever still waits gets ENOTCONN now, not after the volume has come to rest. */
+	if (o->mounted)
+		fuse_session_unmount(o->session);
+	o->mounted = false;
+	if (r == 0)
+		r = atomic_load(&o->first_error);
+	return r;
+}
+
+void ops_stop(struct ops *o)
+{
+	int saved = errno;
+
+	atomic_fetch_add(&o->stops, 1);
+	wake(o);
+	errno = saved;
+}
+
+void ops_unmounted(struct ops *o)
+{
+	unsigned k;
+
+	if (!o)
+		return;
+	if (o->mounted)
+		fuse_session_unmount(o->session);
+	if (o->session)
+		fuse_session_destroy(o->session);
+	for (k = 0; o->workers && k < o->threads; k++) {
+		if (o->workers[k].in.mem && o->workers[k].in.mem != (void *)(o->workers[k].out + OPS_OUT_ROOM))
+			free(o->workers[k].in.mem);
+		free(o->workers[k].memory);
+	}
+	if (o->have_key)
+		(void)pthread_key_delete(o->worker_key);
+	if (o->wake_fd >= 0)
+		(void)close(o->wake_fd);
+	free(o->workers);
+	free(o->mountpoint);
+	free(o);
+}
+
+int ops_sync(struct ops *o)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	fd = open(o->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* After a lazy unmount the name is somebody else's. */
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_dev == o->dev && syncfs(fd) < 0)
+		return -errno;
+	return volume_sync(o->volume);
+}
+
+void ops_stats(struct ops *o, struct ops_stats *ret_s)
+{
+	ret_s->requests = atomic_load(&o->requests);
+	ret_s->errors = atomic_load(&o->errors);
+}

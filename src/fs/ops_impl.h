@@ -1,0 +1,55 @@
+/* ops_impl.h: what ops.c (session and workers) and ops_req.c (requests) share. Only files named ops*.c include libfuse. */
+#ifndef COFFER_FS_OPS_IMPL_H
+#define COFFER_FS_OPS_IMPL_H
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 12)
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fs/dir.h"
+#include "fs/ops.h"
+
+/* The largest request either way. Room for it, whole blocks and one more, per worker. */
+#define OPS_IO_MAX (1u << 20)
+#define OPS_OUT_ROOM (OPS_IO_MAX + 2 * BLOCK_SIZE)
+
+struct ops_worker {
+	struct ops *ops;
+	pthread_t thread;
+	void *memory;            /* both buffers */
+	struct fuse_buf in;
+	uint8_t *out;            /* OPS_OUT_ROOM bytes, aligned */
+};
+
+struct ops {
+	struct volume *volume;
+	struct ops_params params;
+	char *mountpoint;
+	struct fuse_session *session;
+	bool mounted;
+	dev_t dev;               /* of the mount, once it answers */
+	pthread_key_t worker_key;
+	bool have_key;
+	struct ops_worker *workers;
+	unsigned threads, started;
+	int wake_fd;             /* eventfd: somebody called ops_stop, or a worker ended */
+	atomic_uint stops, ended;
+	atomic_int first_error;
+	atomic_ullong requests, errors;
+};
+
+extern const struct fuse_lowlevel_ops ops_req_table;
+
+/* Nobody else changes a volume, so what the kernel was told stays true. */
+#define OPS_TIMEOUT_S 86400.0
+
+/* r: 0 or -errno with the meanings of err.h, which become those of a mount. */
+void ops_reply_err(fuse_req_t req, int r);
+/* Ends d (if r is 0): the kernel has the lookup, or nobody. */
+void ops_reply_entry(fuse_req_t req, int r, struct dir_result *d);
+void ops_reply_attr(fuse_req_t req, int r, const struct inode_attr *a);
+void ops_reply_fill(const struct dir_result *d, struct fuse_entry_param *e);
+
+#endif

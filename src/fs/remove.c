@@ -1,0 +1,320 @@
+/* remove.c: removing names (remove.h).
+ *
+ * There is no count of open files (open is not told to us), so whatever the kernel remembers may be in use: before the last name of such an inode
+ * goes, it is pinned, and lives until the kernel forgets it.
+ *
+ * A directory that looks empty may hold coffer.dir, links of long names that lost their entry in a crash, and entries that do not decrypt. They go
+ * first, and only if nothing visible is there; coffer.dir last, and it is put back if the directory then cannot be removed. A directory whose
+ * own coffer.dir is missing or malformed is not touched: everything in it would look like garbage. */
+#include "fs/remove.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "fs/dirfd.h"
+#include "fs/reopen.h"
+#include "fs/volume_impl.h"
+
+#define GARBAGE_DEPTH_MAX 64
+#define GARBAGE_BATCH 256
+
+/* ---- garbage: whole subtrees that belong to nobody */
+
+struct batch {
+	char name[GARBAGE_BATCH][LOWER_NAME_LEN_MAX + 1];
+	size_t n;
+};
+
+static int collect(void *arg, const struct lower_dirent *e)
+{
+	struct batch *b = arg;
+	size_t len = strlen(e->name);
+
+	if (b->n == GARBAGE_BATCH)
+		return 1;
+	if (len > LOWER_NAME_LEN_MAX)
+		return -EIO;
+	memcpy(b->name[b->n++], e->name, len + 1);
+	return 0;
+}
+
+static int remove_garbage(struct volume *v, int dirfd, const char *entry, unsigned depth);
+
+static int empty_garbage(struct volume *v, int fd, unsigned depth)
+{
+	AUTO_FREE struct batch *b = malloc(sizeof(*b));
+	size_t i;
+	int r;
+
+	if (!b)
+		return -ENOMEM;
+	do {
+		b->n = 0;
+		r = v->lower->ops->readdir(v->lower, fd, 0, collect, b);
+		for (i = 0; r == 0 && i < b->n; i++)
+			r = remove_garbage(v, fd, b->name[i], depth);
+	} while (r == 0 && b->n > 0);
+	return r;
+}
+
+/* Remove one entry and, if it is a directory of this filesystem, everything below. Never through a symbolic link. */
+static int remove_garbage(struct volume *v, int dirfd, const char *entry, unsigned depth)
+{
+	struct stat st;
+	int fd, r;
+
+	if (depth == GARBAGE_DEPTH_MAX)
+		return -ENOTEMPTY;
+	r = v->lower->ops->fstatat(v->lower, dirfd, entry, &st);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!S_ISDIR(st.st_mode)) {
+		r = v->lower->ops->unlinkat(v->lower, dirfd, entry, 0);
+		return r == -ENOENT ? 0 : r;
+	}
+	if (st.st_dev != v->dev)
+		return -EBUSY;
+	r = reopen_at(v, dirfd, entry, O_RDONLY | O_DIRECTORY, 0, &fd);
+	if (r < 0)
+		return r;
+	r = empty_garbage(v, fd, depth + 1);
+	lower_close(v->lower, fd);
+	if (r < 0)
+		return r;
+	return v->lower->ops->unlinkat(v->lower, dirfd, entry, AT_REMOVEDIR);
+}
+
+/* ---- emptying a directory of the invisible */
+
+struct survey {
+	struct volume *v;
+	int fd;
+	uint8_t id[DIR_ID_LEN];
+	size_t hidden;           /* entries other than coffer.dir that nobody can see */
+};
+
+/* -ENOTEMPTY at the first visible entry. */
+static int survey_entry(void *arg, const struct lower_dirent *e)
+{
+	char plain[PLAIN_NAME_MAX + 1];
+	struct survey *s = arg;
+	size_t len;
+	int r;
+
+	if (strcmp(e->name, DIR_LINK) == 0)
+		return 0;
+	s->hidden++;
+	if (name_is_hidden(e->name))
+		return 0;
+	r = name_decrypt(s->v, s->id, s->fd, e->name, plain, &len);
+	if (r == 0)
+		return -ENOTEMPTY;
+	return r == -EBADMSG ? 0 : r;
+}
+
+static int remove_hidden(void *arg, const struct lower_dirent *e)
+{
+	struct survey *s = arg;
+
+	if (strcmp(e->name, DIR_LINK) == 0)
+		return 0;
+	return remove_garbage(s->v, s->fd, e->name, 0);
+}
+
+/* fd: the directory, opened for this. Leaves coffer.dir alone in it. -ENOENT: it has no id, and nothing at all. */
+static int clear_hidden(struct volume *v, struct inode *child, int fd, uint8_t *ret_id)
+{
+	struct survey s = { .v = v, .fd = fd };
+	int r;
+
+	r = name_dir_id(v, child, fd, s.id);
+	if (r < 0)
+		return r;
+	r = v->lower->ops->readdir(v->lower, fd, 0, survey_entry, &s);
+	while (r == 0 && s.hidden > 0) {
+		/* Removing while reading may skip some: look again until there is nothing. */
+		r = v->lower->ops->readdir(v->lower, fd, 0, remove_hidden, &s);
+		s.hidden = 0;
+		if (r == 0)
+			r = v->lower->ops->readdir(v->lower, fd, 0, survey_entry, &s);
+	}
+	if (r == 0)
+		memcpy(ret_id, s.id, DIR_ID_LEN);
+	return r;
+}
+
+/* Empty the lower directory that child is, so that rmdir or rename can remove it. */
+static int empty_dir(struct volume *v, struct inode *child, struct remove_target *t)
+{
+	int fd, r;
+
+	r = dirfd_own(v, child, &fd);
+	if (r < 0)
+		return r;
+	r = clear_hidden(v, child, fd, t->id);
+	if (r == 0) {
+		r = v->lower->ops->unlinkat(v->lower, fd, DIR_LINK, 0);
+		t->has_id = r == 0;
+		name_dir_id_forget(v, child);
+	} else if (r == -ENOENT) {
+		r = 0;
+	}
+	lower_close(v->lower, fd);
+	return r;
+}
+
+/* ---- targets */
+
+static int prepare_dir(struct volume *v, struct remove_target *t)
+{
+	int r;
+
+	/* Keeps working for whoever has it as working directory. */
+	r = reopen_pin(v, t->inode);
+	if (r == 0)
+		r = empty_dir(v, t->inode, t);
+	return r;
+}
+
+int remove_prepare(struct volume *v, int dirfd, const char *entry, const struct stat *st, struct remove_target *ret_t)
+{
+	struct remove_target t = { 0 };
+	int r = 0;
+
+	if (st->st_dev != v->dev)
+		return -EBUSY;
+	t.inode = inode_get_ino(v, st->st_ino);
+	if (S_ISDIR(st->st_mode) && !t.inode)
+		return -ESTALE; /* callers look it up first */
+	if (t.inode && t.inode->type != (st->st_mode & S_IFMT))
+		r = -EIO;
+	else if (t.inode && S_ISDIR(st->st_mode))
+		r = prepare_dir(v, &t);
+	else if (t.inode)
+		r = reopen_pin(v, t.inode);
+	if (r == -EIO && t.inode && !S_ISDIR(st->st_mode))
+		r = 0; /* what cannot be opened any more can still be removed */
+	if (r < 0) {
+		if (t.has_id)
+			remove_restore(v, dirfd, entry, &t);
+		else
+			inode_put(v, t.inode);
+		return r;
+	}
+	*ret_t = t;
+	return 0;
+}
+
+void remove_restore(struct volume *v, int dirfd, const char *entry, struct remove_target *t)
+{
+	char target[DIR_LINK_TARGET_MAX];
+	int fd, r = 0;
+
+	if (t->has_id) {
+		r = reopen_at(v, dirfd, entry, O_RDONLY | O_DIRECTORY, 0, &fd);
+		if (r == 0) {
+			r = namecrypt_dir_link_put(t->id, key_ring_names_epoch(v->ring), target);
+			if (r == 0)
+				r = v->lower->ops->symlinkat(v->lower, target, fd, DIR_LINK);
+			lower_close(v->lower, fd);
+		}
+	}
+	if (r < 0 && r != -EEXIST)
+		log_warning("an empty directory could not get its coffer.dir back: %s", err_text(r));
+	inode_put(v, t->inode);
+}
+
+void remove_done(struct volume *v, struct inode *dir, const char *entry, struct remove_target *t)
+{
+	if (!t->inode)
+		return;
+	inode_drop_name(v, t->inode, dir, entry);
+	lock_take(&v->lock);
+	if (S_ISDIR(t->inode->type))
+		t->inode->attr.nlink = 0;
+	else if (t->inode->attr.nlink > 0)
+		t->inode->attr.nlink--;
+	t->inode->attr_due = t->inode->attr.nlink > 0;
+	inode_now(&t->inode->attr.ctime);
+	lock_drop(&v->lock);
+	inode_put(v, t->inode);
+}
+
+/* ---- the two operations */
+
+/* Encrypt the name in dir and stat it. */
+static int find(struct volume *v, struct inode *dir, int dirfd, const char *name, struct name *n, struct stat *st)
+{
+	uint8_t id[DIR_ID_LEN];
+	int r;
+
+	r = name_dir_id(v, dir, dirfd, id);
+	if (r == 0)
+		r = name_encrypt(v, id, name, n);
+	if (r == 0)
+		r = v->lower->ops->fstatat(v->lower, dirfd, n->entry, st);
+	return r;
+}
+
+static int remove_at(struct volume *v, struct inode *dir, int dirfd, const char *name, bool is_dir)
+{
+	struct remove_target t;
+	struct inode_attr a;
+	struct inode *held = NULL;
+	struct name n;
+	struct stat st;
+	int r;
+
+	r = find(v, dir, dirfd, name, &n, &st);
+	if (r < 0)
+		return r;
+	if (S_ISDIR(st.st_mode) != is_dir)
+		return is_dir ? -ENOTDIR : -EISDIR;
+	if (is_dir) {
+		inode_attr_from(&st, 0, &a);
+		r = inode_remember(v, dir, n.entry, &a, false, 0, &held);
+		if (r < 0)
+			return r;
+	}
+	r = remove_prepare(v, dirfd, n.entry, &st, &t);
+	if (r == 0) {
+		r = v->lower->ops->unlinkat(v->lower, dirfd, n.entry, is_dir ? AT_REMOVEDIR : 0);
+		if (r == 0) {
+			remove_done(v, dir, n.entry, &t);
+			name_link_remove(v, dirfd, &n);
+		} else {
+			remove_restore(v, dirfd, n.entry, &t);
+		}
+	}
+	if (held) {
+		inode_forget(v, held->id, 1);
+		inode_put(v, held);
+	}
+	return r;
+}
+
+static int remove_name(struct volume *v, struct inode *dir, const char *name, bool is_dir)
+{
+	int dirfd, r;
+
+	if (v->info.read_only)
+		return -EROFS;
+	r = dirfd_get(v, dir, &dirfd);
+	if (r < 0)
+		return r;
+	r = remove_at(v, dir, dirfd, name, is_dir);
+	dirfd_put(v, dir);
+	return r;
+}
+
+int remove_file(struct volume *v, struct inode *dir, const char *name)
+{
+	return remove_name(v, dir, name, false);
+}
+
+int remove_dir(struct volume *v, struct inode *dir, const char *name)
+{
+	return remove_name(v, dir, name, true);
+}
