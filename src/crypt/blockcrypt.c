@@ -117,6 +117,19 @@ struct blockcrypt *blockcrypt_get(void)
 	return take_ptr(fresh);
 }
 
+/* Constant in time as secret_equal(), and by words: it runs twice a block. */
+static bool same_key(const uint8_t a[static 2 * KEY_LEN], const uint8_t b[static 2 * KEY_LEN])
+{
+	uint64_t x[2 * KEY_LEN / 8], y[2 * KEY_LEN / 8], differ = 0;
+	size_t i;
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	for (i = 0; i < sizeof(x) / sizeof(x[0]); i++)
+		differ |= x[i] ^ y[i];
+	return differ == 0;
+}
+
 /* Key one XTS slot; encrypting decides which. */
 static int key_xts(struct blockcrypt *bc, const struct key_xts *key, bool encrypting)
 {
@@ -124,7 +137,7 @@ static int key_xts(struct blockcrypt *bc, const struct key_xts *key, bool encryp
 	struct key_xts *last = encrypting ? &bc->keys->enc : &bc->keys->dec;
 	bool *valid = encrypting ? &bc->enc_valid : &bc->dec_valid;
 
-	if (*valid && secret_equal(last->k, key->k, sizeof(key->k)))
+	if (*valid && same_key(last->k, key->k))
 		return 0;
 	if (secret_equal(key->k, key->k + KEY_LEN, KEY_LEN))
 		return -EINVAL;
@@ -140,7 +153,7 @@ static int key_tag(struct blockcrypt *bc, const struct key_tag *key)
 {
 	struct key_tag *last = &bc->keys->tag;
 
-	if (bc->tag_valid && secret_equal(last->k, key->k, sizeof(key->k)))
+	if (bc->tag_valid && same_key(last->k, key->k))
 		return 0;
 	bc->tag_valid = false;
 	if (EVP_EncryptInit_ex2(bc->gcm, bc->algs->gcm, key->k, NULL, NULL) != 1 ||

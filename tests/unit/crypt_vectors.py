@@ -239,4 +239,5 @@ def main():
     put("vec_bad_xattr_nul", "user.coffer." + b64url(struct.pack("<H", 3) + siv(keys["xattr name"], [], b"a\0b")))
 
 
-main()
+if __name__ == "__main__":
+    main()
