@@ -1,0 +1,440 @@
+/* checkpoint.c: bringing committed blocks home and reusing log space (L4). One at a time, under v->ckpt_m. Steps, in this order:
+ *   1. store in the state, flushed, what is durable in the log (vouch)
+ *   2. write home, per file and under its lock, what the newest durable commit names and is not home yet: blocks, metadata blocks
+ *   3. flush every such file (their names have been durable since their first commit: L7)
+ *   4. store as the new tail the place behind the last commit that was durable at step 1; flushed
+ *   5. only now reuse log space, forget the versions that are home, give lower space back that no view has
+ * A home flush that fails: everything of this checkpoint is written again, once; then the volume turns read-only. A home write that meets ENOSPC spends the
+ * ballast (reserve.h). */
+#include "io/vio_impl.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+struct ckpt_list {
+	struct iofile **f;
+	size_t n;
+};
+
+static int list_take(struct vio *v, struct ckpt_list *l)
+{
+	struct iofile *f;
+	size_t n = 0;
+
+	WITH_LOCK(&v->m);
+	for (f = v->home.home_next; f != &v->home; f = f->home_next)
+		n++;
+	l->f = calloc(n + 1, sizeof(*l->f));
+	if (!l->f)
+		return -ENOMEM;
+	while ((f = v->home.home_next) != &v->home) {
+		f->home_prev->home_next = f->home_next;
+		f->home_next->home_prev = f->home_prev;
+		f->in_home = false;
+		l->f[l->n++] = f; /* the list's reference is ours now */
+	}
+	return 0;
+}
+
+/* ---- writing home. lock: f->m over each group */
+
+/* A write that meets a full disk gives up the ballast once, and goes on. */
+static int home_write(struct iofile *f, int fd, const struct iovec *iov, int n, uint64_t off)
+{
+	struct vio *v = f->v;
+	ssize_t w;
+
+	w = v->l->ops->pwritev(v->l, fd, iov, n, off, false);
+	if (w == -ENOSPC || w == -EDQUOT) {
+		log_warning("the backing filesystem is full; giving up coffer.reserve");
+		vio_event(v, VIO_EVENT_NO_RESERVE, "the ballast is spent");
+		if (reserve_spend(v->reserve) == 0)
+			w = v->l->ops->pwritev(v->l, fd, iov, n, off, false);
+	}
+	return w < 0 ? (int)w : 0;
+}
+
+/* The view the checkpoint brings home. */
+static struct gmeta *home_view(struct iofile *f, struct gnode *g)
+{
+	if (rule_on(&f->v->p, committedmeta) || !g->cur)
+		return g->com;
+	if (!g->cur->sealed && log_seal_group(f, g->no, g->cur, g->no ? NULL : &f->cur) < 0)
+		return g->com;
+	return g->cur;
+}
+
+/* Is there a committed version of block i that is not home? */
+static struct dblk *block_due(const struct gnode *g, unsigned i)
+{
+	struct dblk *c = cache_dblk_state(g, i, DBLK_C);
+
+	if (!c || c->written || !g->com || cache_entry_stamp(g->com, i) != c->stamp)
+		return NULL;
+	if (!rule_on(&g->f->v->p, twover) && cache_dblk_state(g, i, DBLK_U))
+		return NULL;
+	return c;
+}
+
+static int write_group(struct iofile *f, struct gnode *g, int fd, uint8_t *image)
+{
+	struct iovec iov[GROUP_BLOCKS + 1];
+	struct gmeta *m = home_view(f, g);
+	uint64_t start = 0, off = layout_group_off(g->no);
+	bool meta = g->com && m != g->home;
+	int n = 0, r;
+
+	if (meta) {
+		log_meta_image(f, g->no, m, g->no ? NULL : m == g->cur && m != g->com ? &f->cur : &f->com, image);
+		iov[n++] = (struct iovec){ image, BLOCK_SIZE };
+		start = off;
+	}
+	for (unsigned i = 0; i <= GROUP_BLOCKS; i++) {
+		struct dblk *c = i < GROUP_BLOCKS && g->d ? block_due(g, i) : NULL;
+
+		if (c) {
+			if (n == 0)
+				start = off + (i + 1) * (uint64_t)BLOCK_SIZE;
+			iov[n++] = (struct iovec){ c->buf, BLOCK_SIZE };
+			c->written = true;
+			continue;
+		}
+		if (n == 0)
+			continue;
+		r = home_write(f, fd, iov, n, start);
+		if (r < 0)
+			return r;
+		iofile_note_home_locked(f, start, (uint64_t)n * BLOCK_SIZE);
+		n = 0;
+	}
+	if (meta) {
+		cache_meta_set(&g->home, cache_meta_ref(m));
+		if (g->no == 0)
+			f->home_shape = f->com;
+	}
+	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The numbers of the groups on the file's home list, rising. */
+static int due_groups(struct iofile *f, uint32_t **ret_no, size_t *ret_n)
+{
+	size_t n = 0;
+
+	WITH_LOCK(&f->m);
+	for (struct gnode *g = f->home_list; g; g = g->home_next)
+		n++;
+	*ret_no = calloc(n + 1, sizeof(**ret_no));
+	if (!*ret_no)
+		return -ENOMEM;
+	*ret_n = n;
+	for (struct gnode *g = f->home_list; g; g = g->home_next)
+		(*ret_no)[--n] = g->no;
+	qsort(*ret_no, *ret_n, sizeof(**ret_no), by_number);
+	return 0;
+}
+
+static int vouch(struct vio *v, uint64_t durable);
+
+/* A commit that came meanwhile may have moved com on: what it names goes home only once the state vouches for it. Returns with f->m held, or an error
+ * without. */
+static int lock_vouched(struct iofile *f)
+{
+	struct vio *v = f->v;
+	int r;
+
+	for (;;) {
+		lock_take(&f->m);
+		if (f->com_seq <= atomic_load(&v->vouched) || !rule_on(&v->p, vouch))
+			return 0;
+		lock_drop(&f->m);
+		r = vouch(v, atomic_load(&v->durable));
+		if (r < 0)
+			return r;
+	}
+}
+
+static int write_file(struct iofile *f)
+{
+	struct vio *v = f->v;
+	AUTO_FREE uint32_t *no = NULL;
+	uint8_t *image;
+	size_t n = 0;
+	int fd, r;
+
+	if (f->gone)
+		return 0;
+	r = due_groups(f, &no, &n);
+	if (r < 0 || n == 0)
+		return r;
+	image = cache_buf_get(v);
+	if (!image)
+		return -ENOMEM;
+	r = iofile_fd(f, false, &fd);
+	if (r == 0) {
+		for (size_t i = 0; i < n && r == 0; i++) {
+			struct gnode *g;
+
+			r = lock_vouched(f);
+			if (r < 0)
+				break;
+			g = cache_node_find(f, no[i]);
+			r = g && g->home_pending ? write_group(f, g, fd, image) : 0;
+			lock_drop(&f->m);
+		}
+		if (r == 0 && v->p.cb.home_written && !f->gone)
+			v->p.cb.home_written(v->p.cb.ctx, f->owner, fd);
+		iofile_fd_put(f);
+	}
+	cache_buf_put(v, image);
+	return r;
+}
+
+/* ---- flushing */
+
+/* Many files: one flush of the whole backing filesystem; what each had written before it began is covered. */
+static int flush_many(struct vio *v, struct ckpt_list *l)
+{
+	uint64_t *gen = calloc(l->n, sizeof(*gen));
+	int r;
+
+	if (!gen)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->n; i++) {
+		WITH_LOCK(&l->f[i]->m);
+		gen[i] = l->f[i]->home_gen;
+	}
+	r = v->l->ops->syncfs(v->l, v->p.root_fd);
+	for (size_t i = 0; i < l->n && r == 0; i++)
+		iofile_flushed(l->f[i], gen[i]);
+	free(gen);
+	return r;
+}
+
+static int flush_files(struct vio *v, struct ckpt_list *l)
+{
+	int r, ret = 0;
+
+	if (l->n > VIO_SYNCFS_MIN && flush_many(v, l) == 0)
+		return 0;
+	for (size_t i = 0; i < l->n; i++) {
+		r = l->f[i]->gone ? 0 : iofile_flush_home(l->f[i]);
+		if (r < 0)
+			ret = r;
+	}
+	return ret;
+}
+
+/* Versions that are home and flushed go; groups that are home leave the list. lock: f->m */
+static void settle(struct iofile *f)
+{
+	struct gnode *g, *list = take_ptr(f->home_list);
+
+	while ((g = list)) {
+		list = g->home_next;
+		g->home_pending = false;
+		for (unsigned i = 0; i < GROUP_BLOCKS && g->d; i++) {
+			struct dblk *c = cache_dblk_state(g, i, DBLK_C);
+
+			if (c && c->written)
+				cache_dblk_drop(g, i, c);
+		}
+		if (g->com && (g->com != g->home || (g->d && cache_node_has_committed(g))))
+			cache_node_mark_home(g);
+		else if (g->cur)
+			cache_node_touch(g);
+		else
+			cache_node_free_if_empty(g);
+	}
+}
+
+/* ---- giving space back */
+
+/* The end of what any view has in the lower file. Shape lock held for writing; lock: f->m */
+static uint64_t lower_end(struct iofile *f)
+{
+	uint32_t last = f->in_com ? f->com.alloc_groups : 0;
+	struct gnode *g;
+	unsigned n = GROUP_BLOCKS;
+
+	if (rule_on(&f->v->p, cutviews)) {
+		if (f->cur.alloc_groups > last)
+			last = f->cur.alloc_groups;
+		if (f->in_fl && f->fl.alloc_groups > last)
+			last = f->fl.alloc_groups;
+	}
+	if (last == 0)
+		return 0;
+	g = cache_node_find(f, last - 1);
+	if (g && g->cur && (g->com || !f->in_com || !group_exists(&f->com, last - 1)))
+		for (; n > 0; n--)
+			if (!cache_entry_is_hole(g->cur, n - 1) || (g->fl && !cache_entry_is_hole(g->fl, n - 1)) ||
+			    (g->com && !cache_entry_is_hole(g->com, n - 1)))
+				break;
+	return layout_group_off(last - 1) + (n + 1) * (uint64_t)BLOCK_SIZE;
+}
+
+static void give_back(struct iofile *f)
+{
+	struct vio *v = f->v;
+	struct stat st;
+	uint64_t end;
+	int fd;
+
+	if (!f->giveback || f->gone || iofile_fd(f, false, &fd) < 0)
+		return;
+	pthread_rwlock_wrlock(&f->shape_lock);
+	lock_take(&f->m);
+	f->giveback = false;
+	end = lower_end(f);
+	lock_drop(&f->m);
+	if (end > 0 && v->l->ops->fstat(v->l, fd, &st) == 0 && (uint64_t)st.st_size > end &&
+	    v->l->ops->ftruncate(v->l, fd, end) < 0)
+		f->giveback = true; /* space only: the next checkpoint tries again */
+	pthread_rwlock_unlock(&f->shape_lock);
+	if (v->p.cb.home_written)
+		v->p.cb.home_written(v->p.cb.ctx, f->owner, fd);
+	iofile_fd_put(f);
+}
+
+/* ---- the checkpoint. lock: v->ckpt_m */
+
+static int vouch(struct vio *v, uint64_t durable)
+{
+	struct volume_state st;
+	int r;
+
+	if (!rule_on(&v->p, vouch))
+		return 0;
+	state_get(v->state, &st);
+	r = 0;
+	if (st.durable < durable)
+		r = state_store(v->state, atomic_load(&v->tail), atomic_load(&v->tail_seq), durable, false);
+	if (r == 0 && atomic_load(&v->vouched) < durable)
+		atomic_store(&v->vouched, durable);
+	return r;
+}
+
+int checkpoint_vouch(struct vio *v)
+{
+	int r;
+
+	WITH_LOCK(&v->ckpt_m);
+	r = vouch(v, atomic_load(&v->durable));
+	if (r < 0)
+		vio_turn_read_only(v, "coffer.state cannot be written", r);
+	return r;
+}
+
+static int bring_home(struct vio *v, struct ckpt_list *l)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < l->n && r == 0; i++)
+		r = write_file(l->f[i]);
+	if (r < 0 || !rule_on(&v->p, tailorder))
+		return r;
+	return flush_files(v, l);
+}
+
+static int store_tail(struct vio *v, uint64_t pos, uint64_t seq, bool clean)
+{
+	int r;
+
+	if (!rule_on(&v->p, reuseorder)) {
+		atomic_store(&v->tail, pos);
+		atomic_store(&v->tail_seq, seq);
+		return 0;
+	}
+	r = state_store(v->state, pos, seq, seq, clean && pos == atomic_load(&v->head));
+	if (r < 0)
+		return r;
+	atomic_store(&v->tail_seq, seq);
+	atomic_store(&v->tail, pos);
+	return 0;
+}
+
+static void list_done(struct vio *v, struct ckpt_list *l, bool ok)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct iofile *f = l->f[i];
+		bool again;
+
+		if (ok)
+			give_back(f);
+		lock_take(&f->m);
+		again = (f->home_list || f->giveback) && !f->gone;
+		lock_take(&v->m);
+		if (again && !f->in_home) {
+			f->in_home = true;
+			f->refs++;
+			f->home_prev = v->home.home_prev;
+			f->home_next = &v->home;
+			f->home_prev->home_next = f;
+			v->home.home_prev = f;
+		}
+		lock_drop(&v->m);
+		lock_drop(&f->m);
+		iofile_unref(f);
+	}
+	free(l->f);
+}
+
+/* lock: v->ckpt_m */
+static int run(struct vio *v, bool clean)
+{
+	struct ckpt_list l = { 0 };
+	uint64_t pos, seq;
+	int r;
+
+	/* head and durable belong together: read them while no commit is between the two */
+	lock_take(&v->commit_m);
+	pos = atomic_load(&v->durable_pos);
+	seq = atomic_load(&v->durable);
+	lock_drop(&v->commit_m);
+	r = vouch(v, seq);
+	if (r == 0)
+		r = list_take(v, &l);
+	if (r == 0)
+		r = bring_home(v, &l);
+	if (r == 0)
+		r = store_tail(v, pos, seq, clean);
+	if (r == 0 && !rule_on(&v->p, tailorder))
+		r = flush_files(v, &l);
+	for (size_t i = 0; i < l.n && r == 0; i++) {
+		WITH_LOCK(&l.f[i]->m);
+		settle(l.f[i]);
+	}
+	if (r == 0)
+		atomic_fetch_add(&v->checkpoints, 1);
+	list_done(v, &l, r == 0);
+	return r;
+}
+
+int checkpoint_run(struct vio *v)
+{
+	struct volume_state st;
+	bool clean;
+	int r;
+
+	WITH_LOCK(&v->ckpt_m);
+	if (vio_is_read_only(v))
+		return -EROFS;
+	state_get(v->state, &st);
+	clean = v->stopping;
+	if (atomic_load(&v->tail) == atomic_load(&v->head) && v->home.home_next == &v->home && !(clean && !(st.flags & STATE_FLAG_CLEAN)))
+		return 0;
+	r = run(v, clean);
+	if (r < 0)
+		vio_turn_read_only(v, "a checkpoint failed", r);
+	if (!reserve_is_whole(v->reserve) && reserve_refill(v->reserve) == 0)
+		vio_event(v, VIO_EVENT_RESERVE, "the ballast is whole again");
+	return r;
+}

@@ -1,0 +1,239 @@
+/* iofile_home.c: writes to home and when they may be believed. A home write counts only after a flush that began behind it; what was written
+ * since the last good flush is remembered as a few ranges, and after a failed flush it is read back, compared with the entries that name it, and written
+ * again before the next flush (RELIABILITY: the kernel tells an error once and leaves pages clean that are lost). */
+#include "io/vio_impl.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+/* lock: f->m */
+void iofile_note_home_locked(struct iofile *f, uint64_t off, uint64_t len)
+{
+	unsigned i, best = 0;
+	uint64_t end = off + len, cost = UINT64_MAX;
+
+	f->home_gen++;
+	for (i = 0; i < f->next; i++) {
+		uint64_t lo = off < f->ext[i].off ? off : f->ext[i].off, hi = end > f->ext[i].end ? end : f->ext[i].end;
+		uint64_t grow = (hi - lo) - (f->ext[i].end - f->ext[i].off);
+
+		if (off <= f->ext[i].end && end >= f->ext[i].off)
+			grow = 0;
+		if (grow < cost) {
+			cost = grow;
+			best = i;
+		}
+	}
+	if (f->next < VIO_EXTENTS_MAX && cost != 0) {
+		best = f->next++;
+		f->ext[best].off = off;
+		f->ext[best].end = end;
+		return;
+	}
+	if (off < f->ext[best].off)
+		f->ext[best].off = off;
+	if (end > f->ext[best].end)
+		f->ext[best].end = end;
+}
+
+void iofile_note_home(struct iofile *f, uint64_t off, uint64_t len)
+{
+	WITH_LOCK(&f->m);
+	iofile_note_home_locked(f, off, len);
+}
+
+/* The gnode of a lower block, and which entry it is (-1: the metadata block). lock: f->m */
+static struct gnode *node_at(struct iofile *f, uint64_t lower_off, int *ret_i)
+{
+	*ret_i = (int)(lower_off % GROUP_LOWER / BLOCK_SIZE) - 1;
+	return cache_node_find(f, (uint32_t)(lower_off / GROUP_LOWER));
+}
+
+/* Does what was read back fit an entry that says it lies at home? 1 yes, 0 nobody names it, -EIO it is lost. lock: f->m */
+static int still_good(struct iofile *f, uint64_t off, const uint8_t *p)
+{
+	struct blockcrypt *bc = blockcrypt_get();
+	struct file_keys own;
+	const struct file_keys *keys;
+	struct entry e;
+	struct gnode *g;
+	int i, r;
+
+	g = node_at(f, off, &i);
+	if (!bc)
+		return -ENOMEM;
+	if (off == 0) {
+		struct group_header h;
+
+		r = group_open_first(bc, f->v->p.ring, p, &h);
+		return r < 0 || memcmp(h.file_id, f->file_id, FILE_ID_LEN) != 0 ? -EIO : 1;
+	}
+	if (!g || i < 0 || !g->cur || cache_entry_is_hole(g->cur, (unsigned)i))
+		return 0;
+	cache_entry_get(g->cur, (unsigned)i, &e);
+	if (cache_dblk_find(g, (unsigned)i, e.stamp))
+		return 0;
+	r = iofile_keys(f, g->cur->epoch, &own, &keys);
+	if (r < 0)
+		return r;
+	r = blockcrypt_verify(bc, &keys->tag,
+			      &(struct block_pos){ f->file_id, (uint64_t)g->no * GROUP_BLOCKS + (unsigned)i, e.stamp,
+						   g->cur->epoch },
+			      p, e.tag);
+	keys_wipe(&own);
+	return r < 0 ? -EIO : 1;
+}
+
+/* Every version the dirty table still has of a lower block is written again with it. */
+static int rewrite_block(struct iofile *f, int fd, uint64_t off, uint8_t *p)
+{
+	struct vio *v = f->v;
+	struct dblk *b = NULL;
+	struct gnode *g;
+	ssize_t n;
+	int i, r = 0;
+
+	n = lower_pread(v->l, fd, p, BLOCK_SIZE, off);
+	if (n < 0)
+		return (int)n;
+	memset(p + n, 0, BLOCK_SIZE - (size_t)n);
+	lock_take(&f->m);
+	g = node_at(f, off, &i);
+	if (g && i >= 0)
+		b = cache_dblk_state(g, (unsigned)i, DBLK_C);
+	if (b && b->written) {
+		memcpy(p, b->buf, BLOCK_SIZE);
+	} else if (g && i < 0 && g->home) {
+		log_meta_image(f, g->no, g->home, g->no ? NULL : &f->home_shape, p);
+	} else {
+		r = still_good(f, off, p);
+	}
+	lock_drop(&f->m);
+	if (r < 0) {
+		blockio_integrity(f, "lost by a failed flush, lower offset", off);
+		return r;
+	}
+	return lower_pwrite(v->l, fd, p, BLOCK_SIZE, off, false);
+}
+
+static int rewrite_all(struct iofile *f, int fd)
+{
+	struct gap_extent *ext;
+	unsigned n;
+	uint8_t *p;
+	int r = 0, r1;
+
+	p = cache_buf_get(f->v);
+	ext = malloc(sizeof(f->ext));
+	if (!p || !ext) {
+		cache_buf_put(f->v, p);
+		free(ext);
+		return -ENOMEM;
+	}
+	lock_take(&f->m);
+	n = f->next;
+	memcpy(ext, f->ext, sizeof(f->ext));
+	lock_drop(&f->m);
+	for (unsigned i = 0; i < n; i++)
+		for (uint64_t off = ext[i].off / BLOCK_SIZE * BLOCK_SIZE; off < ext[i].end; off += BLOCK_SIZE) {
+			r1 = rewrite_block(f, fd, off, p);
+			if (r1 < 0)
+				r = r1;
+		}
+	cache_buf_put(f->v, p);
+	free(ext);
+	return r;
+}
+
+/* Ranges written since generation gen stay. */
+void iofile_flushed(struct iofile *f, uint64_t gen)
+{
+	WITH_LOCK(&f->m);
+	if (gen > f->home_flushed)
+		f->home_flushed = gen;
+	if (f->home_gen == gen)
+		f->next = 0;
+}
+
+int iofile_flush_home(struct iofile *f)
+{
+	struct vio *v = f->v;
+	uint64_t gen;
+	int fd, r, lost = 0;
+
+	lock_take(&f->m);
+	gen = f->home_gen;
+	lock_drop(&f->m);
+	if (gen == f->home_flushed)
+		return 0;
+	r = iofile_fd(f, false, &fd);
+	if (r < 0)
+		return r;
+	r = v->l->ops->fdatasync(v->l, fd);
+	if (r < 0) {
+		log_warning("inode %llu: flush of the backing file failed (%s); writing again",
+			    (unsigned long long)f->ino, err_text(r));
+		if (rule_on(&v->p, rewrite))
+			lost = rewrite_all(f, fd);
+		r = v->l->ops->fdatasync(v->l, fd);
+	}
+	iofile_fd_put(f);
+	if (r < 0 || lost < 0) {
+		iofile_fail(f, -EIO);
+		return -EIO;
+	}
+	iofile_flushed(f, gen);
+	return 0;
+}
+
+/* L7: the header of an empty file with this file_id. It says nothing about content; replay finds the file by it. Written under the file's lock,
+ * so that it can never land on top of the real header. */
+static int ident_locked(struct iofile *f, int fd, uint8_t *p)
+{
+	struct file_shape empty = { .alloc_groups = 1 };
+	struct gmeta *m;
+	int r;
+
+	r = iofile_assign_id(f);
+	if (r < 0)
+		return r;
+	m = cache_meta_new(f->keys_epoch);
+	if (!m)
+		return -ENOMEM;
+	r = log_seal_group(f, 0, m, &empty);
+	if (r == 0) {
+		log_meta_image(f, 0, m, &empty, p);
+		r = lower_pwrite(f->v->l, fd, p, BLOCK_SIZE, 0, false);
+	}
+	cache_meta_unref(m);
+	if (r < 0)
+		return r;
+	iofile_note_home_locked(f, 0, BLOCK_SIZE);
+	f->has_header = true;
+	f->needs_sync = true;
+	return 0;
+}
+
+int iofile_ident(struct iofile *f, bool flush)
+{
+	uint8_t p[BLOCK_SIZE] __attribute__((aligned(BLOCK_SIZE)));
+	int fd, r = 0;
+
+	if (!f->has_header && rule_on(&f->v->p, ident)) {
+		r = iofile_fd(f, false, &fd);
+		if (r < 0)
+			return r;
+		lock_take(&f->m);
+		if (!f->has_header)
+			r = ident_locked(f, fd, p);
+		lock_drop(&f->m);
+		iofile_fd_put(f);
+	}
+	if (r < 0 || !flush || f->header_durable)
+		return r;
+	r = iofile_flush_home(f);
+	if (r == 0)
+		f->header_durable = f->has_header;
+	return r;
+}

@@ -1,0 +1,465 @@
+/* log.c: the commit (L3): who waits, who leads, and the order in which a transaction becomes durable.
+ *
+ * One commit runs at a time; whoever asks meanwhile joins the next batch. The leader of a batch is one of those that ask. Its steps, per transaction:
+ *   1. L7: files without a header get one (an empty file of their file_id)
+ *   2. gather under each file's lock
+ *   3. flush what was written home early and is named now
+ *   4. make room in the log, by a checkpoint if need be
+ *   5. write descriptors and blocks; in parallel lower fsyncs of L7; flush
+ *   6. names (L7), then the views move on and the waiters are answered
+ * Steps 2 to 6 hold no lock but what they say; nobody waits with a file's lock in hand.
+ * A write whose flush fails is written again, byte for byte, at its place (nothing is answered meanwhile); if that fails too the volume turns read-only. */
+#include "io/log_tx.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+#define LOG_TRIES 3
+#define LOG_REQS 64
+#define LOG_IOV 1024
+
+/* ---- writing the transaction into the ring */
+
+struct ring_write {
+	struct ioq_req req[LOG_REQS];
+	struct iovec *iov;
+	size_t nreq, niov;
+};
+
+static uint8_t *tx_block(const struct tx *tx, size_t part, size_t k)
+{
+	return k == 0 ? tx->parts[part]->image : tx->blk[tx->parts[part]->first + k - 1]->buf;
+}
+
+/* Describe the whole transaction as write requests from position pos on; wraps around the ring, at most LOG_IOV pieces each. -EMSGSIZE: more than
+ * LOG_REQS (a transaction never is: it is bounded by half the log). */
+static int ring_prepare(const struct tx *tx, uint64_t pos, struct ring_write *w)
+{
+	struct vio *v = tx->v;
+	struct ioq_req *q = NULL;
+
+	w->iov = calloc(log_tx_blocks(tx), sizeof(*w->iov));
+	if (!w->iov)
+		return -ENOMEM;
+	for (size_t part = 0; part < tx->nparts; part++) {
+		for (size_t k = 0; k <= tx->parts[part]->d.data_blocks; k++, pos++) {
+			uint64_t at = pos % v->log_blocks;
+
+			if (!q || at == 0 || q->iovcnt == LOG_IOV) {
+				if (w->nreq == LOG_REQS)
+					return -EMSGSIZE;
+				q = &w->req[w->nreq++];
+				*q = (struct ioq_req){ .op = IOQ_WRITE, .fd = v->log_fd, .off = at * BLOCK_SIZE,
+						       .iov = &w->iov[w->niov] };
+			}
+			w->iov[w->niov].iov_base = tx_block(tx, part, k);
+			w->iov[w->niov++].iov_len = BLOCK_SIZE;
+			q->iovcnt++;
+		}
+	}
+	return 0;
+}
+
+/* Write and flush, in parallel with nothing. One or two requests are written with the flush in them. */
+static int ring_write_once(struct tx *tx, uint64_t pos, bool write)
+{
+	struct vio *v = tx->v;
+	struct ring_write *w;
+	int r = 0;
+
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	if (write)
+		r = ring_prepare(tx, pos, w);
+	if (r == 0 && w->nreq > 0) {
+		for (size_t i = 0; i < w->nreq && w->nreq <= 2; i++)
+			w->req[i].op = IOQ_WRITE_DSYNC;
+		r = vio_ioq(v) ? ioq_run(vio_ioq(v), w->req, w->nreq) : -ENOMEM;
+	}
+	if (r == 0 && w->nreq != 1 && w->nreq != 2)
+		r = v->l->ops->fdatasync(v->l, v->log_fd);
+	free(w->iov);
+	free(w);
+	return r;
+}
+
+static int write_log(struct tx *tx, uint64_t pos)
+{
+	struct vio *v = tx->v;
+	bool write = true;
+	int r;
+
+	for (int i = 0; i < LOG_TRIES; i++) {
+		r = ring_write_once(tx, pos, write);
+		if (r == 0)
+			return 0;
+		log_warning("coffer.log: writing transaction %llu failed (%s); writing it again",
+			    (unsigned long long)tx->seq, err_text(r));
+		write = rule_on(&v->p, reflush);
+	}
+	vio_turn_read_only(v, "coffer.log cannot be written", r);
+	return -EROFS;
+}
+
+/* ---- L7 */
+
+static int sync_lower(struct tx *tx)
+{
+	struct vio *v = tx->v;
+	int fd, r, ret = 0;
+
+	if (tx->nsync == 0 || !rule_on(&v->p, l7))
+		return 0;
+	if (tx->nsync > VIO_SYNCFS_MIN)
+		return v->l->ops->syncfs(v->l, v->p.root_fd);
+	for (size_t i = 0; i < tx->nsync; i++) {
+		struct iofile *f = tx->sync[i];
+
+		r = iofile_fd(f, false, &fd);
+		if (r == 0) {
+			r = v->l->ops->fsync(v->l, fd);
+			iofile_fd_put(f);
+		}
+		if (r == 0 && v->p.cb.sync_names && !f->gone)
+			r = v->p.cb.sync_names(v->p.cb.ctx, f->owner);
+		if (r < 0) {
+			iofile_fail(f, r);
+			ret = r;
+		}
+	}
+	return ret;
+}
+
+/* The flags are cleared before the fsync, so that a change that comes meanwhile asks for another. */
+static int collect_sync(struct tx *tx, struct iofile *f)
+{
+	bool due;
+
+	lock_take(&f->m);
+	due = f->needs_sync || f->attr_sync;
+	f->needs_sync = f->attr_sync = false;
+	lock_drop(&f->m);
+	return due ? log_tx_add_sync(tx, f) : 0;
+}
+
+static void sync_done(struct tx *tx, int err)
+{
+	for (size_t i = 0; i < tx->nsync; i++) {
+		struct iofile *f = tx->sync[i];
+
+		WITH_LOCK(&f->m);
+		if (err < 0)
+			f->needs_sync = true;
+		else
+			f->header_durable = f->has_header;
+	}
+}
+
+/* ---- one transaction */
+
+static int make_room(struct vio *v, uint64_t need)
+{
+	int r;
+
+	if (need + 1 > v->log_blocks)
+		return -EFBIG;
+	for (int i = 0; i < 3; i++) {
+		if (atomic_load(&v->head) + need - atomic_load(&v->tail) < v->log_blocks || !rule_on(&v->p, logfull))
+			return 0;
+		r = checkpoint_run(v);
+		if (r < 0)
+			return r;
+	}
+	return -ENOSPC;
+}
+
+static int flush_early(struct tx *tx)
+{
+	int r, ret = 0;
+
+	if (!rule_on(&tx->v->p, homeflush))
+		return 0;
+	for (size_t i = 0; i < tx->nfiles; i++) {
+		r = iofile_flush_home(tx->files[i]);
+		if (r < 0)
+			ret = r;
+	}
+	return ret;
+}
+
+/* The transaction has been gathered: from here on there is no way back but read-only. */
+static int commit_tx(struct tx *tx)
+{
+	struct vio *v = tx->v;
+	uint64_t need = log_tx_blocks(tx), pos = 0;
+	int r, rs;
+
+	if (need > 0) {
+		r = flush_early(tx);
+		if (r == 0)
+			r = make_room(v, need);
+		if (r == 0)
+			r = log_tx_seal(tx);
+		if (r < 0) {
+			vio_turn_read_only(v, "a commit failed", r);
+			return r;
+		}
+		pos = atomic_load(&v->head);
+		r = write_log(tx, pos);
+		if (r < 0)
+			return r;
+	}
+	rs = sync_lower(tx);
+	sync_done(tx, rs);
+	if (need > 0) {
+		atomic_store(&v->head, pos + need);
+		/* what this transaction says of durable is durable itself now */
+		if (atomic_load(&v->vouched) < atomic_load(&v->durable))
+			atomic_store(&v->vouched, atomic_load(&v->durable));
+		atomic_store(&v->seq, tx->seq);
+		lock_take(&v->commit_m);
+		atomic_store(&v->durable, tx->seq);
+		atomic_store(&v->durable_pos, pos + need);
+		lock_drop(&v->commit_m);
+		log_tx_finish(tx);
+		atomic_fetch_add(&v->commits, 1);
+		atomic_store(&v->last_commit_ms, vio_now_ms());
+	}
+	return rs;
+}
+
+/* ---- one batch */
+
+static bool tx_is_full(const struct tx *tx)
+{
+	return log_tx_blocks(tx) >= tx->v->pend_hard || tx->nsync >= 4096;
+}
+
+static int add_to_tx(struct tx *tx, struct iofile *f)
+{
+	int r = 0;
+
+	if (f->gone)
+		return 0;
+	if (f->changed) {
+		r = iofile_ident(f, false);
+		/* A flush that fails before the file is gathered costs this file's fsync alone. */
+		if (r == 0 && rule_on(&tx->v->p, homeflush) && f->home_gen > f->home_flushed + !f->header_durable)
+			r = iofile_flush_home(f);
+		if (r == 0)
+			r = log_tx_gather(tx, f);
+	}
+	if (r == 0)
+		r = collect_sync(tx, f);
+	if (r < 0)
+		iofile_fail(f, r);
+	return r;
+}
+
+/* Take a file off v->dirty (a write from now on puts it back). True: it was on. */
+static void off_dirty(struct iofile *f)
+{
+	struct vio *v = f->v;
+	bool was;
+
+	lock_take(&v->m);
+	was = f->in_dirty;
+	if (was) {
+		f->dirty_prev->dirty_next = f->dirty_next;
+		f->dirty_next->dirty_prev = f->dirty_prev;
+		f->in_dirty = false;
+	}
+	lock_drop(&v->m);
+	if (was)
+		iofile_unref(f);
+}
+
+static struct iofile *next_dirty(struct vio *v)
+{
+	struct iofile *f;
+
+	WITH_LOCK(&v->m);
+	f = v->dirty.dirty_next;
+	if (f == &v->dirty)
+		return NULL;
+	f->refs++;
+	return f;
+}
+
+/* From here on whoever asks for f joins the next batch; returns what came behind it in this one. */
+static struct iofile *unjoin(struct iofile *f)
+{
+	WITH_LOCK(&f->v->commit_m);
+	f->joined = false;
+	return f->join_next;
+}
+
+static int run_list(struct vio *v, struct iofile *list)
+{
+	struct iofile *f = list, *next;
+	struct tx tx;
+	int r, ret = 0;
+
+	while (f) {
+		log_tx_init(&tx, v);
+		tx.seq = atomic_load(&v->seq) + 1;
+		for (; f && !tx_is_full(&tx); f = next) {
+			next = unjoin(f);
+			off_dirty(f);
+			r = add_to_tx(&tx, f);
+			if (r < 0)
+				ret = r;
+			iofile_unref(f);
+		}
+		r = commit_tx(&tx);
+		log_tx_done(&tx);
+		if (r < 0)
+			ret = r;
+	}
+	return ret;
+}
+
+/* Files that become dirty meanwhile are not this batch's: it ends at the file that is last when it begins. */
+static int run_all(struct vio *v)
+{
+	struct iofile *f, *last;
+	bool end = false;
+	struct tx tx;
+	int r, ret = 0;
+
+	lock_take(&v->m);
+	last = v->dirty.dirty_prev;
+	lock_drop(&v->m);
+	if (last == &v->dirty)
+		return 0;
+	while (!end) {
+		log_tx_init(&tx, v);
+		tx.seq = atomic_load(&v->seq) + 1;
+		while (!end && !tx_is_full(&tx)) {
+			f = next_dirty(v);
+			if (!f) {
+				end = true;
+				break;
+			}
+			end = f == last;
+			off_dirty(f);
+			r = add_to_tx(&tx, f);
+			if (r < 0)
+				ret = r;
+			iofile_unref(f);
+		}
+		r = commit_tx(&tx);
+		log_tx_done(&tx);
+		if (r < 0)
+			ret = r;
+		if (vio_is_read_only(v))
+			break;
+	}
+	return ret;
+}
+
+/* lock: v->commit_m, held again on return */
+static void lead(struct vio *v)
+{
+	struct iofile *list = take_ptr(v->join), *f;
+	bool all = v->join_all;
+	uint64_t ticket = v->ticket_next++;
+	int r = 0;
+
+	v->commit_running = true;
+	v->join_all = false;
+	lock_drop(&v->commit_m);
+	if (vio_is_read_only(v)) {
+		r = -EROFS;
+		for (f = list; f; f = list) {
+			list = unjoin(f);
+			iofile_unref(f);
+		}
+	} else {
+		r = run_list(v, list);
+		if (all && !vio_is_read_only(v)) {
+			int ra = run_all(v);
+
+			r = ra < 0 ? ra : r;
+		}
+	}
+	lock_take(&v->commit_m);
+	if (r < 0) {
+		v->batch_err = r;
+		v->batch_err_count++;
+	}
+	v->ticket_done = ticket;
+	v->commit_running = false;
+	pthread_cond_broadcast(&v->commit_cond);
+}
+
+static void join(struct vio *v, struct iofile *f)
+{
+	if (!f) {
+		v->join_all = true;
+		return;
+	}
+	if (f->joined)
+		return;
+	f->joined = true;
+	iofile_ref(f);
+	f->join_next = v->join;
+	v->join = f;
+}
+
+int log_commit(struct vio *v, struct iofile *f)
+{
+	uint64_t ticket, errs;
+	int r = 0;
+
+	WITH_LOCK(&v->commit_m);
+	errs = v->batch_err_count;
+	join(v, f);
+	ticket = v->ticket_next;
+	while (v->ticket_done < ticket) {
+		if (v->commit_running)
+			lock_wait(&v->commit_m, &v->commit_cond);
+		else
+			lead(v);
+	}
+	if (!f && v->batch_err_count != errs)
+		r = v->batch_err;
+	return vio_is_read_only(v) ? -EROFS : r;
+}
+
+static void wait_ticket(struct vio *v, uint64_t ticket)
+{
+	WITH_LOCK(&v->commit_m);
+	while (v->ticket_done < ticket && v->commit_running)
+		lock_wait(&v->commit_m, &v->commit_cond);
+}
+
+int iofile_fsync(struct iofile *f, bool attr_changed)
+{
+	struct vio *v = f->v;
+	bool pending;
+	uint64_t ticket, errs;
+	int r = 0;
+
+	lock_take(&f->m);
+	errs = f->err_count;
+	if (attr_changed)
+		f->attr_sync = true;
+	pending = f->changed || f->needs_sync || f->attr_sync;
+	ticket = f->named_ticket;
+	lock_drop(&f->m);
+	if (pending) {
+		r = iofile_flush_home(f); /* outside the commit's turn, which flushes only what came since */
+		if (r == 0)
+			r = log_commit(v, f);
+	} else {
+		wait_ticket(v, ticket);
+	}
+	lock_take(&f->m);
+	if (f->err_count != errs)
+		r = f->err;
+	lock_drop(&f->m);
+	return r;
+}

@@ -1,0 +1,537 @@
+/* vio.c: opening and closing a volume's I/O, the room that writers wait for, and the thread that commits and checkpoints in the background.
+ *
+ * Bounds (DESIGN section 5): what waits for the log (pend_blocks) starts a commit at pend_soft and makes writers commit themselves at pend_hard, so that the
+ * pending changes of one file always fit the log; sealed blocks in memory (dirty_blocks) start a checkpoint at half the dirty bound and make writers
+ * checkpoint at the bound. */
+#include "io/vio_impl.h"
+
+#include "io/replay.h"
+
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#define CACHE_DEFAULT (64u << 20)
+#define DIRTY_DEFAULT (128u << 20)
+#define RESERVE_SLACK (16u << 20)
+#define COMMIT_DEFAULT 5u
+#define IDLE_CHECKPOINT_MS 30000u
+#define IOQ_DEPTH 64u
+#define ZERO_CHUNK (1u << 20)
+
+/* ---- what each thread has */
+
+struct thread_own {
+	uint8_t *scratch;
+	struct ioq *q;
+	struct lower *q_lower;
+};
+
+static pthread_key_t own_key;
+static pthread_once_t own_once = PTHREAD_ONCE_INIT;
+
+static void own_free(void *p)
+{
+	struct thread_own *o = p;
+
+	if (o->scratch)
+		munmap(o->scratch, VIO_SCRATCH_LEN);
+	ioq_free(o->q);
+	free(o);
+}
+
+static void own_make_key(void)
+{
+	(void)pthread_key_create(&own_key, own_free);
+}
+
+static struct thread_own *own_get(void)
+{
+	struct thread_own *o;
+
+	pthread_once(&own_once, own_make_key);
+	o = pthread_getspecific(own_key);
+	if (o)
+		return o;
+	o = calloc(1, sizeof(*o));
+	if (o && pthread_setspecific(own_key, o) != 0) {
+		free(o);
+		return NULL;
+	}
+	return o;
+}
+
+uint8_t *vio_scratch(struct vio *v)
+{
+	struct thread_own *o = own_get();
+	void *p;
+
+	(void)v;
+	if (!o || o->scratch)
+		return o ? o->scratch : NULL;
+	p = mmap(NULL, VIO_SCRATCH_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	(void)madvise(p, VIO_SCRATCH_LEN, MADV_HUGEPAGE);
+	(void)madvise(p, VIO_SCRATCH_LEN, MADV_DONTDUMP);
+	o->scratch = p;
+	return p;
+}
+
+struct ioq *vio_ioq(struct vio *v)
+{
+	struct thread_own *o = own_get();
+
+	if (!o)
+		return NULL;
+	if (o->q && o->q_lower != v->l) {
+		ioq_free(o->q);
+		o->q = NULL;
+	}
+	if (!o->q && ioq_new(v->l, IOQ_DEPTH, &o->q) < 0)
+		return NULL;
+	o->q_lower = v->l;
+	return o->q;
+}
+
+/* ---- telling */
+
+uint64_t vio_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void vio_event(struct vio *v, enum vio_event ev, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (v->p.cb.event)
+		v->p.cb.event(v->p.cb.ctx, ev, text);
+}
+
+void vio_turn_read_only(struct vio *v, const char *why, int err)
+{
+	if (atomic_exchange(&v->read_only, true))
+		return;
+	log_err("volume is read-only from now on: %s: %s; unmount, look at the backing filesystem, mount again", why, err_text(err));
+	vio_event(v, VIO_EVENT_READ_ONLY, "%s: %s", why, err_text(err));
+	lock_take(&v->m);
+	pthread_cond_broadcast(&v->room);
+	lock_drop(&v->m);
+}
+
+bool vio_is_read_only(const struct vio *v)
+{
+	return atomic_load(&v->read_only);
+}
+
+/* Tell the host how new the volume is, after the state that says so is durable. */
+static void tell_seen(struct vio *v)
+{
+	struct volume_state st;
+	struct vio_seen seen;
+
+	state_get(v->state, &st);
+	if (st.stamp_limit == v->told_limit || !v->p.cb.seen)
+		return;
+	memcpy(seen.generation, st.generation, GENERATION_LEN);
+	seen.stamp_limit = v->told_limit = st.stamp_limit;
+	v->p.cb.seen(v->p.cb.ctx, &seen);
+}
+
+/* ---- room */
+
+void vio_pend(struct vio *v, int64_t pend, int64_t dirty)
+{
+	WITH_LOCK(&v->m);
+	v->pend_blocks += (uint64_t)pend;
+	v->dirty_blocks += (uint64_t)dirty;
+}
+
+void vio_kick(struct vio *v)
+{
+	WITH_LOCK(&v->timer_m);
+	if (v->kick || !v->timer_runs)
+		return;
+	v->kick = true;
+	pthread_cond_signal(&v->timer_cond);
+}
+
+static bool log_half_full(struct vio *v)
+{
+	return atomic_load(&v->head) - atomic_load(&v->tail) > v->log_blocks / 2;
+}
+
+/* lock: v->m */
+static bool has_room(const struct vio *v, uint64_t n)
+{
+	return (v->pend_blocks == 0 || v->pend_blocks + n <= v->pend_hard) &&
+	       (v->dirty_blocks == 0 || v->dirty_blocks + n <= v->dirty_max);
+}
+
+int vio_reserve(struct vio *v, uint64_t n)
+{
+	bool checkpoint;
+	int r;
+
+	for (;;) {
+		if (vio_is_read_only(v))
+			return -EROFS;
+		lock_take(&v->m);
+		while (!has_room(v, n) && v->pend_blocks == v->reserved && v->reserved > 0 &&
+		       v->dirty_blocks + n <= v->dirty_max && !vio_is_read_only(v))
+			lock_wait(&v->m, &v->room); /* only writes under way stand before us */
+		if (has_room(v, n)) {
+			v->pend_blocks += n;
+			v->reserved += n;
+			lock_drop(&v->m);
+			return 0;
+		}
+		checkpoint = v->dirty_blocks + n > v->dirty_max;
+		lock_drop(&v->m);
+		r = log_commit(v, NULL);
+		if (r == 0 && checkpoint)
+			r = checkpoint_run(v);
+		if (r < 0)
+			return r;
+	}
+}
+
+void vio_unreserve(struct vio *v, uint64_t n)
+{
+	bool kick;
+
+	lock_take(&v->m);
+	v->pend_blocks -= n;
+	v->reserved -= n;
+	kick = v->pend_blocks >= v->pend_soft || v->dirty_blocks >= v->dirty_max / 2;
+	pthread_cond_broadcast(&v->room);
+	lock_drop(&v->m);
+	if (kick || log_half_full(v))
+		vio_kick(v);
+}
+
+/* ---- the background thread */
+
+static void background(struct vio *v, bool periodic, uint64_t *idle_since)
+{
+	uint64_t commits = atomic_load(&v->commits), now = vio_now_ms();
+	bool commit, checkpoint;
+
+	lock_take(&v->m);
+	commit = periodic || v->pend_blocks >= v->pend_soft;
+	lock_drop(&v->m);
+	if (commit && log_commit(v, NULL) < 0)
+		log_warning("the periodic commit failed for some files; their next fsync says so");
+	if (atomic_load(&v->commits) != commits)
+		*idle_since = now;
+	lock_take(&v->m);
+	checkpoint = v->dirty_blocks >= v->dirty_max / 2 || log_half_full(v);
+	lock_drop(&v->m);
+	if (checkpoint || now - *idle_since >= IDLE_CHECKPOINT_MS) {
+		if (checkpoint_run(v) < 0)
+			return;
+		*idle_since = now;
+	}
+	if (state_stamps_low(v->state) && state_reserve_stamps(v->state) < 0)
+		log_warning("coffer.state: cannot reserve stamps ahead; trying again");
+	tell_seen(v);
+	cache_trim(v);
+}
+
+static void *timer_main(void *arg)
+{
+	struct vio *v = arg;
+	uint64_t idle_since = vio_now_ms();
+	struct timespec until;
+	bool kicked;
+
+	for (;;) {
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += v->p.commit_seconds;
+		lock_take(&v->timer_m);
+		while (!v->kick && !v->stopping &&
+		       pthread_cond_timedwait(&v->timer_cond, &v->timer_m.m, &until) != ETIMEDOUT)
+			;
+		kicked = v->kick;
+		v->kick = false;
+		if (v->stopping) {
+			lock_drop(&v->timer_m);
+			return NULL;
+		}
+		lock_drop(&v->timer_m);
+		if (!vio_is_read_only(v))
+			background(v, !kicked, &idle_since);
+	}
+}
+
+static int timer_start(struct vio *v)
+{
+	int r;
+
+	if (v->p.no_threads || v->p.read_only)
+		return 0;
+	r = pthread_create(&v->timer, NULL, timer_main, v);
+	if (r != 0)
+		return -r;
+	v->timer_runs = true;
+	return 0;
+}
+
+static void timer_stop(struct vio *v)
+{
+	lock_take(&v->timer_m);
+	v->stopping = true;
+	pthread_cond_signal(&v->timer_cond);
+	lock_drop(&v->timer_m);
+	if (v->timer_runs)
+		pthread_join(v->timer, NULL);
+	v->timer_runs = false;
+}
+
+/* ---- open and close */
+
+static void init_lists(struct vio *v)
+{
+	pthread_condattr_t mono;
+
+	v->dirty.dirty_prev = v->dirty.dirty_next = &v->dirty;
+	v->home.home_prev = v->home.home_next = &v->home;
+	v->fd_lru.fd_prev = v->fd_lru.fd_next = &v->fd_lru;
+	cache_init(v);
+	for (size_t i = 0; i < VIO_RANGE_LOCKS; i++)
+		pthread_rwlock_init(&v->range[i], NULL);
+	lock_init(&v->m, LOCK_RANK_VOLUME);
+	lock_init(&v->commit_m, LOCK_RANK_COMMIT);
+	lock_init(&v->ckpt_m, LOCK_RANK_CKPT);
+	lock_init(&v->fd_m, LOCK_RANK_POOL);
+	lock_init(&v->pool_m, LOCK_RANK_POOL);
+	lock_init(&v->timer_m, LOCK_RANK_POOL);
+	pthread_cond_init(&v->commit_cond, NULL);
+	pthread_cond_init(&v->room, NULL);
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&v->timer_cond, &mono);
+	pthread_condattr_destroy(&mono);
+	v->ticket_next = 1;
+}
+
+static void set_bounds(struct vio *v)
+{
+	struct rlimit rl;
+	uint64_t dirty;
+
+	if (!v->p.cache_bytes)
+		v->p.cache_bytes = CACHE_DEFAULT;
+	if (!v->p.dirty_bytes)
+		v->p.dirty_bytes = DIRTY_DEFAULT;
+	if (!v->p.commit_seconds)
+		v->p.commit_seconds = COMMIT_DEFAULT;
+	dirty = v->dirty_max = v->p.dirty_bytes / BLOCK_SIZE;
+	v->pend_soft = dirty / 2 < v->log_blocks / 4 ? dirty / 2 : v->log_blocks / 4;
+	v->pend_hard = v->pend_soft * 3 / 2;
+	v->fds_max = 1024;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY)
+		v->fds_max = rl.rlim_cur / 2 < 4096 ? (unsigned)(rl.rlim_cur / 2) : 4096;
+}
+
+static void vio_free(struct vio *v)
+{
+	state_close(v->state);
+	reserve_close(v->reserve);
+	lower_close(v->l, v->log_fd);
+	cache_done(v);
+	for (size_t i = 0; i < VIO_RANGE_LOCKS; i++)
+		pthread_rwlock_destroy(&v->range[i]);
+	lock_done(&v->m);
+	lock_done(&v->commit_m);
+	lock_done(&v->ckpt_m);
+	lock_done(&v->fd_m);
+	lock_done(&v->pool_m);
+	lock_done(&v->timer_m);
+	pthread_cond_destroy(&v->commit_cond);
+	pthread_cond_destroy(&v->room);
+	pthread_cond_destroy(&v->timer_cond);
+	free(v);
+}
+
+static int open_log(struct vio *v, uint64_t log_blocks)
+{
+	int flags = v->p.read_only ? O_RDONLY : O_RDWR;
+	struct stat st;
+	int fd, direct;
+
+	fd = lower_open_regular(v->l, v->p.root_fd, NAME_LOG, flags, 0, &st);
+	if (fd < 0)
+		return log_ret(fd, "%s", NAME_LOG);
+	if ((uint64_t)st.st_size < log_blocks * BLOCK_SIZE) {
+		lower_close(v->l, fd);
+		return log_ret(-EUCLEAN, "%s: shorter than coffer.state says", NAME_LOG);
+	}
+	direct = v->l->ops->reopen(v->l, fd, flags | O_DIRECT);
+	if (direct >= 0) {
+		lower_close(v->l, fd);
+		fd = direct;
+	}
+	v->log_fd = fd;
+	return 0;
+}
+
+/* The log is empty. Larger: zeros first, then the state says so; smaller: the state first (the file keeps its length until then). */
+static int resize_log(struct vio *v, uint64_t from, uint64_t to)
+{
+	uint8_t *zero = vio_scratch(v);
+	uint64_t at = from * BLOCK_SIZE, end = to * BLOCK_SIZE;
+	int r = 0;
+
+	if (!zero)
+		return -ENOMEM;
+	memset(zero, 0, ZERO_CHUNK);
+	for (; at < end && r == 0; at += ZERO_CHUNK)
+		r = lower_pwrite(v->l, v->log_fd, zero, end - at < ZERO_CHUNK ? end - at : ZERO_CHUNK, at, false);
+	return r < 0 ? r : v->l->ops->fsync(v->l, v->log_fd);
+}
+
+static int recover(struct vio *v, const struct volume_state *st)
+{
+	uint64_t want = v->p.log_blocks ? v->p.log_blocks : st->log_blocks;
+	struct replay_result res;
+	int r;
+
+	r = replay_run(&v->p, v->state, v->log_fd, false, v->p.read_only, &res);
+	if (r < 0)
+		return r;
+	if (v->p.read_only && res.transactions > 0)
+		return log_ret(-EROFS, "the volume was not unmounted; mount it read-write once");
+	v->replayed = res.transactions;
+	v->log_blocks = want;
+	if (!v->p.read_only) {
+		r = want > st->log_blocks ? resize_log(v, st->log_blocks, want) : 0;
+		if (r == 0)
+			r = state_new_generation(v->state, want, res.head, res.sequence);
+		if (r == 0 && want < st->log_blocks)
+			(void)v->l->ops->ftruncate(v->l, v->log_fd, want * BLOCK_SIZE);
+		if (r < 0)
+			return log_ret(r, "%s", NAME_STATE);
+	}
+	v->head = v->tail = v->durable_pos = res.head;
+	v->seq = v->durable = v->tail_seq = v->vouched = res.sequence;
+	return 0;
+}
+
+static int open_all(struct vio *v)
+{
+	struct volume_state st;
+	int r;
+
+	r = state_open(v->l, v->p.root_fd, v->p.ring, v->p.read_only, &v->state);
+	if (r < 0)
+		return log_ret(r, "%s", NAME_STATE);
+	state_get(v->state, &st);
+	if (st.stamp_limit < v->p.min_stamp_limit && !v->p.accept_older)
+		return log_ret(-ESTALE, "the volume is older than this host has seen it");
+	r = open_log(v, st.log_blocks);
+	if (r < 0)
+		return r;
+	r = recover(v, &st);
+	if (r < 0)
+		return r;
+	set_bounds(v);
+	if (!v->p.read_only) {
+		r = reserve_open(v->l, v->p.root_fd, 2 * v->p.dirty_bytes + RESERVE_SLACK, &v->reserve);
+		if (r < 0)
+			return log_ret(r, "%s", NAME_RESERVE);
+		if (!reserve_is_whole(v->reserve)) {
+			log_warning("%s: not enough space for it; writes that need new space are refused", NAME_RESERVE);
+			vio_event(v, VIO_EVENT_NO_RESERVE, "the ballast cannot be filled");
+		}
+	}
+	tell_seen(v);
+	return timer_start(v);
+}
+
+int vio_open(const struct vio_params *p, struct vio **ret_v)
+{
+	struct vio *v;
+	int r;
+
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	v->p = *p;
+	v->l = p->lower;
+	v->log_fd = -1;
+	v->read_only = p->read_only;
+	init_lists(v);
+	r = open_all(v);
+	if (r < 0) {
+		vio_free(v);
+		return r;
+	}
+	*ret_v = v;
+	return 0;
+}
+
+int vio_close(struct vio *v)
+{
+	int r = 0;
+
+	timer_stop(v);
+	if (!vio_is_read_only(v)) {
+		r = log_commit(v, NULL);
+		if (r == 0)
+			r = checkpoint_run(v);
+	}
+	vio_free(v);
+	return r;
+}
+
+void vio_abandon(struct vio *v)
+{
+	timer_stop(v);
+	vio_free(v);
+}
+
+int vio_sync(struct vio *v)
+{
+	return v->p.read_only ? 0 : log_commit(v, NULL);
+}
+
+int vio_checkpoint(struct vio *v)
+{
+	return v->p.read_only ? 0 : checkpoint_run(v);
+}
+
+void vio_stats(struct vio *v, struct vio_stats *ret_s)
+{
+	struct vio_stats s = {
+		.log_size_bytes = v->log_blocks * BLOCK_SIZE,
+		.log_used_bytes = (atomic_load(&v->head) - atomic_load(&v->tail)) * BLOCK_SIZE,
+		.read_bytes = atomic_load(&v->read_bytes),
+		.write_bytes = atomic_load(&v->write_bytes),
+		.integrity_failures = atomic_load(&v->integrity),
+		.replayed_transactions = v->replayed,
+		.commits = atomic_load(&v->commits),
+		.checkpoints = atomic_load(&v->checkpoints),
+		.last_commit_ms = atomic_load(&v->last_commit_ms),
+		.read_only = vio_is_read_only(v),
+		.reserve_whole = v->reserve && reserve_is_whole(v->reserve),
+	};
+
+	lock_take(&v->m);
+	s.dirty_bytes = v->dirty_blocks * BLOCK_SIZE;
+	lock_drop(&v->m);
+	*ret_s = s;
+}

@@ -1,0 +1,280 @@
+/* vio_impl.h: what the modules of src/io share, and nobody else may include: the objects of an open volume and their invariants.
+ *
+ * A group has up to three views of its metadata (struct gmeta, shared by reference, never changed while shared):
+ *   cur   what reads and writes see
+ *   fl    as gathered by the commit in flight
+ *   com   as in the newest durable commit; NULL: that commit has no such group
+ *   home  the image last written home, NULL: none that counts
+ * A clean group has cur == com == home and no fl. A group without a node is clean, or does not exist (f->shape says which).
+ *
+ * A data block has up to three sealed versions in memory (struct dblk), each valid for the view whose entry has its stamp:
+ *   state     who names it                          where it goes
+ *   DBLK_U    cur only                              the log, at the next commit of its file
+ *   DBLK_F    the commit in flight                  the log, being written
+ *   DBLK_C    the newest durable commit             home, by the checkpoint; freed when home is flushed
+ * A block of cur without a version in memory lies at home; it is uncommitted there if its bit in g->uhome is set.
+ *
+ * Locks: docs/internals.md. In short: f->shape_lock (read: reads and writes; write: truncate, giving space back) > range locks (group) > f->m >
+ * v->m; the commit has a turn (v->commit_running), not a lock; the checkpoint has v->ckpt_m. */
+#ifndef COFFER_IO_VIO_IMPL_H
+#define COFFER_IO_VIO_IMPL_H
+
+#include "base/lock.h"
+#include "format/log_record.h"
+#include "base/hash.h"
+#include "io/ioq.h"
+#include "io/reserve.h"
+#include "io/rules.h"
+#include "io/state.h"
+#include "io/vio.h"
+
+#include <stdatomic.h>
+
+#define VIO_BULK_MIN (128u << 10)        /* requests from here on go straight home where they may, with O_DIRECT */
+#define VIO_RANGE_LOCKS 512
+#define VIO_EXTENTS_MAX 32
+#define VIO_SYNCFS_MIN 64                /* more files than this: one syncfs instead of a flush each */
+#define VIO_SCRATCH_LEN (2u << 20)
+
+struct gmeta {
+	atomic_uint refs;
+	uint16_t epoch;
+	bool sealed;             /* the entries' seal fits ent */
+	struct seal entries, header;
+	uint8_t ent[ENTRIES_LEN]; /* as on disk */
+};
+
+enum dblk_state { DBLK_U, DBLK_F, DBLK_C };
+
+struct dblk {
+	struct dblk *next;       /* other versions of the block */
+	atomic_uint refs;
+	enum dblk_state state;
+	bool written;            /* DBLK_C: written home in this checkpoint, not flushed yet */
+	uint64_t stamp;
+	uint8_t *buf;            /* BLOCK_SIZE bytes of ciphertext, from the pool */
+};
+
+struct gnode {
+	struct gnode *hash_next;
+	struct gnode *lru_prev, *lru_next;  /* lock: v->m; clean ones only */
+	bool in_lru;
+	struct iofile *f;
+	uint32_t no;
+	unsigned pins;           /* users outside f->m */
+	struct gmeta *cur, *fl, *com, *home;
+	struct dblk **d;         /* GROUP_BLOCKS chains, or NULL */
+	unsigned ndblk;
+	uint64_t uhome[2];
+	bool changed;            /* on f->changed: differs from what was gathered last */
+	bool base_empty;         /* cur does not build on com: new, out of a gap, cut and made again */
+	bool fresh;              /* cur's metadata block lies at home, sealed, with all its data */
+	bool home_pending;       /* on f->home_list: com is not home */
+	struct gnode *changed_next, *fl_next, *home_next;
+};
+
+/* All fields but the marked ones: lock f->m. */
+struct iofile {
+	struct vio *v;           /* constant */
+	void *owner;             /* constant */
+	uint64_t ino, dev;       /* constant */
+	pthread_rwlock_t shape_lock;
+	struct lock m;
+
+	bool has_id, has_header; /* a header with file_id is at home */
+	bool header_durable;     /* and flushed */
+	uint8_t file_id[FILE_ID_LEN];
+	struct file_keys *keys;  /* of keys_epoch, in secret memory */
+	uint16_t keys_epoch;
+	struct lower_handle handle;
+	struct file_shape cur, fl, com, home_shape;
+	bool in_fl, in_com;      /* fl, com hold something */
+	uint64_t com_seq;        /* the transaction that com is of */
+
+	struct gnode **tab;      /* hash of nodes by group number */
+	unsigned tab_size, nodes;
+	struct gnode *changed_list, *fl_list, *home_list;
+	bool changed;            /* something waits for a commit */
+	bool cut, fl_cut;        /* groups were cut since the last gather; in the commit in flight */
+	unsigned claims;         /* writes under way that will add groups */
+	uint64_t freed_low, freed_seq; /* blocks from freed_low on were cut by a commit (freed_seq) that nothing vouches for yet */
+	bool giveback;           /* lower space may be given back */
+
+	bool needs_sync;         /* created by us, no lower fsync yet (L7) */
+	bool attr_sync;          /* owner, mode, links changed: a lower fsync is due */
+	uint64_t home_gen, home_flushed; /* home writes done; of which flushed */
+	struct gap_extent { uint64_t off, end; } ext[VIO_EXTENTS_MAX]; /* lower ranges written since the last good flush */
+	unsigned next;
+	uint64_t named_ticket;   /* the last batch that gathered this file */
+	uint64_t err_count;      /* errors so far; an fsync that sees it rise returns err */
+	int err;
+
+	unsigned refs;           /* lock: v->m. 1 of the owner, 1 dirty list, 1 home list, and transient ones */
+	bool gone;               /* lock: v->m. discarded by the owner */
+	bool joined;             /* lock: v->commit_m */
+	struct iofile *join_next;        /* lock: v->commit_m */
+	bool in_dirty, in_home;  /* lock: v->m */
+	struct iofile *dirty_prev, *dirty_next, *home_prev, *home_next; /* lock: v->m */
+
+	/* descriptors; lock: v->fd_m */
+	int fd, fd_direct;
+	unsigned fd_pins;
+	struct iofile *fd_prev, *fd_next;
+};
+
+struct vio {
+	struct vio_params p;
+	struct lower *l;
+	struct state *state;
+	struct reserve *reserve;
+	int log_fd;
+	atomic_bool read_only;
+	bool uring_ok;
+
+	pthread_rwlock_t range[VIO_RANGE_LOCKS];
+
+	struct lock m;           /* lists, counters */
+	struct gnode lru;        /* head of the clean nodes */
+	uint64_t nodes;          /* all nodes */
+	struct iofile dirty, home; /* heads: files with changes; files with committed blocks not home */
+	uint64_t pend_blocks;    /* blocks and groups waiting for the log, and reservations of writes under way */
+	uint64_t dirty_blocks;   /* dblk in memory */
+	uint64_t reserved;       /* of pend_blocks: reservations of writes under way */
+	uint64_t pend_hard, pend_soft, dirty_max; /* constant */
+	pthread_cond_t room;
+
+	struct lock commit_m;
+	pthread_cond_t commit_cond;
+	bool commit_running, join_all;
+	struct iofile *join;
+	uint64_t ticket_next, ticket_done;
+	int batch_err;
+	uint64_t batch_err_count;
+
+	/* the log: changed by the commit that has the turn (head, seq, durable) and by the checkpoint (tail) */
+	_Atomic uint64_t head, tail, seq, durable, durable_pos, tail_seq, vouched; /* durable_pos: behind the transaction durable; the pair
+	                                                                              * changes under commit_m */
+	uint64_t log_blocks;
+
+	struct lock ckpt_m;
+
+	struct lock fd_m;        /* descriptors */
+	struct iofile fd_lru;
+	unsigned fds, fds_max;
+
+	struct lock pool_m;
+	void *pool_free;         /* list through the buffers */
+	void **pool_chunks;
+	size_t pool_nchunks;
+	void *keys_free;
+	struct secret **keys_chunks;
+	size_t keys_nchunks;
+
+	pthread_t timer;
+	bool timer_runs, stopping, kick;
+	struct lock timer_m;
+	uint64_t told_limit;     /* stamp limit last told to seen(); the timer's */
+	pthread_cond_t timer_cond;
+
+	_Atomic uint64_t read_bytes, write_bytes, integrity, commits, checkpoints, last_commit_ms;
+	uint64_t replayed;
+};
+
+/* ---- cache.c: nodes, views, versions, the buffer pool */
+struct gmeta *cache_meta_new(uint16_t epoch);                    /* all holes, unsealed; NULL: no memory */
+struct gmeta *cache_meta_dup(const struct gmeta *m);
+struct gmeta *cache_meta_ref(struct gmeta *m);                   /* NULL is fine */
+void cache_meta_unref(struct gmeta *m);
+void cache_meta_set(struct gmeta **slot, struct gmeta *m);       /* consumes m */
+uint64_t cache_entry_stamp(const struct gmeta *m, unsigned i);
+bool cache_entry_is_hole(const struct gmeta *m, unsigned i);
+void cache_entry_get(const struct gmeta *m, unsigned i, struct entry *ret_e);
+void cache_entry_set(struct gmeta *m, unsigned i, const struct entry *e); /* NULL: hole */
+
+uint8_t *cache_buf_get(struct vio *v);                           /* BLOCK_SIZE aligned; NULL: no memory */
+void cache_buf_put(struct vio *v, uint8_t *buf);
+struct dblk *cache_dblk_new(struct vio *v);
+struct dblk *cache_dblk_ref(struct dblk *b);
+void cache_dblk_unref(struct vio *v, struct dblk *b);
+/* The version with this stamp, or in this state; NULL. lock: f->m */
+struct dblk *cache_dblk_find(const struct gnode *g, unsigned i, uint64_t stamp);
+struct dblk *cache_dblk_state(const struct gnode *g, unsigned i, enum dblk_state st);
+int cache_dblk_add(struct gnode *g, unsigned i, struct dblk *b) must_check; /* consumes the reference on success */
+bool cache_node_has_committed(const struct gnode *g); /* a DBLK_C is left */
+void cache_dblk_drop(struct gnode *g, unsigned i, struct dblk *b);
+
+/* lock: f->m for all of these */
+struct gnode *cache_node_find(struct iofile *f, uint32_t no);
+int cache_node_add(struct iofile *f, uint32_t no, struct gnode **ret_g) must_check;
+void cache_node_free_if_empty(struct gnode *g);                  /* no view left: out of the table, freed */
+void cache_node_touch(struct gnode *g);                          /* clean: (back) to the young end of the LRU; else out of it */
+int cache_node_own(struct gnode *g) must_check;                  /* cur may be changed now: not shared, not sealed */
+void cache_node_mark_changed(struct gnode *g);
+void cache_node_mark_home(struct gnode *g);
+void cache_file_drop_nodes(struct iofile *f);                    /* everything, at close or discard */
+/* Bring the number of clean nodes under the bound. No lock held. */
+void cache_trim(struct vio *v);
+struct file_keys *cache_keys_get(struct vio *v);                 /* secret memory; NULL: no memory */
+void cache_keys_put(struct vio *v, struct file_keys *k);
+void cache_init(struct vio *v);
+void cache_done(struct vio *v);
+
+/* ---- iofile.c */
+void iofile_ref(struct iofile *f);
+void iofile_unref(struct iofile *f);                              /* no lock held; may free */
+void iofile_mark_dirty(struct iofile *f);                         /* lock: f->m held; goes on v->dirty */
+int iofile_fd(struct iofile *f, bool direct, int *ret_fd) must_check; /* pinned; iofile_fd_put */
+void iofile_fd_put(struct iofile *f);
+/* Keys of an epoch: of the file's cache, or derived into *own. */
+int iofile_keys(struct iofile *f, uint16_t epoch, struct file_keys *own, const struct file_keys **ret_keys) must_check;
+int iofile_assign_id(struct iofile *f) must_check;                /* lock: f->m */
+void iofile_fail(struct iofile *f, int err);                      /* the next fsync of every caller sees err */
+/* After a write to the lower file: it must be flushed before it counts. lock: none */
+void iofile_note_home(struct iofile *f, uint64_t off, uint64_t len);
+void iofile_note_home_locked(struct iofile *f, uint64_t off, uint64_t len); /* lock: f->m */
+void iofile_flushed(struct iofile *f, uint64_t gen); /* a flush that began when home_gen was gen has succeeded */
+/* Flush home writes; after a failure everything since the last good flush is written again, once. */
+int iofile_flush_home(struct iofile *f) must_check;
+/* Write the header of an empty file home if there is none (L7); flush: and flush it. */
+int iofile_ident(struct iofile *f, bool flush) must_check;
+
+/* ---- blockio.c */
+/* Make sure group no has a node with cur, read from home if need be. The group exists in f->cur. Range lock held, f->m not. Pinned. */
+int blockio_node(struct iofile *f, uint32_t no, struct gnode **ret_g) must_check;
+void blockio_node_put(struct gnode *g);
+/* The plain text of one block of cur. Range lock held, f->m not. */
+int blockio_block(struct iofile *f, struct gnode *g, unsigned i, uint8_t *ret_plain) must_check;
+void blockio_range_lock(struct iofile *f, uint32_t first, uint32_t last, bool exclusive);
+void blockio_range_unlock(struct iofile *f, uint32_t first, uint32_t last);
+/* Check a metadata block read from home, and make the node of a clean group. f->m not held. */
+int blockio_node_parse(struct iofile *f, uint32_t no, const uint8_t *p) must_check;
+int blockio_node_install(struct iofile *f, uint32_t no, const uint8_t *p, const struct group_header *h) must_check;
+/* Check and decrypt; cipher == ret_plain is allowed. -EBADMSG. */
+int blockio_open_block(struct iofile *f, uint16_t epoch, uint64_t block, const struct entry *e, const uint8_t *cipher,
+		       uint8_t *ret_plain) must_check;
+int blockio_integrity(struct iofile *f, const char *what, uint64_t number); /* counts, tells, returns -EIO */
+
+/* ---- log.c, checkpoint.c */
+/* Commit one file, or all (f NULL), and wait: joins the next batch. */
+int log_commit(struct vio *v, struct iofile *f) must_check;
+int checkpoint_run(struct vio *v) must_check;
+/* Store and flush in the state what is durable in the log. No lock held. */
+int checkpoint_vouch(struct vio *v) must_check;
+/* Seal a group's entries (if unsealed) and header with fresh stamps. shape: group 0's, else NULL. */
+int log_seal_group(struct iofile *f, uint32_t no, struct gmeta *m, const struct file_shape *shape) must_check;
+/* The 4096 bytes of a metadata block. */
+void log_meta_image(const struct iofile *f, uint32_t no, const struct gmeta *m, const struct file_shape *shape, uint8_t *ret_p);
+
+/* ---- vio.c */
+uint8_t *vio_scratch(struct vio *v);                              /* VIO_SCRATCH_LEN bytes of this thread, aligned; NULL: no memory */
+struct ioq *vio_ioq(struct vio *v);                               /* of this thread; NULL: no memory */
+void vio_turn_read_only(struct vio *v, const char *why, int err);
+void vio_kick(struct vio *v);                                     /* wake the timer thread */
+/* Wait for room for n blocks, committing or checkpointing if need be; on 0 n are reserved (vio_unreserve). No lock held. */
+int vio_reserve(struct vio *v, uint64_t n) must_check;
+void vio_unreserve(struct vio *v, uint64_t n);
+void vio_pend(struct vio *v, int64_t pend, int64_t dirty);
+uint64_t vio_now_ms(void);
+void vio_event(struct vio *v, enum vio_event ev, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif
