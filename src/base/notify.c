@@ -1,6 +1,4 @@
 /* notify.c: the only file that includes libsystemd. */
-#include "config.h"
-
 #include "base/notify.h"
 
 #include <string.h>

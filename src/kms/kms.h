@@ -39,8 +39,9 @@ enum kms_class {
 /* A key URI taken apart. Comparison is component by component, never by prefix. */
 struct kms_uri {
 	char scheme[16];
+	bool hierarchical;                          /* scheme://, not scheme: */
 	size_t component_count;
-	const char *components[KMS_COMPONENTS_MAX]; /* into text */
+	uint16_t component_at[KMS_COMPONENTS_MAX];  /* offsets into text: a struct kms_uri may be copied */
 	char text[KMS_URI_LEN_MAX + 1];             /* separators replaced by NUL */
 };
 
@@ -80,9 +81,17 @@ struct kms_ops {
 		      const uint8_t *wrapped, size_t wrapped_len, struct kms_error *err, struct secret **ret_kek);
 };
 
+/* The providers; no kms_*.c has a header of its own. */
+extern const struct kms_ops kms_local;
+#if COFFER_TEST_HOOKS
+extern const struct kms_ops kms_failing;
+#endif
+
 /* Take a URI apart: "scheme:component" or "scheme://component/component…"; components are 1..128 characters of
  * A-Z a-z 0-9 . _ : @ + = - and are neither "." nor "..". -EINVAL malformed, -EOPNOTSUPP no such provider in this build. Pure. */
 int kms_uri_parse(const char *text, struct kms_uri *ret_uri) must_check;
+/* The text of component i, NULL behind the last. */
+const char *kms_uri_component(const struct kms_uri *uri, size_t i);
 /* Same scheme, same number of components, each byte for byte equal. Pure. */
 bool kms_uri_equal(const struct kms_uri *a, const struct kms_uri *b) must_check;
 /* The same for two texts; false when either does not parse. */
