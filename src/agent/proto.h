@@ -23,6 +23,8 @@
 #define PROTO_KMS_MAX 8
 #define PROTO_STATUS_MAX (16 * 1024 * 1024)
 
+struct json;
+
 enum proto_op {
 	PROTO_OP_HELLO,
 	PROTO_OP_INIT,
@@ -147,8 +149,7 @@ struct proto_reply {
 	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
 	bool known;                                 /* trust: this instance was pinned before */
 	bool other_instance;                        /* trust: the same uuid is pinned elsewhere too */
-	/* What the op of a request makes of the members above. */
-	enum proto_op op;
+	enum proto_op op;                           /* of the request: which members there are */
 };
 
 /* An event pushed on a mount, or (done) its answer. */
@@ -165,26 +166,50 @@ struct proto_event {
 
 enum proto_type { PROTO_TYPE_REQUEST, PROTO_TYPE_EVENT_DONE };
 
-/* What a client sent: a request, or the answer to an event. -EUCLEAN not such a message, -EFBIG; *id is set to the
- * message's id when one can be read, else to 0, so that the refusal can be matched; why (>= 128 bytes) says what is wrong. */
-int proto_parse_client(const void *p, size_t len, enum proto_type *ret_type, struct proto_request *req,
-		       struct proto_event *ev, int64_t *id, char why[static 128]) must_check;
-/* malloc'ed text without line feed; -EINVAL a field out of its limits, -EMSGSIZE beyond PROTO_PACKET_MAX. */
-int proto_put_request(const struct proto_request *req, char **ret_text) must_check;
-int proto_put_event(const struct proto_event *ev, char **ret_text) must_check;
+/* What a client sent: a request, or the answer to an event; only that struct is filled. -EUCLEAN not such a message, -EFBIG, -EOPNOTSUPP another
+ * protocol version. *id is the message's id where one can be read, else 0, so that the refusal can be matched; why says what is wrong. */
+int proto_request_parse(const void *p, size_t len, enum proto_type *ret_type, struct proto_request *req,
+			struct proto_event *ev, int64_t *id, char why[static 128]) must_check;
+/* malloc'ed text without line feed; -EINVAL a field out of its limits, -EMSGSIZE beyond PROTO_PACKET_MAX. All _put alike. */
+int proto_request_put(const struct proto_request *req, char **ret_text) must_check;
 
-/* What the agent sent: an answer (its op must be known: reply->op is set by the caller) or a pushed event. */
-int proto_parse_agent(const void *p, size_t len, struct proto_reply *reply, struct proto_event *ev,
-		      bool *ret_is_event) must_check;
-int proto_put_reply(const struct proto_reply *reply, char **ret_text) must_check;
+/* What the agent sent: a pushed event, or the answer to a request of op expect. Members that op does not have stay zero.
+ * Caller: proto_reply_done. -EUCLEAN, -EFBIG. */
+int proto_reply_parse(const void *p, size_t len, enum proto_op expect, struct proto_reply *reply,
+		      struct proto_event *ev, bool *ret_is_event) must_check;
+int proto_reply_put(const struct proto_reply *reply, char **ret_text) must_check;
 void proto_reply_done(struct proto_reply *reply);
+
+/* A pushed event or the answer to one, out of the object it came in. -EUCLEAN. */
+int proto_event_parse(const struct json *o, struct proto_event *ret_ev) must_check;
+int proto_event_put(const struct proto_event *ev, char **ret_text) must_check;
+/* The members of s but `state`, into o: also what `coffer status --json` has of them. */
+int proto_stats_put(struct json *o, const struct proto_stats *s) must_check;
 
 const char *proto_op_text(enum proto_op op);
 const char *proto_push_text(enum proto_push p);
 const char *proto_kind_text(enum proto_kind k);
 const char *proto_class_text(enum proto_class c);
+const char *proto_class_errno_text(enum proto_class c);
+/* PROTO_CLASS_INTERNAL for a pair that is not in the table. */
+enum proto_class proto_class_parse(const char *text, const char *errno_text);
+/* The enum's value, -ENOENT. */
+int proto_op_parse(const char *text) must_check;
+int proto_push_parse(const char *text) must_check;
+int proto_kind_parse(const char *text) must_check;
 int proto_class_errno(enum proto_class c);          /* -errno; 0 for OK */
 enum coffer_exit proto_class_exit(enum proto_class c);
+
+/* The text forms of shared members, both ways; -EUCLEAN, -EINVAL. */
+int proto_instance_parse(const struct json *o, const char *key, struct proto_instance *ret_i) must_check;
+int proto_instance_put(struct json *o, const char *key, const struct proto_instance *i) must_check;
+int proto_seen_parse(const struct json *o, const char *key, struct proto_seen *ret_s) must_check;
+int proto_seen_put(struct json *o, const char *key, const struct proto_seen *s) must_check;
+/* A counter of 0..INT64_MAX. */
+int proto_u64_parse(const struct json *o, const char *key, uint64_t *ret_n) must_check;
+int proto_u64_put(struct json *o, const char *key, uint64_t n) must_check;
+/* A string of at most max - 1 bytes, copied. */
+int proto_str_parse(const struct json *o, const char *key, size_t max, char *ret_text) must_check;
 
 /* Is now older than seen? By config version, stamp limit or the stamp in the generation; a generation of the same stamp with other
  * random bytes is another history, and older too. older_ok is not looked at. */

@@ -1,0 +1,122 @@
+/* agent.h: the agent's state, shared by server.c (sockets), request.c (one handler per op), relay.c (what mounts are asked
+ * for others) and opener.c (slots and keys). Not for clients. One thread: everything runs from server.c's loop, so there are no
+ * locks; what may take long goes on a thread of its own the day a provider does. */
+#ifndef COFFER_AGENT_AGENT_H
+#define COFFER_AGENT_AGENT_H
+
+#include "agent/audit.h"
+#include "agent/peer.h"
+#include "agent/policy.h"
+#include "agent/proto.h"
+#include "kms/kms.h"
+
+#include <stdbool.h>
+
+/* What a hostile client could push. */
+#define AGENT_CONNECTIONS_MAX 1024
+#define AGENT_STRANGERS_MAX 256           /* connections of peers that policy does not admit, all together */
+#define AGENT_STRANGERS_PER_UID 16
+#define AGENT_BAD_MESSAGES_MAX 8          /* then the connection is closed */
+#define AGENT_RELAYS_MAX 256
+#define AGENT_RELAYS_PER_CONNECTION 16
+#define AGENT_STRANGER_MS 5000            /* a stranger's whole connection */
+#define AGENT_HELLO_MS 10000              /* until hello */
+#define AGENT_IDLE_MS (30 * 60 * 1000)    /* between requests, unless a mount is registered: a replay may lie between */
+#define AGENT_ACK_MS 10000                /* from handing a key over to its acknowledgement */
+#define AGENT_STATS_MS 2000               /* a mount's time to answer `stats` */
+#define AGENT_SYNC_MS (60 * 60 * 1000)
+
+struct agent_options {
+	const char *config_dir, *state_dir, *socket_path;
+	int listen_fd;      /* of socket activation, or -1 */
+	const char *version;
+};
+
+/* A key on its way: ours until acknowledged, then wiped. */
+struct handover {
+	int fd;             /* -1: none */
+	int64_t id;         /* of the request it answers */
+	uint64_t deadline_ms;
+};
+
+/* What init made on this connection; `pin` must fit it. */
+struct made {
+	uint8_t uuid[UUID_LEN];
+	char tenant[TENANT_LEN_MAX + 1];
+	size_t slot_count;
+	struct key_slot slots[PROTO_KMS_MAX];
+};
+
+/* A registered mount. */
+struct mount {
+	struct proto_request *said;       /* its register request */
+	char tenant[TENANT_LEN_MAX + 1];
+	char key_uri[KMS_URI_MAX + 1];
+	char since[TIME_TEXT_MAX];
+	bool has_stats;
+	struct proto_stats stats;
+	int64_t stats_id;                 /* of the `stats` not answered yet, 0: none */
+};
+
+struct conn {
+	struct conn *next;
+	int fd;
+	struct peer peer;
+	bool admitted;                    /* by policy_admits, at accept */
+	bool helloed;
+	bool dead;                        /* swept at the end of the loop's round */
+	unsigned bad_messages;
+	unsigned relays;
+	uint64_t accepted_ms, last_ms;
+	struct handover handover;
+	struct made *made;
+	bool has_instance;                /* unlocked, pinned or registered here: whose events we take */
+	struct proto_instance instance;
+	struct mount *mount;
+};
+
+struct relay;
+
+struct agent {
+	struct agent_options options;
+	struct policy policy;
+	int listen_fd, epoll_fd, signal_fd;
+	int state_dirfd, pins_dirfd;
+	int state_lock_fd, socket_lock_fd;
+	bool own_socket;
+	struct audit *audit;
+	struct conn *conns;
+	size_t conn_count, stranger_count;
+	struct relay *relays;
+	size_t relay_count;
+	int64_t next_event_id;
+	bool stopping;
+};
+
+/* server.c. Whatever cannot be sent ends the connection: it is marked dead, and no pointer to it dangles before the round is over. */
+void server_reply(struct agent *a, struct conn *c, const struct proto_reply *reply, int fd);
+void server_push(struct agent *a, struct conn *c, const struct proto_event *ev);
+void server_drop(struct agent *a, struct conn *c, const char *why);
+
+/* request.c: authenticate, decide, record, act, answer; takes fd over. */
+void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd);
+/* Wipe and close a key on its way. */
+void request_key_handover_end(struct conn *c);
+void request_mount_free(struct conn *c);
+/* Formats reply->message and returns class. */
+enum proto_class request_refuse(struct proto_reply *reply, enum proto_class class, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* relay.c: answers later. -ENOSPC too many at once, -ENOTCONN no such mount. */
+int relay_status(struct agent *a, struct conn *c, int64_t id) must_check;
+int relay_sync(struct agent *a, struct conn *c, int64_t id, const char *mountpoint) must_check;
+void relay_event_done(struct agent *a, struct conn *c, const struct proto_event *ev);
+void relay_tick(struct agent *a, uint64_t now_ms);
+/* c is going away: as the one who asked, as the mount that was asked. */
+void relay_forget(struct agent *a, struct conn *c);
+void relay_free_all(struct agent *a);
+
+/* Time now, RFC 3339 UTC. */
+void request_time_text(char ret_text[static TIME_TEXT_MAX]);
+
+#endif

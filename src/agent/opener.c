@@ -1,0 +1,222 @@
+/* opener.c: slots (DESIGN "Nothing that a volume says about its own keys is believed"; docs/protocol.md, "Keys").
+ *
+ * Order: a slot is chosen by the pin; the context of the unwrap is the pin's; R must fit the slot's commitment; the MAC of the very bytes
+ * that were handed over must fit R. Only then is anything in them true. */
+#include "agent/opener.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const enum proto_class of_kms[KMS_CLASSES] = {
+	[KMS_OK] = PROTO_CLASS_OK,
+	[KMS_REVOKED] = PROTO_CLASS_REVOKED,
+	[KMS_DENIED] = PROTO_CLASS_KMS_DENIED,
+	[KMS_AUTH] = PROTO_CLASS_AUTH,
+	[KMS_TRANSIENT] = PROTO_CLASS_TRANSIENT,
+	[KMS_THROTTLED] = PROTO_CLASS_THROTTLED,
+	[KMS_CORRUPT] = PROTO_CLASS_CORRUPT,
+	[KMS_BADREQ] = PROTO_CLASS_BADREQ,
+	[KMS_CONFIG] = PROTO_CLASS_CONFIG,
+};
+
+enum proto_class opener_class(enum kms_class c)
+{
+	return c < KMS_CLASSES ? of_kms[c] : PROTO_CLASS_INTERNAL;
+}
+
+static enum proto_class say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static enum proto_class say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(message, PROTO_MESSAGE_MAX, fmt, ap);
+	va_end(ap);
+	return class;
+}
+
+enum proto_class opener_parse(const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
+			      struct volume_config **ret_cfg)
+{
+	AUTO_FREE struct volume_config *cfg = calloc(1, sizeof(*cfg));
+	char what[128] = "";
+	int r;
+
+	if (!cfg)
+		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+	r = volume_config_parse(p, len, cfg, what);
+	if (r == -EOPNOTSUPP)
+		return say(message, PROTO_CLASS_UNSUPPORTED, "coffer.volume: not supported: %s", what);
+	if (r == -ENOMEM)
+		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+	if (r < 0)
+		return say(message, PROTO_CLASS_NOT_VOLUME, "coffer.volume: malformed");
+	*ret_cfg = take_ptr(cfg);
+	return PROTO_CLASS_OK;
+}
+
+/* The pinned URI that the slot's names, taken apart. */
+static bool slot_pinned(const struct pin *pin, const struct key_slot *slot, struct kms_uri *ret_uri)
+{
+	struct kms_uri uri, pinned;
+	size_t i;
+
+	if (!slot->active || kms_uri_parse(slot->kms, &uri) < 0)
+		return false;
+	for (i = 0; i < pin->kms_count; i++) {
+		if (kms_uri_parse(pin->kms[i], &pinned) < 0 || !kms_uri_equal(&uri, &pinned))
+			continue;
+		*ret_uri = pinned;
+		return true;
+	}
+	return false;
+}
+
+static enum proto_class slot_open(const struct kms_host *host, const struct pin *pin, const struct key_slot *slot,
+				  const struct kms_uri *uri, char message[static PROTO_MESSAGE_MAX],
+				  struct secret **ret_root)
+{
+	struct kms_context ctx = { .tenant = pin->tenant, .uuid = pin->instance.uuid };
+	AUTO_SECRET struct secret *kek = NULL;
+	AUTO_SECRET struct secret *root = NULL;
+	uint8_t commitment[COMMITMENT_LEN];
+	struct kms_error err = { 0 };
+	int r;
+
+	r = kms_unwrap(host, uri, &ctx, slot->wrapped_kek, slot->wrapped_kek_len, &err, &kek);
+	if (r < 0)
+		return say(message, opener_class(err.class), "key: %s", err.message);
+	r = keys_root_open(kek, pin->tenant, pin->instance.uuid, slot->sealed_root, &root);
+	if (r == -EKEYREJECTED)
+		return say(message, PROTO_CLASS_CORRUPT, "key: %s: the sealed root key does not open",
+			   slot->kms);
+	if (r >= 0)
+		r = keys_commitment(root, pin->instance.uuid, commitment);
+	if (r < 0)
+		return say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
+	if (!secret_equal(commitment, slot->commitment, COMMITMENT_LEN))
+		return say(message, PROTO_CLASS_CORRUPT, "key: %s: the commitment does not fit", slot->kms);
+	*ret_root = take_ptr(root);
+	return PROTO_CLASS_OK;
+}
+
+static enum proto_class config_check(const struct volume_config *cfg, const uint8_t *p, size_t len,
+				     const struct secret *root, char message[static PROTO_MESSAGE_MAX])
+{
+	AUTO_KEY_RING struct key_ring *ring = NULL;
+	int r;
+
+	r = volume_config_verify(p, len, cfg, root, &ring);
+	if (r == -ENOMEM)
+		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+	if (r < 0)
+		return say(message, PROTO_CLASS_CORRUPT, 
+			   "coffer.volume: its authentication code does not fit the key; it was changed");
+	return PROTO_CLASS_OK;
+}
+
+enum proto_class opener_open(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+			     const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
+			     struct opened *ret_opened)
+{
+	enum proto_class class = PROTO_CLASS_UNTRUSTED;
+	AUTO_SECRET struct secret *root = NULL;
+	const struct key_slot *slot = NULL;
+	struct kms_uri uri;
+	size_t i;
+
+	(void)say(message, class,
+		  "key: no slot of coffer.volume has the key pinned on this host; it was changed, or see coffer "
+		  "trust VOLUME");
+	for (i = 0; i < cfg->slot_count; i++) {
+		if (!slot_pinned(pin, &cfg->slots[i], &uri))
+			continue;
+		slot = &cfg->slots[i];
+		class = slot_open(host, pin, slot, &uri, message, &root);
+		if (class != PROTO_CLASS_TRANSIENT && class != PROTO_CLASS_THROTTLED)
+			break;
+	}
+	if (class != PROTO_CLASS_OK)
+		return class;
+	class = config_check(cfg, p, len, root, message);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	memcpy(ret_opened->key_uri, slot->kms, sizeof(ret_opened->key_uri));
+	memcpy(ret_opened->commitment, slot->commitment, COMMITMENT_LEN);
+	ret_opened->root = take_ptr(root);
+	return PROTO_CLASS_OK;
+}
+
+static enum proto_class slot_make(const struct kms_host *host, const struct kms_context *ctx, const char *text,
+				  const struct secret *root, char message[static PROTO_MESSAGE_MAX],
+				  struct key_slot *ret_slot)
+{
+	AUTO_FREE struct kms_wrapped *wrapped = calloc(1, sizeof(*wrapped));
+	AUTO_SECRET struct secret *kek = NULL;
+	struct kms_error err = { 0 };
+	struct kms_uri uri;
+	int r;
+
+	if (!wrapped)
+		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+	r = kms_uri_parse(text, &uri);
+	if (r == -EOPNOTSUPP)
+		return say(message, PROTO_CLASS_UNSUPPORTED, "key: %s: no such provider in this version", text);
+	if (r < 0)
+		return say(message, PROTO_CLASS_CONFIG, "key: %s: malformed key URI", text);
+	r = kms_prepare(host, &uri, &err);
+	if (r < 0)
+		return say(message, opener_class(err.class), "key: %s", err.message);
+	r = secret_new(KEY_LEN, &kek);
+	if (r >= 0)
+		r = secret_random(secret_bytes(kek), KEY_LEN);
+	if (r < 0)
+		return say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
+	r = kms_wrap(host, &uri, ctx, kek, &err, wrapped);
+	if (r < 0)
+		return say(message, opener_class(err.class), "key: %s", err.message);
+	memcpy(ret_slot->kms, text, strlen(text) + 1);
+	memcpy(ret_slot->key_version, wrapped->key_version, sizeof(ret_slot->key_version));
+	memcpy(ret_slot->wrapped_kek, wrapped->bytes, wrapped->len);
+	ret_slot->wrapped_kek_len = wrapped->len;
+	ret_slot->active = true;
+	r = keys_root_seal(kek, ctx->tenant, ctx->uuid, root, ret_slot->sealed_root);
+	if (r >= 0)
+		r = keys_commitment(root, ctx->uuid, ret_slot->commitment);
+	return r < 0 ? say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r)) : PROTO_CLASS_OK;
+}
+
+enum proto_class opener_make(const struct kms_host *host, const char *tenant, const uint8_t uuid[static UUID_LEN],
+			     size_t kms_count, const char (*kms)[KMS_URI_MAX + 1],
+			     char message[static PROTO_MESSAGE_MAX], struct key_slot *ret_slots,
+			     struct secret **ret_root)
+{
+	struct kms_context ctx = { .tenant = tenant, .uuid = uuid };
+	AUTO_SECRET struct secret *root = NULL;
+	enum proto_class class;
+	time_t now = time(NULL);
+	struct tm tm;
+	size_t i;
+	int r;
+
+	r = secret_new(KEY_LEN, &root);
+	if (r >= 0)
+		r = secret_random(secret_bytes(root), KEY_LEN);
+	if (r < 0)
+		return say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
+	for (i = 0; i < kms_count; i++) {
+		memset(&ret_slots[i], 0, sizeof(ret_slots[i]));
+		class = slot_make(host, &ctx, kms[i], root, message, &ret_slots[i]);
+		if (class != PROTO_CLASS_OK)
+			return class;
+		if (!gmtime_r(&now, &tm) || strftime(ret_slots[i].created, sizeof(ret_slots[i].created),
+						     "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+			return say(message, PROTO_CLASS_INTERNAL, "no time");
+	}
+	*ret_root = take_ptr(root);
+	return PROTO_CLASS_OK;
+}

@@ -1,0 +1,237 @@
+/* pins.c: one file an instance: UUID-H.json and UUID-H.volume, H = the first 16 hexadecimal digits of the SHA-256 of
+ * handle type, handle length, handle and filesystem id. The name is an index only: what counts is the instance inside. */
+#include "agent/pins.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fileio.h"
+#include "base/json.h"
+#include "crypt/digest.h"
+
+#define PIN_MAX 65536
+#define PIN_VERSION 1
+#define NAME_LEN (32 + 1 + 16)
+
+static int name_make(const struct proto_instance *in, const char *suffix, char ret_name[static NAME_LEN + 8])
+{
+	uint8_t bytes[4 + PROTO_HANDLE_MAX + 8], digest[DIGEST_SHA256_LEN];
+	size_t n = 0;
+	char uuid[33];
+	int i, r;
+
+	bytes[n++] = (uint8_t)in->handle_type;
+	bytes[n++] = (uint8_t)(in->handle_type >> 8);
+	bytes[n++] = (uint8_t)in->handle_len;
+	bytes[n++] = (uint8_t)(in->handle_len >> 8);
+	memcpy(bytes + n, in->handle, in->handle_len);
+	n += in->handle_len;
+	for (i = 0; i < 8; i++)
+		bytes[n++] = (uint8_t)(in->fsid >> (8 * i));
+	r = digest_sha256(bytes, n, digest);
+	if (r < 0)
+		return r;
+	volume_config_uuid_text(in->uuid, uuid);
+	n = (size_t)snprintf(ret_name, NAME_LEN + 8, "%s-", uuid);
+	for (i = 0; i < 8; i++)
+		n += (size_t)snprintf(ret_name + n, NAME_LEN + 8 - n, "%02x", digest[i]);
+	(void)snprintf(ret_name + n, NAME_LEN + 8 - n, "%s", suffix);
+	return 0;
+}
+
+static bool instance_equal(const struct proto_instance *a, const struct proto_instance *b)
+{
+	return memcmp(a->uuid, b->uuid, UUID_LEN) == 0 && a->fsid == b->fsid &&
+	       a->handle_type == b->handle_type && a->handle_len == b->handle_len &&
+	       memcmp(a->handle, b->handle, a->handle_len) == 0;
+}
+
+static int kms_parse(const struct json *o, struct pin *pin)
+{
+	const struct json *a;
+	const char *text;
+	size_t i;
+	int r;
+
+	r = json_get_array(o, "kms", &a);
+	if (r < 0)
+		return r;
+	if (json_array_len(a) < 1 || json_array_len(a) > SLOTS_MAX)
+		return -EUCLEAN;
+	for (i = 0; i < json_array_len(a); i++) {
+		text = json_text(json_array_at(a, i));
+		if (!text || strlen(text) > KMS_URI_MAX)
+			return -EUCLEAN;
+		memcpy(pin->kms[i], text, strlen(text) + 1);
+	}
+	pin->kms_count = json_array_len(a);
+	return 0;
+}
+
+static int pin_parse(const void *p, size_t len, struct pin *pin)
+{
+	AUTO_JSON struct json *o = NULL;
+	int64_t version;
+	int r;
+
+	r = json_parse(p, len, PIN_MAX, &o);
+	if (r < 0)
+		return r;
+	if (!json_is_object(o))
+		return -EUCLEAN;
+	r = json_get_int(o, "version", &version);
+	if (r >= 0 && version != PIN_VERSION)
+		return -EOPNOTSUPP;
+	if (r >= 0)
+		r = proto_instance_parse(o, "instance", &pin->instance);
+	if (r >= 0)
+		r = proto_str_parse(o, "tenant", sizeof(pin->tenant), pin->tenant);
+	if (r >= 0)
+		r = kms_parse(o, pin);
+	if (r >= 0)
+		r = proto_str_parse(o, "created", sizeof(pin->created), pin->created);
+	if (r >= 0)
+		r = proto_str_parse(o, "key_uri", sizeof(pin->key_uri), pin->key_uri);
+	if (r >= 0)
+		r = proto_seen_parse(o, "seen", &pin->seen);
+	return r == -ENOENT ? -EUCLEAN : r;
+}
+
+int pins_load(int dirfd, const struct proto_instance *instance, struct pin *ret_pin)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	AUTO_FREE struct pin *pin = NULL;
+	char name[NAME_LEN + 8];
+	size_t len;
+	int r;
+
+	r = name_make(instance, ".json", name);
+	if (r < 0)
+		return r;
+	r = fileio_read_at(dirfd, name, PIN_MAX, &p, &len);
+	if (r < 0)
+		return r;
+	pin = calloc(1, sizeof(*pin));
+	if (!pin)
+		return -ENOMEM;
+	r = pin_parse(p, len, pin);
+	if (r < 0)
+		return r;
+	if (!instance_equal(&pin->instance, instance))
+		return -EUCLEAN;
+	*ret_pin = *pin;
+	return 0;
+}
+
+static void dir_close_p(DIR **d)
+{
+	if (*d)
+		(void)closedir(*d);
+}
+
+int pins_has_other(int dirfd, const struct proto_instance *instance, bool *ret_other)
+{
+	AUTO(dir_close_p) DIR *dir = NULL;
+	char name[NAME_LEN + 8];
+	struct dirent *e;
+	size_t len;
+	int fd, r;
+
+	r = name_make(instance, ".json", name);
+	if (r < 0)
+		return r;
+	fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		(void)close(fd);
+		return r;
+	}
+	for (;;) {
+		errno = 0;
+		e = readdir(dir);
+		if (!e)
+			break;
+		len = strlen(e->d_name);
+		if (len == NAME_LEN + 5 && strncmp(e->d_name, name, 33) == 0 &&
+		    strcmp(e->d_name + NAME_LEN, ".json") == 0 && strcmp(e->d_name, name) != 0) {
+			*ret_other = true;
+			return 0;
+		}
+	}
+	if (errno != 0)
+		return -errno;
+	*ret_other = false;
+	return 0;
+}
+
+static int pin_put(const struct pin *pin, char **ret_text)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	AUTO_JSON struct json *a = json_new_array();
+	size_t i;
+	int r;
+
+	if (!o || !a)
+		return -ENOMEM;
+	if (pin->kms_count < 1 || pin->kms_count > SLOTS_MAX)
+		return -EINVAL;
+	for (i = 0; i < pin->kms_count; i++) {
+		r = json_append_str(a, pin->kms[i]);
+		if (r < 0)
+			return r;
+	}
+	r = json_put_int(o, "version", PIN_VERSION);
+	if (r >= 0)
+		r = proto_instance_put(o, "instance", &pin->instance);
+	if (r >= 0)
+		r = json_put_str(o, "tenant", pin->tenant);
+	if (r >= 0)
+		r = json_put_json(o, "kms", take_ptr(a));
+	if (r >= 0)
+		r = json_put_str(o, "created", pin->created);
+	if (r >= 0)
+		r = json_put_str(o, "key_uri", pin->key_uri);
+	if (r >= 0)
+		r = proto_seen_put(o, "seen", &pin->seen);
+	if (r < 0)
+		return r;
+	return json_dump(o, ret_text);
+}
+
+int pins_store(int dirfd, const struct pin *pin)
+{
+	AUTO_FREE char *text = NULL;
+	char name[NAME_LEN + 8];
+	int r;
+
+	r = name_make(&pin->instance, ".json", name);
+	if (r < 0)
+		return r;
+	r = pin_put(pin, &text);
+	if (r < 0)
+		return r;
+	return fileio_replace_at(dirfd, name, text, strlen(text), 0600);
+}
+
+int pins_store_config(int dirfd, const struct proto_instance *instance, const void *p, size_t len)
+{
+	AUTO_FREE uint8_t *old = NULL;
+	char name[NAME_LEN + 8];
+	size_t old_len;
+	int r;
+
+	r = name_make(instance, ".volume", name);
+	if (r < 0)
+		return r;
+	r = fileio_read_at(dirfd, name, VOLUME_CONFIG_MAX, &old, &old_len);
+	if (r >= 0 && old_len == len && memcmp(old, p, len) == 0)
+		return 0;
+	if (r == -ENOMEM)
+		return r;
+	return fileio_replace_at(dirfd, name, p, len, 0600);
+}

@@ -1,0 +1,26 @@
+/* pins.h: what this host believes about volumes, on disk (docs/protocol.md, "State"). One instance (uuid, root handle,
+ * filesystem id) is one file of JSON, replaced atomically and durably, beside the last verified copy of its coffer.volume. */
+#ifndef COFFER_AGENT_PINS_H
+#define COFFER_AGENT_PINS_H
+
+#include "agent/proto.h"
+
+struct pin {
+	struct proto_instance instance;
+	char tenant[TENANT_LEN_MAX + 1];
+	size_t kms_count;
+	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
+	char created[TIME_TEXT_MAX];
+	char key_uri[KMS_URI_MAX + 1]; /* the slot that opened last; may be empty */
+	struct proto_seen seen;
+};
+
+/* -ENOENT: not pinned; -EUCLEAN: the file is no pin of this instance. */
+int pins_load(int dirfd, const struct proto_instance *instance, struct pin *ret_pin) must_check;
+/* Is this uuid pinned for any other instance? */
+int pins_has_other(int dirfd, const struct proto_instance *instance, bool *ret_other) must_check;
+int pins_store(int dirfd, const struct pin *pin) must_check;
+/* Keep a verified coffer.volume; writes only when it differs from what is kept. */
+int pins_store_config(int dirfd, const struct proto_instance *instance, const void *p, size_t len) must_check;
+
+#endif

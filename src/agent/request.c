@@ -1,0 +1,144 @@
+/* request.c: from a parsed request to its handler and back, and what handlers share (docs/protocol.md, "Requests"). */
+#include "agent/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+
+enum proto_class request_refuse(struct proto_reply *reply, enum proto_class class, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(reply->message, sizeof(reply->message), fmt, ap);
+	va_end(ap);
+	return class;
+}
+
+void request_time_text(char ret_text[static TIME_TEXT_MAX])
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (!gmtime_r(&now, &tm) || strftime(ret_text, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		ret_text[0] = '\0';
+}
+
+enum proto_class request_allowed(struct call *k, const char *tenant)
+{
+	const struct policy_peer peer = { .uid = k->c->peer.uid,
+					  .unit = k->c->peer.unit[0] ? k->c->peer.unit : NULL };
+	struct policy_verdict v = policy_decide(&k->a->policy, &peer, k->req->op, tenant);
+	struct audit_event e = { .what = "deny", .peer = &k->c->peer, .tenant = tenant, .rule = v.rule,
+				 .class = "DENIED", .object = proto_op_text(k->req->op) };
+	int r;
+
+	if (v.allow)
+		return PROTO_CLASS_OK;
+	r = audit_append_refusal(k->a->audit, &e);
+	if (r < 0)
+		log_err("audit.log: cannot append: %s", err_text(r));
+	return request_refuse(k->reply, PROTO_CLASS_DENIED, "%s: denied by policy for uid %lu",
+			      proto_op_text(k->req->op), (unsigned long)k->c->peer.uid);
+}
+
+enum proto_class request_record(struct call *k, const struct audit_event *e)
+{
+	int r = audit_append(k->a->audit, e);
+
+	if (r >= 0)
+		return PROTO_CLASS_OK;
+	log_err("audit.log: cannot append: %s; nothing is unlocked until it can", err_text(r));
+	return request_refuse(k->reply, PROTO_CLASS_AUDIT, "%s: the audit log cannot be written: %s",
+			      proto_op_text(k->req->op), err_text(r));
+}
+
+void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class)
+{
+	struct audit_event e = { .what = what, .peer = &k->c->peer, .uuid = k->req->instance.uuid, .tenant = tenant,
+				 .class = proto_class_text(class), .detail = k->reply->message };
+	int r = audit_append_refusal(k->a->audit, &e);
+
+	if (r < 0)
+		log_err("audit.log: cannot append: %s", err_text(r));
+}
+
+enum proto_class request_pin_find(struct call *k, struct pin *pin)
+{
+	bool other = false;
+	int r;
+
+	r = pins_load(k->a->pins_dirfd, &k->req->instance, pin);
+	if (r >= 0)
+		return PROTO_CLASS_OK;
+	if (r != -ENOENT) {
+		log_err("a pin cannot be read: %s", err_text(r));
+		return request_refuse(k->reply, PROTO_CLASS_INTERNAL, "the pin of this volume cannot be read: %s",
+				      err_text(r));
+	}
+	r = pins_has_other(k->a->pins_dirfd, &k->req->instance, &other);
+	if (r >= 0 && other)
+		return request_refuse(k->reply, PROTO_CLASS_UNTRUSTED,
+				      "not trusted on this host: the volume of this uuid is another directory, so this is "
+				      "a copy or restore of it; to use it too: coffer trust VOLUME");
+	return request_refuse(k->reply, PROTO_CLASS_UNTRUSTED,
+			      "not trusted on this host; to trust it: coffer trust VOLUME");
+}
+
+enum proto_class request_pin_keep(struct call *k, const struct pin *pin)
+{
+	int r = pins_store(k->a->pins_dirfd, pin);
+
+	if (r >= 0)
+		return PROTO_CLASS_OK;
+	log_err("a pin cannot be stored: %s", err_text(r));
+	return request_refuse(k->reply, PROTO_CLASS_INTERNAL, "the agent's state cannot be written: %s", err_text(r));
+}
+
+void request_bind(struct call *k)
+{
+	k->c->has_instance = true;
+	k->c->instance = k->req->instance;
+}
+
+static enum proto_class hello(struct call *k)
+{
+	k->c->helloed = true;
+	(void)snprintf(k->reply->version, sizeof(k->reply->version), "%s", k->a->options.version);
+	k->reply->pid = getpid();
+	return PROTO_CLASS_OK;
+}
+
+static enum proto_class (*const handlers[PROTO_OPS])(struct call *k) = {
+	[PROTO_OP_HELLO] = hello,   [PROTO_OP_INIT] = request_key_init,     [PROTO_OP_PIN] = request_key_pin,
+	[PROTO_OP_UNLOCK] = request_key_unlock, [PROTO_OP_ACK] = request_key_ack,       [PROTO_OP_TRUST] = request_key_trust,
+	[PROTO_OP_EVENT] = request_mount_event,   [PROTO_OP_REGISTER] = request_mount_register,
+	[PROTO_OP_STATUS] = request_mount_status, [PROTO_OP_SYNC] = request_mount_sync,
+};
+
+void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd)
+{
+	AUTO_FREE struct proto_reply *reply = calloc(1, sizeof(*reply));
+	struct call k = { .a = a, .c = c, .req = req, .fd = fd, .reply = reply, .reply_fd = -1 };
+
+	if (!reply) {
+		server_drop(a, c, "out of memory");
+	} else if (peer_check(&c->peer) < 0) {
+		server_drop(a, c, "the process that connected is gone");
+	} else {
+		reply->id = req->id;
+		reply->op = req->op;
+		if (!c->helloed && req->op != PROTO_OP_HELLO)
+			reply->class = request_refuse(reply, PROTO_CLASS_BADREQ, "say hello first");
+		else
+			reply->class = handlers[req->op](&k);
+		if (!k.later)
+			server_reply(a, c, reply, k.reply_fd);
+		proto_reply_done(reply);
+	}
+	if (fd >= 0)
+		(void)close(fd);
+}

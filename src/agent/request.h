@@ -1,0 +1,45 @@
+/* request.h: what the handlers of request.c, request_key.c and request_mount.c share. Each handler is, visibly in this order:
+ * who asks (peer_check, before it is called), may they (request_allowed), is it what this host believes (the pin), act, record, answer.
+ * The record is durable before a key leaves: no audit, no unlock. */
+#ifndef COFFER_AGENT_REQUEST_H
+#define COFFER_AGENT_REQUEST_H
+
+#include "agent/agent.h"
+#include "agent/pins.h"
+
+struct call {
+	struct agent *a;
+	struct conn *c;
+	const struct proto_request *req;
+	int fd;                   /* what came with the request, or -1 */
+	struct proto_reply *reply;
+	int reply_fd;             /* what goes with the answer, or -1; stays the connection's */
+	bool later;               /* a relay answers */
+};
+
+/* OK or DENIED, and then audited. tenant: whose data it is about, NULL when it is about none. */
+enum proto_class request_allowed(struct call *k, const char *tenant);
+/* Append to the audit log: OK or AUDIT. */
+enum proto_class request_record(struct call *k, const struct audit_event *e);
+/* A refusal worth a line, which changes nothing about what is answered. */
+void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class);
+/* The pin of the request's instance: OK, UNTRUSTED or INTERNAL. */
+enum proto_class request_pin_find(struct call *k, struct pin *pin);
+enum proto_class request_pin_keep(struct call *k, const struct pin *pin);
+/* Whose events this connection may send from now on. */
+void request_bind(struct call *k);
+
+/* request_key.c: whatever handles keys or decides whose they are. */
+enum proto_class request_key_init(struct call *k);
+enum proto_class request_key_pin(struct call *k);
+enum proto_class request_key_unlock(struct call *k);
+enum proto_class request_key_ack(struct call *k);
+enum proto_class request_key_trust(struct call *k);
+
+/* request_mount.c: mounts, and what is asked of them. */
+enum proto_class request_mount_register(struct call *k);
+enum proto_class request_mount_event(struct call *k);
+enum proto_class request_mount_status(struct call *k);
+enum proto_class request_mount_sync(struct call *k);
+
+#endif

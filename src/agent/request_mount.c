@@ -1,0 +1,142 @@
+/* request_mount.c: register, event, status and sync (docs/protocol.md, "Mounts"). */
+#include "agent/request.h"
+
+#include <string.h>
+
+#include "base/log.h"
+
+static bool instance_bound(const struct call *k, const struct proto_instance *in)
+{
+	const struct proto_instance *own = &k->c->instance;
+
+	return k->c->has_instance && memcmp(own->uuid, in->uuid, UUID_LEN) == 0 && own->fsid == in->fsid &&
+	       own->handle_type == in->handle_type && own->handle_len == in->handle_len &&
+	       memcmp(own->handle, in->handle, in->handle_len) == 0;
+}
+
+void request_mount_free(struct conn *c)
+{
+	if (!c->mount)
+		return;
+	free(c->mount->said);
+	free(c->mount);
+	c->mount = NULL;
+}
+
+static enum proto_class mount_make(struct call *k, const struct pin *p)
+{
+	struct mount *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	m->said = malloc(sizeof(*m->said));
+	if (!m->said) {
+		free(m);
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	}
+	*m->said = *k->req;
+	memcpy(m->tenant, p->tenant, sizeof(m->tenant));
+	memcpy(m->key_uri, p->key_uri, sizeof(m->key_uri));
+	request_time_text(m->since);
+	request_mount_free(k->c);
+	k->c->mount = m;
+	return PROTO_CLASS_OK;
+}
+
+enum proto_class request_mount_register(struct call *k)
+{
+	struct audit_event e = { .what = "mount", .peer = &k->c->peer, .uuid = k->req->instance.uuid,
+				 .mountpoint = k->req->mountpoint };
+	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
+	enum proto_class class;
+
+	if (!p)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	class = request_allowed(k, NULL);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	if (k->c->has_instance && !instance_bound(k, &k->req->instance))
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "register: another volume was unlocked here");
+	class = request_pin_find(k, p);
+	/* A second time, with the tenant now known. */
+	if (class == PROTO_CLASS_OK)
+		class = request_allowed(k, p->tenant);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	e.tenant = p->tenant;
+	class = request_record(k, &e);
+	if (class == PROTO_CLASS_OK)
+		class = mount_make(k, p);
+	if (class == PROTO_CLASS_OK)
+		request_bind(k);
+	return class;
+}
+
+static enum proto_class seen_keep(struct call *k, struct pin *p)
+{
+	if (proto_seen_is_older(&k->req->seen, &p->seen) && !p->seen.older_ok)
+		return request_refuse(k->reply, PROTO_CLASS_OLDER, "seen: older than this host has seen");
+	p->seen = k->req->seen;
+	p->seen.older_ok = false;
+	return request_pin_keep(k, p);
+}
+
+enum proto_class request_mount_event(struct call *k)
+{
+	static const char *const what[PROTO_KINDS] = { "older-seen", "integrity", "older-refused", "replay" };
+	struct audit_event e = { .what = what[k->req->kind], .peer = &k->c->peer, .uuid = k->c->instance.uuid,
+				 .object = k->req->object, .detail = k->req->detail, .count = k->req->count };
+	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
+	enum proto_class class;
+	int r;
+
+	if (!p)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	class = request_allowed(k, NULL);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	if (!k->c->has_instance)
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "event: no volume was unlocked or registered here");
+	r = pins_load(k->a->pins_dirfd, &k->c->instance, p);
+	if (r < 0)
+		return request_refuse(k->reply, PROTO_CLASS_UNTRUSTED, "event: the volume is not trusted any more");
+	e.tenant = p->tenant;
+	class = k->req->kind == PROTO_KIND_SEEN ? seen_keep(k, p) : PROTO_CLASS_OK;
+	if (k->req->kind != PROTO_KIND_SEEN || class == PROTO_CLASS_OLDER) {
+		r = audit_append_refusal(k->a->audit, &e);
+		if (r < 0)
+			log_err("audit.log: cannot append: %s", err_text(r));
+	}
+	return class;
+}
+
+static enum proto_class relayed(struct call *k, int r)
+{
+	if (r >= 0) {
+		k->later = true;
+		return PROTO_CLASS_OK;
+	}
+	if (r == -ENOTCONN)
+		return request_refuse(k->reply, PROTO_CLASS_NOT_MOUNTED, "%s: nothing is mounted there",
+				      proto_op_text(k->req->op));
+	return request_refuse(k->reply, PROTO_CLASS_BUSY, "%s: too many requests wait already",
+			      proto_op_text(k->req->op));
+}
+
+enum proto_class request_mount_status(struct call *k)
+{
+	enum proto_class class = request_allowed(k, NULL);
+
+	if (class != PROTO_CLASS_OK)
+		return class;
+	return relayed(k, relay_status(k->a, k->c, k->req->id));
+}
+
+enum proto_class request_mount_sync(struct call *k)
+{
+	enum proto_class class = request_allowed(k, NULL);
+
+	if (class != PROTO_CLASS_OK)
+		return class;
+	return relayed(k, relay_sync(k->a, k->c, k->req->id, k->req->mountpoint));
+}

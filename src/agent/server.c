@@ -1,0 +1,469 @@
+/* server.c: sockets and the loop (docs/protocol.md, "Transport", "Limits").
+ *
+ * One thread, level-triggered epoll. A connection is: accepted (peer known, else closed) → hello → requests → closed; with a key
+ * handed over it waits for the acknowledgement under a deadline; registered it is a mount and may be silent for ever.
+ * Whatever is wrong with a connection marks it dead; the dead are swept once a round, so that no pointer dangles within it.
+ * Strangers (peers whom policy admits to nothing) are answered one refusal and have few seconds and few connections. */
+#include "agent/server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "agent/listen.h"
+#include "agent/packet.h"
+#include "base/fileio.h"
+#include "base/log.h"
+#include "base/notify.h"
+
+#define EVENTS_PER_ROUND 64
+#define ACCEPTS_PER_ROUND 16
+#define TICK_MS 500
+
+/* --- sending --- */
+
+void server_drop(struct agent *a, struct conn *c, const char *why)
+{
+	(void)a;
+	if (c->dead)
+		return;
+	c->dead = true;
+	if (why)
+		log_debug("connection of pid %ld closed: %s", (long)c->peer.pid, why);
+}
+
+static void send_text(struct agent *a, struct conn *c, const char *text, int fd)
+{
+	int r;
+
+	if (c->dead)
+		return;
+	r = packet_send(c->fd, text, fd);
+	if (r < 0)
+		server_drop(a, c, "it does not read");
+}
+
+void server_reply(struct agent *a, struct conn *c, const struct proto_reply *reply, int fd)
+{
+	struct proto_reply short_reply = { .id = reply->id, .op = reply->op };
+	AUTO_FREE char *text = NULL;
+	int r;
+
+	r = proto_reply_put(reply, &text);
+	if (r < 0) {
+		/* Of our own making, or larger than a packet: say so in a form that always fits. */
+		fd = -1;
+		short_reply.class = request_refuse(&short_reply, PROTO_CLASS_INTERNAL, "the answer cannot be written");
+		r = proto_reply_put(&short_reply, &text);
+	}
+	if (r < 0)
+		server_drop(a, c, "out of memory");
+	else
+		send_text(a, c, text, fd);
+}
+
+void server_push(struct agent *a, struct conn *c, const struct proto_event *ev)
+{
+	AUTO_FREE char *text = NULL;
+	int r;
+
+	r = proto_event_put(ev, &text);
+	if (r < 0)
+		server_drop(a, c, "out of memory");
+	else
+		send_text(a, c, text, -1);
+}
+
+/* --- receiving --- */
+
+static void refuse_bad(struct agent *a, struct conn *c, int64_t id, enum proto_class class, const char *why)
+{
+	struct proto_reply reply = { .id = id };
+
+	reply.class = request_refuse(&reply, class, "bad request: %s", why);
+	server_reply(a, c, &reply, -1);
+	c->bad_messages++;
+	if (c->bad_messages >= AGENT_BAD_MESSAGES_MAX)
+		server_drop(a, c, "too many bad messages");
+}
+
+static void message_handle(struct agent *a, struct conn *c, const void *p, size_t len, int fd)
+{
+	AUTO_FREE struct proto_request *req = malloc(sizeof(*req));
+	AUTO_FREE struct proto_event *ev = malloc(sizeof(*ev));
+	AUTO_CLOSE int passed = fd;
+	enum proto_type type;
+	char why[128] = "";
+	int64_t id = 0;
+	int r;
+
+	if (!req || !ev) {
+		server_drop(a, c, "out of memory");
+		return;
+	}
+	r = proto_request_parse(p, len, &type, req, ev, &id, why);
+	if (r < 0)
+		refuse_bad(a, c, id, r == -EOPNOTSUPP ? PROTO_CLASS_UNSUPPORTED : PROTO_CLASS_BADREQ, why);
+	else if (type == PROTO_TYPE_EVENT_DONE)
+		relay_event_done(a, c, ev);
+	else
+		request_handle(a, c, req, take_fd(&passed));
+	if (!c->admitted && c->helloed && r >= 0 && type == PROTO_TYPE_REQUEST && req->op != PROTO_OP_HELLO)
+		server_drop(a, c, "not admitted");
+}
+
+/* One packet; -EAGAIN: none. */
+static int conn_read(struct agent *a, struct conn *c)
+{
+	AUTO_FREE char *buf = malloc(PROTO_PACKET_MAX + 1);
+	struct packet_from from = { 0 };
+	int fd = -1, r;
+
+	if (!buf)
+		return -ENOMEM;
+	r = packet_recv(c->fd, buf, PROTO_PACKET_MAX + 1, c->admitted, &fd, &from);
+	if (r == -EAGAIN)
+		return r;
+	if (r == -EMSGSIZE || r == -EPROTO) {
+		refuse_bad(a, c, 0, PROTO_CLASS_BADREQ,
+			   r == -EMSGSIZE ? "larger than 64 KiB" : "more than one descriptor");
+		server_drop(a, c, "not a packet of ours");
+		return 0;
+	}
+	if (r <= 0) {
+		server_drop(a, c, NULL);
+		return 0;
+	}
+	if (!from.known || from.pid != c->peer.pid) {
+		if (fd >= 0)
+			(void)close(fd);
+		log_warning("connection of pid %ld used by pid %ld; closed", (long)c->peer.pid, (long)from.pid);
+		server_drop(a, c, NULL);
+		return 0;
+	}
+	c->last_ms = packet_now_ms();
+	message_handle(a, c, buf, (size_t)r, fd);
+	return 0;
+}
+
+/* --- connections --- */
+
+static void conn_free(struct agent *a, struct conn *c)
+{
+	relay_forget(a, c);
+	if (c->mount && !a->stopping) {
+		struct audit_event e = { .what = "mount-gone", .peer = &c->peer, .uuid = c->instance.uuid,
+					 .tenant = c->mount->tenant, .mountpoint = c->mount->said->mountpoint };
+		int r = audit_append(a->audit, &e);
+
+		if (r < 0)
+			log_err("audit.log: cannot append: %s", err_text(r));
+	}
+	if (c->handover.fd >= 0)
+		log_warning("pid %ld left without acknowledging its key", (long)c->peer.pid);
+	request_key_handover_end(c);
+	request_mount_free(c);
+	free(c->made);
+	a->conn_count--;
+	if (!c->admitted)
+		a->stranger_count--;
+	peer_done(&c->peer);
+	(void)close(c->fd);
+	free(c);
+}
+
+static void sweep(struct agent *a)
+{
+	struct conn **at = &a->conns, *c;
+
+	while (*at) {
+		c = *at;
+		if (!c->dead) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		conn_free(a, c);
+		at = &a->conns; /* relays that ended may have marked others */
+	}
+}
+
+static bool stranger_fits(const struct agent *a, uid_t uid)
+{
+	const struct conn *c;
+	unsigned n = 0;
+
+	if (a->stranger_count >= AGENT_STRANGERS_MAX)
+		return false;
+	for (c = a->conns; c; c = c->next)
+		if (!c->admitted && c->peer.uid == uid)
+			n++;
+	return n < AGENT_STRANGERS_PER_UID;
+}
+
+/* Consumes *fd on success. */
+static int conn_new(struct agent *a, int *fd)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct policy_peer who;
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->handover.fd = -1;
+	r = peer_identify(*fd, &c->peer);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	who = (struct policy_peer){ .uid = c->peer.uid, .unit = c->peer.unit[0] ? c->peer.unit : NULL };
+	c->admitted = policy_admits(&a->policy, &who);
+	ev.data.ptr = c;
+	if (!c->admitted && !stranger_fits(a, c->peer.uid))
+		r = -EMFILE;
+	else if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, *fd, &ev) < 0)
+		r = -errno;
+	if (r < 0) {
+		peer_done(&c->peer);
+		free(c);
+		return r;
+	}
+	c->fd = take_fd(fd);
+	c->accepted_ms = c->last_ms = packet_now_ms();
+	c->next = a->conns;
+	a->conns = c;
+	a->conn_count++;
+	if (!c->admitted)
+		a->stranger_count++;
+	return 0;
+}
+
+static void accept_some(struct agent *a)
+{
+	int i, r;
+
+	for (i = 0; i < ACCEPTS_PER_ROUND; i++) {
+		AUTO_CLOSE int fd = accept4(a->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0) {
+			if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+				log_warning("cannot accept: %s", strerror(errno));
+			return;
+		}
+		if (a->conn_count >= AGENT_CONNECTIONS_MAX)
+			continue; /* closed: the peer sees the end of the connection at once */
+		r = conn_new(a, &fd);
+		if (r < 0)
+			log_debug("connection refused: %s", err_text(r));
+	}
+}
+
+/* --- deadlines --- */
+
+static void conn_tick(struct agent *a, struct conn *c, uint64_t now)
+{
+	if (c->handover.fd >= 0 && now >= c->handover.deadline_ms)
+		server_drop(a, c, "a key was not acknowledged in time");
+	else if (!c->admitted && now - c->accepted_ms >= AGENT_STRANGER_MS)
+		server_drop(a, c, "not admitted");
+	else if (!c->helloed && now - c->accepted_ms >= AGENT_HELLO_MS)
+		server_drop(a, c, "no hello");
+	else if (!c->mount && !c->relays && now - c->last_ms >= AGENT_IDLE_MS)
+		server_drop(a, c, "idle");
+}
+
+static void tick(struct agent *a)
+{
+	uint64_t now = packet_now_ms();
+	struct conn *c;
+
+	relay_tick(a, now);
+	for (c = a->conns; c; c = c->next)
+		conn_tick(a, c, now);
+}
+
+/* --- start --- */
+
+static int signals_open(struct agent *a)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return a->signal_fd < 0 ? -errno : 0;
+}
+
+static int state_open(struct agent *a)
+{
+	const char *dir = a->options.state_dir;
+	int r;
+
+	r = fileio_mkdirs(dir, 0700);
+	if (r < 0)
+		return log_ret(r, "%s", dir);
+	a->state_dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->state_dirfd < 0)
+		return log_ret(-errno, "%s", dir);
+	a->state_lock_fd = openat(a->state_dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (a->state_lock_fd < 0)
+		return log_ret(-errno, "%s/lock", dir);
+	if (flock(a->state_lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return log_ret(-EBUSY, "%s: another agent uses this state", dir);
+	if (mkdirat(a->state_dirfd, "volumes", 0700) < 0 && errno != EEXIST)
+		return log_ret(-errno, "%s/volumes", dir);
+	a->pins_dirfd = openat(a->state_dirfd, "volumes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (a->pins_dirfd < 0)
+		return log_ret(-errno, "%s/volumes", dir);
+	r = audit_open(a->state_dirfd, &a->audit);
+	if (r < 0)
+		return log_ret(r, "%s/audit.log", dir);
+	return 0;
+}
+
+static int socket_open(struct agent *a)
+{
+	int r;
+
+	if (a->options.listen_fd >= 0) {
+		a->listen_fd = a->options.listen_fd;
+		r = listen_adopt(a->listen_fd);
+		return r < 0 ? log_ret(r, "the socket handed over by the service manager") : 0;
+	}
+	r = listen_bind(a->options.socket_path, &a->listen_fd, &a->socket_lock_fd);
+	if (r == -EBUSY)
+		return log_ret(r, "%s: an agent serves it already", a->options.socket_path);
+	if (r < 0)
+		return log_ret(r, "%s", a->options.socket_path);
+	a->own_socket = true;
+	return 0;
+}
+
+static int poll_open(struct agent *a)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (a->epoll_fd < 0)
+		return -errno;
+	ev.data.ptr = &a->listen_fd;
+	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->listen_fd, &ev) < 0)
+		return -errno;
+	ev.data.ptr = &a->signal_fd;
+	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->signal_fd, &ev) < 0)
+		return -errno;
+	return 0;
+}
+
+int server_open(const struct agent_options *options, struct agent **ret_a)
+{
+	AUTO_AGENT struct agent *a = calloc(1, sizeof(*a));
+	struct audit_event e = { .what = "start", .detail = options->version };
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	a->options = *options;
+	a->policy.agent_uid = geteuid();
+	a->listen_fd = a->epoll_fd = a->signal_fd = -1;
+	a->state_dirfd = a->pins_dirfd = a->state_lock_fd = a->socket_lock_fd = -1;
+	r = signals_open(a);
+	if (r < 0)
+		return log_ret(r, "signals");
+	r = state_open(a);
+	if (r < 0)
+		return r;
+	r = audit_append(a->audit, &e);
+	if (r < 0)
+		return log_ret(r, "%s/audit.log: cannot append", options->state_dir);
+	r = socket_open(a);
+	if (r < 0)
+		return r;
+	r = poll_open(a);
+	if (r < 0)
+		return log_ret(r, "epoll");
+	*ret_a = take_ptr(a);
+	return 0;
+}
+
+static void signal_handle(struct agent *a)
+{
+	struct signalfd_siginfo si;
+
+	while (read(a->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGHUP)
+			log_info("nothing to reload: this version has no tenants.d");
+		else
+			a->stopping = true;
+	}
+}
+
+int server_run(struct agent *a)
+{
+	struct epoll_event events[EVENTS_PER_ROUND];
+	uint64_t next_tick = 0, now;
+	int i, n;
+
+	while (!a->stopping) {
+		n = epoll_wait(a->epoll_fd, events, EVENTS_PER_ROUND, TICK_MS);
+		if (n < 0 && errno != EINTR)
+			return log_ret(-errno, "epoll");
+		for (i = 0; i < n; i++) {
+			struct conn *c = events[i].data.ptr;
+
+			if (events[i].data.ptr == &a->listen_fd)
+				accept_some(a);
+			else if (events[i].data.ptr == &a->signal_fd)
+				signal_handle(a);
+			else if (!c->dead && conn_read(a, c) == -ENOMEM)
+				server_drop(a, c, "out of memory");
+		}
+		now = packet_now_ms();
+		if (now >= next_tick) {
+			tick(a);
+			next_tick = now + TICK_MS;
+		}
+		sweep(a);
+	}
+	notify_stopping();
+	return 0;
+}
+
+void server_free(struct agent *a)
+{
+	struct audit_event e = { .what = "stop" };
+	struct conn *c;
+
+	if (!a)
+		return;
+	relay_free_all(a);
+	while (a->conns) {
+		c = a->conns;
+		a->conns = c->next;
+		conn_free(a, c);
+	}
+	if (a->audit && audit_append(a->audit, &e) < 0)
+		log_warning("audit.log: cannot append");
+	if (a->own_socket)
+		(void)unlink(a->options.socket_path);
+	audit_free(a->audit);
+	auto_close_p(&a->listen_fd);
+	auto_close_p(&a->epoll_fd);
+	auto_close_p(&a->signal_fd);
+	auto_close_p(&a->pins_dirfd);
+	auto_close_p(&a->state_dirfd);
+	auto_close_p(&a->socket_lock_fd);
+	auto_close_p(&a->state_lock_fd);
+	free(a);
+}
