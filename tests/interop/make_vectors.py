@@ -6,6 +6,7 @@ import struct
 import sys
 
 import cofferbuild as cb
+import malformed
 from cofferbuild import BLOCK, Volume, b64, pattern
 from cofferread import crypt, xxh3
 
@@ -23,8 +24,10 @@ ABOUT = [
     "log: descriptor is 4096 bytes; records repeats its records one by one with their fields; blocks that follow a "
     "descriptor are those of its where = 1 records: named by plain_seed, file_id, number, epoch, not repeated here. "
     "The header_tag of a FILE is one over some header with these fields; codecs carry it, they do not check it.",
-    "names: lower is the encrypted name; hash is there if lower is longer than 160: the entry is coffer.long.HASH.",
-    "reject: inputs a decoder must refuse, with the reason.",
+    "names: name is text, or name_hex bytes; lower is the encrypted name; hash is there if lower is longer than 160: the entry is coffer.long.HASH.",
+    "reject: what a decoder must refuse though its tag is good, with the rule broken. headers: 512 bytes each, as if read "
+    "for that group of file a; their entries_tag is not there to be checked. slots: zero bytes up to 4096 follow. "
+    "descriptors: apply patches (offset, bytes) to log[0].descriptor. records: of a single part with data_blocks.",
 ]
 
 ZERO_DIR = bytes(16)
@@ -109,7 +112,7 @@ def block_vectors(v, file_id, other_id):
     for fid, epoch, number, stamp, seed, full in (
             (file_id, 259, 0, 1, 0, True), (file_id, 259, 1, 2, 0, False), (file_id, 1, 0, 1, 0, False),
             (other_id, 259, 0, 1, 0, False), (file_id, 259, 0x1_0000_0003, 0x0102030405060708, 17, True),
-            (file_id, 2, (1 << 36) - 1, (1 << 63) - 1, 200, True)):
+            (file_id, 2, (1 << 36) - 1, (1 << 63) - 1, 200, False)):
         e, c = v.seal_block(epoch, fid, number, stamp, pattern(seed))
         d = {"file_id": fid, "epoch": epoch, "xts_key": crypt.derive(v.masters[epoch], b"file xts", v.uuid, 64, fid),
              "number": number, "stamp": stamp, "tweak": struct.pack("<QQ", stamp, number), "plain_seed": seed}
@@ -269,7 +272,7 @@ def name_vectors(v):
     return out
 
 
-def reject_vectors(v):
+def reject_vectors(v, log):
     def lower(plain):
         return cb.b64url(crypt.siv_encrypt(v.name_key, plain, [ZERO_DIR]))
     good = v.lower_name(ZERO_DIR, b"a")
@@ -284,7 +287,28 @@ def reject_vectors(v):
         ("another directory", v.lower_name(v.bytes("directory id", 16), b"a")), ("empty", ""),
         ("unused bits not zero", odd[:-1] + chr(ord(odd[-1]) + 1)),
     ]
-    return {"dir_id": ZERO_DIR, "lower_names": [{"why": w, "lower": l} for w, l in bad]}
+    a, b = v.bytes("file a", 16), v.bytes("file b", 16)
+    return {
+        "dir_id": ZERO_DIR, "lower_names": [{"why": w, "lower": l} for w, l in bad],
+        "headers": [{"why": w, "group": g, "header": h} for w, g, h in malformed.headers(v, a)],
+        "slots": [{"why": w, "index": i, "slot": s.rstrip(b"\0")} for w, i, s in malformed.slots(v)],
+        "records": [{"why": w, "records": r, "data_blocks": n} for w, r, n in malformed.records(v, a, b)],
+        "descriptors": [{"why": w, "patches": difference(log["descriptor"], d)}
+                        for w, d in malformed.descriptor_patches(v, log["descriptor"])],
+    }
+
+
+def difference(old, new):
+    """The runs of bytes in which two blocks differ."""
+    out, at = [], 0
+    while at < len(old):
+        end = at
+        while end < len(old) and old[end] != new[end]:
+            end += 1
+        if end > at:
+            out.append({"offset": at, "bytes": new[at:end]})
+        at = end + 1
+    return out
 
 
 def make():
@@ -292,6 +316,7 @@ def make():
     a, b = v.bytes("file a", 16), v.bytes("file b", 16)
     generation = struct.pack("<Q", 0x0A0B0C0D) + v.bytes("generation", 8)
     other = v.bytes("directory id", 16)
+    log = log_vectors(v, generation, a, b)
     targets = [b"a", b"x" * 31, b"../" + b"y" * 29, b"/etc/passwd/" * 3, b"t" * 3000]
     xattrs = [(b"a", b""), (b"comment", b"v"), (b"n" * 150, bytes(range(256)) * 3), (b"comment", b"w")]
     return hexed({
@@ -307,13 +332,13 @@ def make():
         "blocks": block_vectors(v, a, b),
         "metadata": metadata_vectors(v, a),
         "state": state_vectors(v, generation),
-        "log": log_vectors(v, generation, a, b),
+        "log": log,
         "names": name_vectors(v),
         "coffer_dir": [{"dir_id": other, "names_epoch": v.names_epoch, "target": v.dir_target(other)}],
         "symlinks": [{"target": t.decode(), "lower": v.symlink_target(t)} for t in targets],
         "xattrs": [{"name": n.decode(), "value": val, "lower_name": v.xattr(n, val)[0],
                     "lower_value": v.xattr(n, val)[1]} for n, val in xattrs],
-        "reject": reject_vectors(v),
+        "reject": reject_vectors(v, log[0]),
     })
 
 

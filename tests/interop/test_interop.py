@@ -16,6 +16,7 @@ sys.path.insert(0, HERE)
 
 import make_vectors  # noqa: E402
 import make_volume  # noqa: E402
+import test_rules  # noqa: E402
 from coffervol import BLOCK, PlainFile  # noqa: E402
 from cofferread import cli, crypt, filedata, xxh3  # noqa: E402
 from cofferread.layout import Bad  # noqa: E402
@@ -146,6 +147,9 @@ def xxh3_agrees_with_the_module(_tmp):
 def vectors_are_what_the_program_makes(_tmp):
     with open(os.path.join(HERE, "..", "golden", "vectors.json"), encoding="utf-8") as f:
         assert f.read() == make_vectors.text(), "run make_vectors.py > ../golden/vectors.json"
+
+
+TESTS += test_rules.TESTS
 
 
 # Reader against writer.
