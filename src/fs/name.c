@@ -24,8 +24,7 @@ static int any_entry(void *arg, const struct lower_dirent *e)
 	return 1;
 }
 
-/* coffer.dir as it lies there; -ENOENT when there is none. */
-static int read_id(struct volume *v, int dirfd, uint8_t *ret_id)
+int name_read_id(struct volume *v, int dirfd, uint8_t ret_id[static DIR_ID_LEN])
 {
 	char target[DIR_LINK_TARGET_MAX];
 	uint16_t epoch;
@@ -43,7 +42,7 @@ static int read_id(struct volume *v, int dirfd, uint8_t *ret_id)
 	return epoch == key_ring_names_epoch(v->ring) ? 0 : -EUCLEAN;
 }
 
-static int is_empty(struct volume *v, int dirfd)
+int name_dir_is_empty(struct volume *v, int dirfd)
 {
 	bool any = false;
 	int fd = -1, r;
@@ -76,9 +75,17 @@ static void set_id(struct volume *v, struct inode *dir, enum inode_id_state stat
 		memcpy(dir->dir_id, id, DIR_ID_LEN);
 }
 
-static int report_id(struct volume *v, const struct inode *dir, int r)
+static int report_id(struct volume *v, struct inode *dir, int r)
 {
 	char text[80];
+	bool told;
+
+	lock_take(&v->lock);
+	told = dir->told;
+	dir->told = true;
+	lock_drop(&v->lock);
+	if (told)
+		return r == -ENOMEM ? r : -EIO;
 
 	(void)snprintf(text, sizeof(text), "directory inode %llu: coffer.dir is missing or malformed", (unsigned long long)dir->ino);
 	log_err("%s", text);
@@ -104,9 +111,9 @@ int name_dir_id(struct volume *v, struct inode *dir, int dirfd, uint8_t ret_id[s
 	case INODE_ID_UNKNOWN:
 		break;
 	}
-	r = read_id(v, dirfd, id);
+	r = name_read_id(v, dirfd, id);
 	if (r == -ENOENT) {
-		r = is_empty(v, dirfd);
+		r = name_dir_is_empty(v, dirfd);
 		if (r < 0)
 			return r;
 		if (r == 0)
@@ -148,7 +155,7 @@ int name_dir_id_make(struct volume *v, struct inode *dir, int dirfd, uint8_t ret
 	r = v->lower->ops->symlinkat(v->lower, target, dirfd, DIR_LINK);
 	if (r == -EEXIST) {
 		/* Another thread was faster. */
-		r = read_id(v, dirfd, id);
+		r = name_read_id(v, dirfd, id);
 		if (r < 0)
 			return report_id(v, dir, r);
 	}

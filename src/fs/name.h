@@ -4,6 +4,11 @@
 
 #include "fs/inode.h"
 
+/* coffer.dir as it lies in a directory. -ENOENT: none; -EUCLEAN: not an id of this volume's names epoch. */
+int name_read_id(struct volume *v, int dirfd, uint8_t ret_id[static DIR_ID_LEN]) must_check;
+/* 1: nothing at all is in it, 0: something is. */
+int name_dir_is_empty(struct volume *v, int dirfd) must_check;
+
 /* What a plain name is called below. */
 struct name {
 	char full[LOWER_NAME_FULL_MAX + 1];
