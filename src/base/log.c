@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "base/env.h"
@@ -20,6 +21,7 @@
 
 static atomic_int log_level_now = LOG_LEVEL_INFO;
 static const char *_Atomic log_ident;
+static atomic_bool log_syslog;
 
 void log_set_level(enum log_level level)
 {
@@ -53,6 +55,14 @@ void log_set_ident(const char *ident)
 	atomic_store(&log_ident, ident);
 }
 
+void log_to_syslog(void)
+{
+	const char *ident = atomic_load(&log_ident);
+
+	openlog(ident ? ident : "coffer", LOG_PID, LOG_DAEMON);
+	atomic_store(&log_syslog, true);
+}
+
 /* Is standard error the stream that systemd connected to the journal? (systemd.exec(5), JOURNAL_STREAM) */
 static bool stderr_is_journal(void)
 {
@@ -72,6 +82,12 @@ static void log_write(enum log_level level, const char *text)
 	size_t at = 0;
 	ssize_t n;
 
+	if (atomic_load(&log_syslog)) {
+		at += text_escape(text, strlen(text), line, sizeof(line) - 1);
+		line[at] = '\0';
+		syslog((int)level, "%s", line);
+		return;
+	}
 	if (stderr_is_journal())
 		at += (size_t)snprintf(line, sizeof(line), "<%d>", (int)level);
 	else if (ident)

@@ -16,6 +16,9 @@ int log_level_parse(const char *text, enum log_level *ret_level) __attribute__((
 /* Text before each message, e.g. "coffer-agent"; not copied. NULL: none. */
 void log_set_ident(const char *ident);
 
+/* From now on to syslog(3) instead of standard error: a daemon that has left its terminal. */
+void log_to_syslog(void);
+
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_err(...) log_line(LOG_LEVEL_ERR, __VA_ARGS__)

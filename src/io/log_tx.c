@@ -4,6 +4,8 @@
  * when a gather begins, and what a changed group differs from is com. Finishing moves fl to com and F to C; a C that com does not name any more is dropped. */
 #include "io/log_tx.h"
 
+#include "io/gather_log.h"
+
 #include <string.h>
 
 void log_tx_init(struct tx *tx, struct vio *v)
@@ -349,10 +351,12 @@ int log_tx_gather(struct tx *tx, struct iofile *f)
 		for (g = f->changed_list; g && r == 0; g = g->changed_next)
 			if (g->cur)
 				r = gather_group(tx, g);
-		if (r == 0)
+		if (r == 0) {
+			gather_log_file(f);
 			gather_done(tx, f, g0);
-		else
+		} else {
 			roll_back(tx, &at);
+		}
 	}
 	lock_drop(&f->m);
 	if (g0)

@@ -62,6 +62,7 @@ struct vio_params {
 	uint64_t min_stamp_limit;        /* highest stamp limit this host has seen; a lower one is -ESTALE unless accept_older */
 	bool accept_older;
 	unsigned rules_off;              /* test builds only: bits of rules.h that are switched off */
+	int gather_log_fd;               /* test builds only: gather_log.h; 0: none */
 };
 
 /* What is in coffer.state when a volume is made: writes coffer.log (zero-filled, log_blocks), coffer.state (both slots) and coffer.reserve
