@@ -38,7 +38,7 @@ static void wiping_free(void *p)
 
 	if (!p)
 		return;
-	b = (struct block *)((unsigned char *)p - offsetof(struct block, bytes));
+	b = (void *)((unsigned char *)p - offsetof(struct block, bytes));
 	explicit_bzero(b, sizeof(*b) + b->len);
 	free(b);
 }

@@ -7,9 +7,20 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-login.h>
 
+#include "base/text.h"
+
 void notify_ready(void)
 {
 	(void)sd_notify(0, "READY=1");
+}
+
+void notify_status(const char *text)
+{
+	char line[256] = "STATUS=";
+
+	/* Escaped, so that a newline in it begins no assignment of its own. */
+	(void)text_escape(text, strlen(text), line + strlen(line), sizeof(line) - strlen(line));
+	(void)sd_notify(0, line);
 }
 
 void notify_stopping(void)
@@ -45,6 +56,11 @@ int notify_unit_of_pid(pid_t pid, char *ret_unit, size_t size)
 #else
 void notify_ready(void)
 {
+}
+
+void notify_status(const char *text)
+{
+	(void)text;
 }
 
 void notify_stopping(void)

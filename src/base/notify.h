@@ -1,5 +1,5 @@
-/* notify.h: the door to libsystemd: readiness, sockets handed over, the system unit of a process. Built without libsystemd, or run
- * without systemd, nothing is announced and nobody is in a unit. */
+/* notify.h: the door to libsystemd: readiness, sockets handed over, the system unit of a process. Built without
+ * libsystemd, or run without systemd, nothing is announced and nobody is in a unit. */
 #ifndef COFFER_BASE_NOTIFY_H
 #define COFFER_BASE_NOTIFY_H
 
@@ -8,16 +8,17 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* READY=1, STOPPING=1. Errors do not matter: who waits has a time-out. */
+/* READY=1, STATUS=text, STOPPING=1. Errors do not matter: who waits has a time-out. */
 void notify_ready(void);
+void notify_status(const char *text);
 void notify_stopping(void);
 
-/* The one socket of socket activation: 0 and its descriptor, -ENOENT when none was handed over, -EINVAL when several were. Takes the
- * variables out of the environment. */
+/* The one socket of socket activation: 0 and its descriptor, -ENOENT when none was handed over, -EINVAL when
+ * several were. Takes the variables out of the environment. */
 int notify_listen_fd(int *ret_fd) must_check;
 
-/* The *system* unit that pid runs in, by systemd's own parser: never a unit of a user's manager. -ENOENT none, -ENAMETOOLONG,
- * -EOPNOTSUPP built without libsystemd. Check afterwards that pid is still the process that is meant. */
+/* The *system* unit that pid runs in, by systemd's own parser: never a unit of a user's manager. -ENOENT none,
+ * -ENAMETOOLONG, -EOPNOTSUPP built without libsystemd. Check afterwards that pid is still the process that is meant. */
 int notify_unit_of_pid(pid_t pid, char *ret_unit, size_t size) must_check;
 
 #endif

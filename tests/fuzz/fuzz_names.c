@@ -78,7 +78,7 @@ static void read_xattr_name(const struct name_keys *keys, const char *text)
 
 static void value_there_and_back(const struct name_keys *keys, const char *lower, const uint8_t *p, size_t len)
 {
-	uint8_t sealed[TEXT_MAX + XATTR_VALUE_EXTRA], back[TEXT_MAX];
+	static uint8_t sealed[TEXT_MAX + XATTR_VALUE_EXTRA], back[TEXT_MAX];
 
 	assert(namecrypt_xattr_value_encrypt(keys, EPOCH, lower, p, len, sealed) == 0);
 	assert(namecrypt_xattr_value_decrypt(keys, EPOCH, lower, sealed, len + XATTR_VALUE_EXTRA, back) == 0);
@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
 	const struct name_keys *keys = fixed_keys();
 	char lower[LOWER_NAME_LEN_MAX + 1], text[TEXT_MAX + 1];
-	uint8_t value[TEXT_MAX];
+	static uint8_t value[TEXT_MAX];
 
 	if (len == 0 || len > TEXT_MAX)
 		return 0;

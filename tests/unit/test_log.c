@@ -1,0 +1,159 @@
+#include "base/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/env.h"
+
+static int real_stderr = -1;
+
+/* Standard error goes into a memory file; the returned text is what was written to it since. */
+static int catch_stderr(void **state)
+{
+	int fd = memfd_create("stderr", MFD_CLOEXEC);
+
+	(void)state;
+	real_stderr = dup(STDERR_FILENO);
+	if (fd < 0 || real_stderr < 0 || dup2(fd, STDERR_FILENO) < 0)
+		return -1;
+	return close(fd);
+}
+
+static int release_stderr(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_INFO);
+	log_set_ident(NULL);
+	(void)unsetenv("JOURNAL_STREAM");
+	if (dup2(real_stderr, STDERR_FILENO) < 0)
+		return -1;
+	return close(real_stderr);
+}
+
+static const char *caught(void)
+{
+	static char text[8192];
+	ssize_t n = pread(STDERR_FILENO, text, sizeof(text) - 1, 0);
+
+	text[n < 0 ? 0 : n] = '\0';
+	return text;
+}
+
+static void lines_above_the_level_are_dropped(void **state)
+{
+	(void)state;
+	log_debug("no");
+	log_info("one %d", 1);
+	log_set_level(LOG_LEVEL_ERR);
+	log_warning("no");
+	log_err("two");
+	assert_string_equal(caught(), "one 1\ntwo\n");
+}
+
+static void log_ret_adds_the_reason_and_returns_the_error(void **state)
+{
+	(void)state;
+	log_set_ident("coffer");
+	errno = EINTR;
+	assert_int_equal(log_ret(-EBADMSG, "block %d", 7), -EBADMSG);
+	assert_int_equal(errno, EINTR);
+	assert_string_equal(caught(), "coffer: block 7: does not authenticate\n");
+}
+
+static void one_message_is_one_line_whatever_it_holds(void **state)
+{
+	(void)state;
+	log_err("a\nb\x1b");
+	assert_string_equal(caught(), "a\\x0ab\\x1b\n");
+}
+
+static void long_messages_are_cut_but_keep_reason_and_newline(void **state)
+{
+	char big[4096];
+	const char *text;
+	size_t n;
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	(void)log_ret(-ENOKEY, "%s", big);
+	text = caught();
+	n = strlen(text);
+	assert_true(n > 1000 && n < 2200);
+	assert_string_equal(text + n - strlen(": locked\n"), ": locked\n");
+}
+
+static void the_journal_gets_the_level_as_prefix(void **state)
+{
+	char stream[64];
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	(void)snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		       (unsigned long long)st.st_ino);
+	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+	log_set_ident("coffer");
+	log_warning("w");
+	assert_int_equal(setenv("JOURNAL_STREAM", "1:1", 1), 0);
+	log_warning("w");
+	assert_string_equal(caught(), "<4>w\ncoffer: w\n");
+}
+
+static void level_names_parse(void **state)
+{
+	enum log_level level = LOG_LEVEL_ERR;
+
+	(void)state;
+	assert_int_equal(log_level_parse("debug", &level), 0);
+	assert_int_equal(level, LOG_LEVEL_DEBUG);
+	assert_int_equal(log_level_parse("Debug", &level), -EINVAL);
+	assert_int_equal(log_level_parse("", &level), -EINVAL);
+	assert_int_equal(level, LOG_LEVEL_DEBUG);
+}
+
+static void err_text_has_our_meanings_and_the_libc_ones(void **state)
+{
+	(void)state;
+	assert_string_equal(err_text(-EKEYREJECTED), "wrong key");
+	assert_string_equal(err_text(EUCLEAN), "malformed");
+	assert_string_equal(err_text(-ENOSPC), "No space left on device");
+	assert_non_null(strstr(err_text(-99999), "99999"));
+}
+
+static void an_empty_variable_is_as_good_as_none(void **state)
+{
+	(void)state;
+	assert_int_equal(setenv("COFFER_AGENT", "/x", 1), 0);
+	assert_string_equal(env_get(ENV_COFFER_AGENT), "/x");
+	assert_int_equal(setenv("COFFER_AGENT", "", 1), 0);
+	assert_null(env_get(ENV_COFFER_AGENT));
+	assert_int_equal(unsetenv("COFFER_AGENT"), 0);
+	assert_null(env_get(ENV_COFFER_AGENT));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(lines_above_the_level_are_dropped, catch_stderr, release_stderr),
+		cmocka_unit_test_setup_teardown(log_ret_adds_the_reason_and_returns_the_error, catch_stderr,
+						release_stderr),
+		cmocka_unit_test_setup_teardown(one_message_is_one_line_whatever_it_holds, catch_stderr,
+						release_stderr),
+		cmocka_unit_test_setup_teardown(long_messages_are_cut_but_keep_reason_and_newline, catch_stderr,
+						release_stderr),
+		cmocka_unit_test_setup_teardown(the_journal_gets_the_level_as_prefix, catch_stderr, release_stderr),
+		cmocka_unit_test(level_names_parse),
+		cmocka_unit_test(err_text_has_our_meanings_and_the_libc_ones),
+		cmocka_unit_test(an_empty_variable_is_as_good_as_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
