@@ -14,7 +14,9 @@ void reserve_close(struct reserve *r);
 bool reserve_is_whole(struct reserve *r);
 /* Give the space back (truncate to 0, fsync so that it is free): 0, or -ENOSPC when it had none left to give. */
 int reserve_spend(struct reserve *r) must_check;
-/* Try to fill it again: 0 whole, -ENOSPC. */
+/* Try to fill it again: 0 whole, -ENOSPC (as much is held as before). */
 int reserve_refill(struct reserve *r) must_check;
+/* reserve_spend() where no reserve is open: replay, which runs before the volume has one. */
+int reserve_spend_closed(struct lower *l, int root_fd) must_check;
 
 #endif

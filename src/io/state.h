@@ -11,12 +11,14 @@
 
 struct state;
 
-/* Write both slots of a new volume: stamp_limit 1 + STATE_STAMP_RANGE is not reserved yet (limit 1), empty log of log_blocks. O_EXCL. */
+/* Write both slots of a new volume: no stamps reserved yet (stamp 1 is the generation's, the limit is 2), empty log of log_blocks. O_EXCL. */
 int state_format(struct lower *l, int root_fd, const struct key_ring *ring, uint64_t log_blocks) must_check;
 
 /* Flush coffer.state, read both slots past the page cache, keep the valid one with the highest serial. -EBADMSG: none is valid;
- * -ENOENT. read_only: opened O_RDONLY, nothing is flushed. */
-int state_open(struct lower *l, int root_fd, const struct key_ring *ring, bool read_only, struct state **ret_s) must_check;
+ * -EOPNOTSUPP: a slot of another format version and none that is valid; -ENOENT. read_only: opened O_RDONLY, nothing is flushed.
+ * rules_off: vio_params' (test builds; else 0). */
+int state_open(struct lower *l, int root_fd, const struct key_ring *ring, bool read_only, unsigned rules_off,
+	       struct state **ret_s) must_check;
 void state_close(struct state *s);
 
 /* A copy of what was last stored (or loaded). */
@@ -30,10 +32,11 @@ int state_store(struct state *s, uint64_t tail, uint64_t tail_sequence, uint64_t
 /* A new generation (a fresh stamp and 8 random bytes) with this tail, the current root handle and fsid, and STATE_STAMP_RANGE new stamps, in both
  * slots. log_blocks 0: unchanged. */
 int state_new_generation(struct state *s, uint64_t log_blocks, uint64_t tail, uint64_t tail_sequence) must_check;
-/* Reserve further stamps without touching tail or generation, in both slots: before a DAMAGED header is sealed by replay. */
+/* Reserve further stamps without touching tail or generation, in both slots: before a DAMAGED header is sealed by replay. Nothing is
+ * written while more than half a range is left. */
 int state_reserve_stamps(struct state *s) must_check;
 
-/* n consecutive stamps, none ever used before; reserves more when they run low (blocking only when they ran out). */
+/* n consecutive stamps, none ever used before; reserves more when they ran out (then it blocks). -EINVAL: n is 0 or above half a range. */
 int state_stamps(struct state *s, uint64_t n, uint64_t *ret_first) must_check;
 /* Should somebody call state_reserve_stamps in the background (less than half a range is left)? */
 bool state_stamps_low(struct state *s);

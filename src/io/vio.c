@@ -436,7 +436,7 @@ static int open_all(struct vio *v)
 	struct volume_state st;
 	int r;
 
-	r = state_open(v->l, v->p.root_fd, v->p.ring, v->p.read_only, &v->state);
+	r = state_open(v->l, v->p.root_fd, v->p.ring, v->p.read_only, v->p.rules_off, &v->state);
 	if (r < 0)
 		return log_ret(r, "%s", NAME_STATE);
 	state_get(v->state, &st);
