@@ -95,6 +95,10 @@ int algs_get(const struct algs **ret_algs)
 
 int algs_failed(int r)
 {
-	ERR_clear_error();
+	unsigned long e;
+
+	for (e = ERR_get_error(); e != 0; e = ERR_get_error())
+		if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
+			r = -ENOMEM;
 	return r;
 }

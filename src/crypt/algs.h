@@ -18,7 +18,8 @@ struct algs {
 /* The one table; lives as long as the process. -EOPNOTSUPP: this OpenSSL lacks one of them (or memory). */
 int algs_get(const struct algs **ret_algs) must_check;
 
-/* Drop what a failed call left in this thread's error queue, so that nobody takes it for his own. Returns r. */
+/* Drop what a failed call left in this thread's error queue, so that nobody takes it for his own. Returns r, or -ENOMEM if
+ * that is what the queue says: a name must not look forged because memory was short. */
 int algs_failed(int r);
 
 #endif

@@ -9,7 +9,7 @@
 
 #define DIGEST_SHA256_LEN 32
 
-/* -ENOMEM, -EIO when OpenSSL has no SHA-256. */
+/* -ENOMEM (nothing else can fail). */
 int digest_sha256(const void *p, size_t len, uint8_t ret_digest[static DIGEST_SHA256_LEN]) must_check;
 
 #endif

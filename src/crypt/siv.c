@@ -107,13 +107,30 @@ static int siv_open_nothing(const struct algs *algs, const struct key_siv *key, 
 	return secret_equal(own, siv, SIV_LEN) ? 0 : -EBADMSG;
 }
 
+/* Any text but the empty one. */
+static int siv_open_text(const struct algs *algs, const struct key_siv *key, const uint8_t *ad, size_t ad_len,
+			 const uint8_t *in, size_t len, uint8_t *ret_plain)
+{
+	AUTO(EVP_CIPHER_CTX_free_p) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t siv[SIV_LEN];
+	int n;
+
+	memcpy(siv, in, sizeof(siv));
+	if (!ctx || EVP_DecryptInit_ex2(ctx, algs->siv, key->k, NULL, NULL) != 1 ||
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SIV_LEN, siv) != 1 ||
+	    (ad && EVP_DecryptUpdate(ctx, NULL, &n, ad, (int)ad_len) != 1))
+		return algs_failed(-ENOMEM);
+	if (EVP_DecryptUpdate(ctx, ret_plain, &n, in + SIV_LEN, (int)(len - SIV_LEN)) != 1 ||
+	    EVP_DecryptFinal_ex(ctx, ret_plain + (len - SIV_LEN), &n) != 1)
+		return algs_failed(-EBADMSG);
+	return 0;
+}
+
 int siv_open(const struct key_siv *key, const uint8_t *ad, size_t ad_len, const uint8_t *in, size_t len,
 	     uint8_t *ret_plain)
 {
-	AUTO(EVP_CIPHER_CTX_free_p) EVP_CIPHER_CTX *ctx = NULL;
 	const struct algs *algs;
-	uint8_t siv[SIV_LEN];
-	int n, r;
+	int r;
 
 	if (ad_len > SIV_TEXT_MAX || (ad && ad_len == 0))
 		return -EINVAL;
@@ -124,14 +141,10 @@ int siv_open(const struct key_siv *key, const uint8_t *ad, size_t ad_len, const 
 		return r;
 	if (len == SIV_LEN)
 		return siv_open_nothing(algs, key, ad, ad_len, in);
-	memcpy(siv, in, sizeof(siv));
-	ctx = EVP_CIPHER_CTX_new();
-	if (!ctx || EVP_DecryptInit_ex2(ctx, algs->siv, key->k, NULL, NULL) != 1 ||
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SIV_LEN, siv) != 1 ||
-	    (ad && EVP_DecryptUpdate(ctx, NULL, &n, ad, (int)ad_len) != 1))
-		return algs_failed(-ENOMEM);
-	if (EVP_DecryptUpdate(ctx, ret_plain, &n, in + SIV_LEN, (int)(len - SIV_LEN)) != 1 ||
-	    EVP_DecryptFinal_ex(ctx, ret_plain + (len - SIV_LEN), &n) != 1)
-		return algs_failed(-EBADMSG);
-	return 0;
+	r = siv_open_text(algs, key, ad, ad_len, in, len, ret_plain);
+	/* OpenSSL allocates while it checks, and says of a failure only that it was one. What does not fit does not fit the
+	 * second time either; what lacked memory then gets it, or lacks it for the context too. */
+	if (r == -EBADMSG)
+		r = siv_open_text(algs, key, ad, ad_len, in, len, ret_plain);
+	return r;
 }
