@@ -7,6 +7,7 @@ static const char *const env_names[] = {
 	[ENV_NO_COLOR] = "NO_COLOR",
 	[ENV_JOURNAL_STREAM] = "JOURNAL_STREAM",
 	[ENV_TERM] = "TERM",
+	[ENV_COFFER_IOQ] = "COFFER_IOQ",
 };
 
 const char *env_get(enum env_var var)

@@ -7,6 +7,7 @@ enum env_var {
 	ENV_NO_COLOR,       /* no colours, whatever its value */
 	ENV_JOURNAL_STREAM, /* "DEV:INO" of the journal's stream, set by systemd */
 	ENV_TERM,
+	ENV_COFFER_IOQ,     /* test builds only: "sync" keeps io_uring away */
 };
 
 /* The value, or NULL when it is not set, empty, or the program runs with another's privilege. */

@@ -1,8 +1,9 @@
 /* ioq.h: several lower I/Os at once. Two engines with one contract: sync (plain calls through struct lower, in order of
  * submission) and uring (one io_uring; only over lower_real()). Both are tested by the same tests.
  * Contract: a request is whole or failed: short reads are continued (a read that meets the end of the file ends short), short
- * writes are continued; result is the count of bytes or -errno. No order between requests of one batch. One thread at a time per
- * queue; buffers and iovecs stay valid until the request is done. */
+ * writes are continued; result is the count of bytes or -errno. No order between requests of one batch, and none need have begun
+ * before ioq_wait. A queue is used by the thread that made it (a ring has one issuer), but any thread may free it; buffers and
+ * iovecs stay valid until the request is done. */
 #ifndef COFFER_IO_IOQ_H
 #define COFFER_IO_IOQ_H
 
@@ -37,7 +38,7 @@ bool ioq_is_uring(const struct ioq *q);
 int ioq_submit(struct ioq *q, struct ioq_req *r) must_check;
 /* The next completed request, in any order; blocks while some are in flight; NULL when none are. */
 struct ioq_req *ioq_wait(struct ioq *q);
-/* Submit all, wait for all. 0, or the first failing result (all have ended in any case). A single request that is a plain read or
+/* Submit all, wait for all; nothing else is in the queue. 0, or the first failing result (all have ended in any case). A single request that is a plain read or
  * write is a plain call in both engines (a ring around one buffered call costs 2-3 times the CPU). */
 int ioq_run(struct ioq *q, struct ioq_req *reqs, size_t n) must_check;
 
