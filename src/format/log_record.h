@@ -50,12 +50,32 @@ struct log_group {
 	struct log_block blocks[GROUP_BLOCKS];
 };
 
+/* Bytes of the fixed parts of records. */
+#define LOG_SEAL_LEN (8 + TAG_LEN)
+#define LOG_FILE_LEN (1 + 1 + 2 + FILE_ID_LEN + 8 + 4 + 1 + LOG_SEAL_LEN)
+#define LOG_GAP_LEN 8
+#define LOG_GROUP_LEN (1 + 1 + 4 + 1 + 2 + LOG_SEAL_LEN)
+#define LOG_HOLE_LEN 2
+#define LOG_BLOCK_LEN (LOG_HOLE_LEN + ENTRY_LEN)
+
 /* Bytes a record takes. */
-size_t log_file_len(const struct log_file *f);
-size_t log_group_len(const struct log_group *g);
+static inline size_t log_file_len(const struct log_file *f)
+{
+	return LOG_FILE_LEN + (size_t)f->shape.gap_count * LOG_GAP_LEN + f->handle.len;
+}
+
+static inline size_t log_group_len(const struct log_group *g)
+{
+	size_t len = LOG_GROUP_LEN + (g->group ? LOG_SEAL_LEN : 0);
+	unsigned i;
+
+	for (i = 0; i < g->block_count; i++)
+		len += g->blocks[i].where == LOG_WHERE_HOLE ? LOG_HOLE_LEN : LOG_BLOCK_LEN;
+	return len;
+}
 
 void log_desc_begin(struct log_desc *d);
-/* -ENOSPC: does not fit any more. add_group counts data_blocks. */
+/* -ENOSPC: does not fit any more; -EINVAL: a record that log_desc_next would refuse. add_group counts data_blocks. */
 int log_desc_add_file(struct log_desc *d, const struct log_file *f) must_check;
 int log_desc_add_group(struct log_desc *d, const struct log_group *g) must_check;
 /* Under the newest epoch's log tag key; all other fields of d are set by the caller. */
@@ -68,11 +88,13 @@ int log_desc_open(struct blockcrypt *bc, const struct key_ring *ring, const uint
 
 struct log_cursor {
 	size_t off;
+	uint32_t data_blocks;    /* met so far */
 	bool seen_file;
 };
 enum log_kind { LOG_KIND_END = 0, LOG_KIND_FILE = 1, LOG_KIND_GROUP = 2 };
 /* The next record: returns its log_kind (> 0), LOG_KIND_END (0), or -EUCLEAN. c starts zeroed. Shapes, bases, indexes (rising)
- * and counts are checked; that a GROUP has a FILE before it is the caller's check (the FILE may be in an earlier part). */
+ * and counts (at the end: data_blocks) are checked; that a GROUP has a FILE before it is checked in part 0 and is the caller's
+ * check in later parts (the FILE may be in an earlier one). ret_f or ret_g is written, by kind. */
 int log_desc_next(const struct log_desc *d, struct log_cursor *c, struct log_file *ret_f, struct log_group *ret_g) must_check;
 
 #endif
