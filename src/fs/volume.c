@@ -82,6 +82,7 @@ static void fill_params(struct volume *v, struct vio_params *p)
 		.min_stamp_limit = o->min_stamp_limit,
 		.accept_older = o->accept_older,
 		.rules_off = o->rules_off,
+		.gather_log_fd = o->gather_log_fd,
 	};
 }
 

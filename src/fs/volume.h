@@ -22,6 +22,7 @@ struct volume_options {
 	bool accept_older;
 	bool no_threads;         /* tests */
 	unsigned rules_off;      /* test builds */
+	int gather_log_fd;       /* test builds: io/gather_log.h */
 };
 
 #define VOLUME_LOCK_WAIT_MS 10000
