@@ -22,9 +22,9 @@
 /* ---- writing the transaction into the ring */
 
 struct ring_write {
-	struct ioq_req req[LOG_REQS];
+	struct ioq_req req[LOG_REQS + VIO_SYNCFS_MIN]; /* the transaction's writes, then lower fsyncs of L7 */
 	struct iovec *iov;
-	size_t nreq, niov;
+	size_t nreq, niov, nsync;
 };
 
 static uint8_t *tx_block(const struct tx *tx, size_t part, size_t k)
@@ -61,24 +61,64 @@ static int ring_prepare(const struct tx *tx, uint64_t pos, struct ring_write *w)
 	return 0;
 }
 
-/* Write and flush, in parallel with nothing. One or two requests are written with the flush in them. */
-static int ring_write_once(struct tx *tx, uint64_t pos, bool write)
+/* Lower fsyncs of L7 run beside the log's flush. A file that cannot be reached fails alone. */
+static void sync_prepare(struct tx *tx, struct ring_write *w)
+{
+	int fd, r;
+
+	if (tx->nsync > VIO_SYNCFS_MIN || !rule_on(&tx->v->p, l7))
+		return;
+	for (size_t i = 0; i < tx->nsync; i++) {
+		r = iofile_fd(tx->sync[i], false, &fd);
+		if (r < 0) {
+			iofile_fail(tx->sync[i], r);
+			continue;
+		}
+		w->req[w->nreq + w->nsync++] = (struct ioq_req){ .op = IOQ_FSYNC, .fd = fd, .user = tx->sync[i] };
+	}
+}
+
+static void sync_finish(struct ring_write *w, bool ran)
+{
+	for (size_t i = 0; i < w->nsync; i++) {
+		struct ioq_req *q = &w->req[w->nreq + i];
+
+		struct iofile *f = q->user;
+
+		iofile_fd_put(f);
+		if (ran && q->result >= 0)
+			continue;
+		iofile_fail(f, ran ? (int)q->result : -EIO);
+		lock_take(&f->m);
+		f->needs_sync = true;
+		lock_drop(&f->m);
+	}
+}
+
+/* Write and flush. One or two requests are written with the flush in them. first: L7's fsyncs go along. */
+static int ring_write_once(struct tx *tx, uint64_t pos, bool write, bool first)
 {
 	struct vio *v = tx->v;
+	struct ioq *q = vio_ioq(v);
 	struct ring_write *w;
 	int r = 0;
 
-	w = calloc(1, sizeof(*w));
+	w = q ? calloc(1, sizeof(*w)) : NULL;
 	if (!w)
 		return -ENOMEM;
 	if (write)
 		r = ring_prepare(tx, pos, w);
-	if (r == 0 && w->nreq > 0) {
-		for (size_t i = 0; i < w->nreq && w->nreq <= 2; i++)
-			w->req[i].op = IOQ_WRITE_DSYNC;
-		r = vio_ioq(v) ? ioq_run(vio_ioq(v), w->req, w->nreq) : -ENOMEM;
+	for (size_t i = 0; i < w->nreq && w->nreq <= 2; i++)
+		w->req[i].op = IOQ_WRITE_DSYNC;
+	if (r == 0 && first)
+		sync_prepare(tx, w);
+	if (r == 0 && w->nreq + w->nsync > 0) {
+		(void)!ioq_run(q, w->req, w->nreq + w->nsync);
+		for (size_t i = 0; i < w->nreq && r == 0; i++)
+			r = w->req[i].result < 0 ? (int)w->req[i].result : 0;
 	}
-	if (r == 0 && w->nreq != 1 && w->nreq != 2)
+	sync_finish(w, r == 0 || w->nreq > 0);
+	if (r == 0 && w->nreq != 1 && w->nreq != 2 && log_tx_blocks(tx) > 0)
 		r = v->l->ops->fdatasync(v->l, v->log_fd);
 	free(w->iov);
 	free(w);
@@ -92,7 +132,7 @@ static int write_log(struct tx *tx, uint64_t pos)
 	int r;
 
 	for (int i = 0; i < LOG_TRIES; i++) {
-		r = ring_write_once(tx, pos, write);
+		r = ring_write_once(tx, pos, write, i == 0);
 		if (r == 0)
 			return 0;
 		log_warning("coffer.log: writing transaction %llu failed (%s); writing it again",
@@ -105,10 +145,11 @@ static int write_log(struct tx *tx, uint64_t pos)
 
 /* ---- L7 */
 
-static int sync_lower(struct tx *tx)
+/* What follows the lower fsyncs: the names that lead to the files. Many new files: one flush of everything. */
+static int sync_names(struct tx *tx)
 {
 	struct vio *v = tx->v;
-	int fd, r, ret = 0;
+	int r, ret = 0;
 
 	if (tx->nsync == 0 || !rule_on(&v->p, l7))
 		return 0;
@@ -117,13 +158,7 @@ static int sync_lower(struct tx *tx)
 	for (size_t i = 0; i < tx->nsync; i++) {
 		struct iofile *f = tx->sync[i];
 
-		r = iofile_fd(f, false, &fd);
-		if (r == 0) {
-			r = v->l->ops->fsync(v->l, fd);
-			iofile_fd_put(f);
-		}
-		if (r == 0 && v->p.cb.sync_names && !f->gone)
-			r = v->p.cb.sync_names(v->p.cb.ctx, f->owner);
+		r = v->p.cb.sync_names && !f->gone ? v->p.cb.sync_names(v->p.cb.ctx, f->owner) : 0;
 		if (r < 0) {
 			iofile_fail(f, r);
 			ret = r;
@@ -152,7 +187,7 @@ static void sync_done(struct tx *tx, int err)
 		WITH_LOCK(&f->m);
 		if (err < 0)
 			f->needs_sync = true;
-		else
+		else if (!f->needs_sync)
 			f->header_durable = f->has_header;
 	}
 }
@@ -208,10 +243,12 @@ static int commit_tx(struct tx *tx)
 		}
 		pos = atomic_load(&v->head);
 		r = write_log(tx, pos);
-		if (r < 0)
-			return r;
+	} else {
+		r = tx->nsync ? ring_write_once(tx, 0, false, true) : 0;
 	}
-	rs = sync_lower(tx);
+	if (r < 0)
+		return r;
+	rs = sync_names(tx);
 	sync_done(tx, rs);
 	if (need > 0) {
 		atomic_store(&v->head, pos + need);
