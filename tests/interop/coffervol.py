@@ -40,6 +40,8 @@ class File:
         self.home_plain = {}    # number: plain bytes at home
         self.now = {}           # group: (epoch, bytearray of entries) with the log
         self.seals = {}         # group: (entries_stamp, entries_tag)
+        self.headers = {}       # group: the 512 bytes of its header with the log
+        self.pending = {}       # number: ciphertext that stands in the log alone
         self.handle, self.handle_type = builder.v.bytes("handle of " + path.hex(), 8), 1
 
     def lower_offset(self, number):
@@ -75,11 +77,25 @@ class File:
             kw = dict(size=size, alloc_groups=self.alloc, gaps=self.gaps) if g == 0 else {}
             block = self.b.v.metadata(self.file_id, g, self.epoch, bytes(entries), es, hs, **kw)
             self.seals[g] = (es, block[472:488])
+            self.headers[g] = block[:512]
             self.pwrite(block, g * GROUP_LOWER)
         self.plain.size, self.plain.blocks, self.home_plain = size, dict(blocks), dict(blocks)
 
     def damage_home(self, offset, data):
         self.pwrite(data, offset)
+
+    def forget(self, group):
+        self.pending = {n: c for n, c in self.pending.items() if n // GROUP_BLOCKS != group}
+
+    def bring_home(self):
+        """What a checkpoint does, whole. The log may still be replayed over it."""
+        for n, c in self.pending.items():
+            self.pwrite(c, self.lower_offset(n))
+        for g in sorted(self.now, reverse=True):
+            self.pwrite(self.headers[g] + self.now[g][1], g * GROUP_LOWER)
+        self.pending = {}
+        self.home = {g: bytearray(entries) for g, (_, entries) in self.now.items()}
+        self.home_plain = dict(self.plain.blocks)
 
 
 class Transaction:
@@ -105,13 +121,15 @@ class Transaction:
         alloc = alloc or f.alloc
         for g in [g for g in f.now if g >= alloc or any(a <= g < a + c for a, c in gaps)]:
             del f.now[g]
+            f.forget(g)
             f.plain.blocks = {n: d for n, d in f.plain.blocks.items() if n // GROUP_BLOCKS != g}
         built = [self._group(f, *g) for g in groups]
         f.size, f.alloc, f.gaps, f.plain.size = size, alloc, tuple(gaps), size
         es, et = f.seals[0]
         head = cb.header_bytes(f.file_id, 0, f.now[0][0], es, et, size=size, alloc_groups=alloc, gaps=gaps)
         hs = self.b.stamp()
-        tag = self.b.v.seal_header(head, hs)[496:]
+        f.headers[0] = self.b.v.seal_header(head, hs)
+        tag = f.headers[0][496:]
         self._add(cb.record_file(f.file_id, size, alloc, gaps, hs, tag, f.handle, f.handle_type), [])
         for raw, data in built:
             if split:
@@ -128,6 +146,7 @@ class Transaction:
         else:
             entries, keep = f.now[group][1], f.plain.blocks
         if keep is None:
+            f.forget(group)
             keep = {n: d for n, d in f.plain.blocks.items() if n // GROUP_BLOCKS != group}
             if base != EMPTY:
                 keep.update({n: d for n, d in f.home_plain.items() if n // GROUP_BLOCKS == group})
@@ -135,6 +154,7 @@ class Transaction:
         recs, data = [], []
         for index, what in sorted(blocks.items()):
             number, e, where = group * GROUP_BLOCKS + index, HOLE, IS_HOLE
+            f.pending.pop(number, None)
             if what is None:
                 f.plain.blocks.pop(number, None)
             else:
@@ -144,6 +164,7 @@ class Transaction:
                 e, c = f.seal(epoch, number, what, where == AT_HOME)
                 f.plain.blocks[number] = what
                 if where == IN_LOG:
+                    f.pending[number] = c
                     data.append(c)
             entries[28 * index:28 * index + 28] = e
             recs.append((index, where, e))
@@ -154,7 +175,8 @@ class Transaction:
         seal = None
         if group:
             hs = self.b.stamp()
-            seal = (hs, self.b.v.seal_header(cb.header_bytes(f.file_id, group, epoch, es, et), hs)[496:])
+            f.headers[group] = self.b.v.seal_header(cb.header_bytes(f.file_id, group, epoch, es, et), hs)
+            seal = (hs, f.headers[group][496:])
         return cb.record_group(group, base, epoch, es, et, recs, seal), data
 
 
@@ -271,7 +293,7 @@ class Builder:
         if isinstance(other, bytes):
             slot0 = other
         else:
-            slot0 = self.v.state_slot(0, 0x4444444455555555, **dict(base, serial=8, flags=flags, **(other or {})))
+            slot0 = self.v.state_slot(0, 0x4444444455555555, **{**base, "serial": 8, "flags": flags, **(other or {})})
         self._put(b"coffer.state", slot0 + slot1)
 
     def snapshot(self):

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Make a volume directory by docs/format.md alone: make_volume.py VARIANT DIR, make_volume.py --list.
+"""Make a volume directory by docs/format.md alone: make_volume.py VARIANT DIR, make_volume.py --list; the
+variant random-N makes files and a log by the random generator's seed N (random_volume.py).
 
 Beside DIR come DIR.root (the root key), DIR.local (the key file of its local: slot) and DIR.json: what a reader must see
 ("tree"; "sha256" as in coffervol.PlainFile), "refuse": true if it must refuse the volume, "bad": paths that must fail.
@@ -8,11 +9,13 @@ Equal arguments give equal bytes.
 
 import argparse
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
 
 import cofferbuild as cb  # noqa: E402
+import random_volume  # noqa: E402
 from cofferbuild import AT_HOME, BLOCK, EMPTY, FRESH, HOME, pattern  # noqa: E402
 from coffervol import GROUP_LOWER, Builder, write_manifest  # noqa: E402
 
@@ -166,6 +169,21 @@ def log_truncate(b):
     b.finish(durable=4)
 
 
+def log_dropped_home(b):
+    """A group with records is dropped and comes back on HOME: it starts from the entries at home again."""
+    f = b.home(b"a", 2 * G, blocks(0, 1) | blocks(128, 3))
+    t = b.transaction()
+    t.file(f, 2 * G, [(1, HOME, {0: pattern(134), 5: pattern(135)})])
+    b.commit(t)
+    t = b.transaction()
+    t.file(f, G, [], alloc=1)
+    b.commit(t)
+    t = b.transaction()
+    t.file(f, 2 * G, [(1, HOME, {2: pattern(136)})], alloc=2)
+    b.commit(t)
+    b.finish(durable=3)
+
+
 def parts(b):
     f = b.home(b"a", 2 * G, blocks(0, 128) | blocks(128, 128, 9))
     g = b.home(b"b", 100, {0: b"q" * 100})
@@ -306,6 +324,19 @@ def bad_replay(b):
     return {"bad": ["a"]}
 
 
+def bad_old_header(b):
+    """Only the size changed, but the seal of group 0 at home is not the one the header was sealed with."""
+    f = b.home(b"a", 2 * BLOCK, blocks(0, 2))
+    b.home(b"b", BLOCK, blocks(0, 1))
+    es = b.stamp()
+    f.seals[0] = (es, b.v.entries_tag(f.epoch, f.file_id, 0, es, bytes(f.home[0])))
+    t = b.transaction()
+    t.file(f, 3 * BLOCK)
+    b.commit(t)
+    b.finish(durable=1)
+    return {"bad": ["a"]}
+
+
 def slot_zero(b):
     """Slot 1 is torn; slot 0 counts and its older tail gives the same."""
     base_home(b)
@@ -316,7 +347,8 @@ def slot_zero(b):
 
 WRAP = {"tail": 3 * 4096 - 130, "tail_sequence": 41}
 VARIANTS = {
-    "small": (small, {}), "clean": (clean, {}), "clean-xattrs": (clean_xattrs, {}), "log-home": (log_home, {}), "log-torn": (log_torn, {}),
+    "small": (small, {}), "clean": (clean, {}), "clean-xattrs": (clean_xattrs, {}), "log-home": (log_home, {}),
+    "log-torn": (log_torn, {}), "log-dropped-home": (log_dropped_home, {}), "bad-old-header": (bad_old_header, {}),
     "log-empty-fresh": (log_empty_fresh, {}), "log-truncate": (log_truncate, {}), "log-parts": (log_parts, {}),
     "log-wrap": (log_wrap, WRAP), "log-epochs": (log_epochs, {}), "log-gone": (log_gone, {}),
     "log-last-missing": (log_last_missing, {}), "log-last-damaged": (log_last_damaged, {}),
@@ -328,7 +360,10 @@ VARIANTS = {
 
 def make(variant, path):
     """Write the volume and return its manifest."""
-    function, kw = VARIANTS[variant]
+    if variant.startswith("random-"):
+        function, kw = random_volume.variant(int(variant[7:]))
+    else:
+        function, kw = VARIANTS[variant]
     os.umask(0o022)
     b = Builder(path, **kw)
     special = function(b) or {}
@@ -338,7 +373,7 @@ def make(variant, path):
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     p.add_argument("--list", action="store_true")
-    p.add_argument("variant", nargs="?", choices=sorted(VARIANTS))
+    p.add_argument("variant", nargs="?", help="one of --list, or random-N")
     p.add_argument("dir", nargs="?")
     args = p.parse_args()
     if args.list:
@@ -346,6 +381,8 @@ def main():
         return
     if args.dir is None:
         p.error("give VARIANT and DIR")
+    if args.variant not in VARIANTS and not re.fullmatch("random-[0-9]+", args.variant):
+        p.error("no such variant")
     manifest = make(args.variant, args.dir)
     for name in ("root", "local"):
         with open("%s.%s" % (args.dir, name), "wb") as f:

@@ -198,6 +198,13 @@ TESTS += [one_variant(name) for name in make_volume.VARIANTS]
 
 
 @test
+def reads_random_histories(tmp):
+    for seed in range(400 if FULL else 25):
+        one_variant("random-%d" % seed)(tmp)
+        shutil.rmtree(os.path.join(tmp, "random-%d" % seed))
+
+
+@test
 def writer_is_deterministic(tmp):
     a, b = os.path.join(tmp, "1"), os.path.join(tmp, "2")
     for d in (a, b):
