@@ -133,6 +133,8 @@ void request_handle(struct agent *a, struct conn *c, const struct proto_request 
 		reply->op = req->op;
 		if (!c->helloed && req->op != PROTO_OP_HELLO)
 			reply->class = request_refuse(reply, PROTO_CLASS_BADREQ, "say hello first");
+		else if (!c->admitted && req->op != PROTO_OP_HELLO)
+			reply->class = request_allowed(&k, NULL); /* denies, before anything of it is looked at */
 		else
 			reply->class = handlers[req->op](&k);
 		if (!k.later)

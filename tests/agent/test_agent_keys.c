@@ -1,0 +1,387 @@
+/* test_agent_keys.c: a real agent, what it hands a key over for and what it does not. */
+#include "agent_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "crypt/digest.h"
+
+static char *path_in(const char *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static char *path_in(const char *dir, const char *fmt, ...)
+{
+	static char path[512];
+	va_list ap;
+	int n = snprintf(path, sizeof(path), "%s/", dir);
+
+	va_start(ap, fmt);
+	(void)vsnprintf(path + n, sizeof(path) - (size_t)n, fmt, ap);
+	va_end(ap);
+	return path;
+}
+
+static void a_new_volume_unlocks_with_the_key_it_was_made_with(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct stat st;
+	char uuid[33];
+
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_fixture_connect(f);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	volume_config_uuid_text(v->instance.uuid, uuid);
+	assert_int_equal(lstat(path_in(f->config, "keys/acme-%.12s", uuid), &st), 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	assert_int_equal(st.st_size, KEY_LEN);
+	agent_volume_free(v);
+}
+
+static void a_named_key_is_made_once_and_then_shared(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *a = agent_volume_new(f, "acme", "local:shared");
+	struct agent_volume *b = agent_volume_new(f, "acme", "local:shared");
+
+	assert_int_equal(agent_volume_unlock(f, a), 0);
+	assert_int_equal(agent_volume_unlock(f, b), 0);
+	assert_string_equal(a->cfg->slots[0].kms, "local:shared");
+	assert_memory_not_equal(secret_bytes(a->root), secret_bytes(b->root), KEY_LEN);
+	agent_volume_free(a);
+	agent_volume_free(b);
+}
+
+static void an_unpinned_volume_is_not_unlocked_until_it_is_trusted(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_init(f, "acme", NULL);
+	struct client_trusted t;
+
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "coffer trust");
+	assert_int_equal(client_trust(f->c, v->config, v->config_len, &v->instance, false, &t), 0);
+	assert_false(t.known);
+	assert_false(t.other_instance);
+	assert_string_equal(t.tenant, "acme");
+	assert_int_equal(t.kms_count, 1);
+	assert_string_equal(t.kms[0], v->cfg->slots[0].kms);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
+static void a_copy_needs_its_own_trust(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct proto_instance original = v->instance;
+	struct client_trusted t;
+
+	v->instance.handle[3] ^= 1;
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "copy or restore");
+	v->instance = original;
+	v->instance.fsid++;
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "copy or restore");
+	v->instance = original;
+	v->instance.handle_type++;
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "copy or restore");
+	assert_int_equal(client_trust(f->c, v->config, v->config_len, &v->instance, false, &t), 0);
+	assert_true(t.other_instance);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	v->instance = original;
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
+static void a_config_that_names_another_tenant_is_refused(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+
+	(void)strcpy(v->cfg->tenant, "acme2");
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "acme2");
+	agent_volume_free(v);
+}
+
+static void a_slot_that_points_at_another_key_is_refused(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *other = agent_volume_new(f, "beta", "local:beta");
+	struct agent_volume *v = agent_volume_new(f, "acme", "local:acme");
+
+	(void)strcpy(v->cfg->slots[0].kms, "local:beta");
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "pinned");
+	(void)strcpy(v->cfg->slots[0].kms, "local:acme2");
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "pinned");
+	/* the pinned name over the other's wrapped key */
+	v->cfg->slots[0] = other->cfg->slots[0];
+	(void)strcpy(v->cfg->slots[0].kms, "local:acme");
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_CORRUPT, 7, "does not open");
+	agent_volume_free(v);
+	agent_volume_free(other);
+}
+
+static void a_changed_slot_or_config_is_refused(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	uint8_t *at;
+
+	v->cfg->slots[0].sealed_root[20] ^= 1;
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_CORRUPT, 7, "sealed root");
+	v->cfg->slots[0].sealed_root[20] ^= 1;
+	v->cfg->slots[0].commitment[0] ^= 1;
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_CORRUPT, 7, "commitment");
+	v->cfg->slots[0].commitment[0] ^= 1;
+	v->cfg->slots[0].wrapped_kek[30] ^= 1;
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_CORRUPT, 7, "wrapped key");
+	v->cfg->slots[0].wrapped_kek[30] ^= 1;
+	agent_volume_rewrite(v);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	at = memmem(v->config, v->config_len, "2026-01-01", 10);
+	assert_non_null(at);
+	at[3] = '7';
+	agent_volume_refused(f, v, PROTO_CLASS_CORRUPT, 7, "authentication code");
+	v->config_len = 10;
+	agent_volume_refused(f, v, PROTO_CLASS_NOT_VOLUME, 4, "malformed");
+	agent_volume_free(v);
+}
+
+static void a_retired_slot_is_not_tried(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+
+	v->cfg->slots[0].active = false;
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "pinned");
+	agent_volume_free(v);
+}
+
+static void an_older_config_is_refused_until_trusted_as_older(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct client_trusted t;
+
+	v->cfg->config_version = 4;
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_OLDER, 23, "trust --older");
+	assert_int_equal(client_trust(f->c, v->config, v->config_len, &v->instance, false, &t), 0);
+	assert_true(t.known);
+	agent_volume_refused(f, v, PROTO_CLASS_OLDER, 23, "trust --older");
+	assert_int_equal(client_trust(f->c, v->config, v->config_len, &v->instance, true, &t), 0);
+	assert_true(t.seen.older_ok);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
+static void pin_takes_only_what_was_made_on_this_connection(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_init(f, "acme", NULL);
+
+	v->cfg->slots[0].sealed_root[0] ^= 1;
+	agent_volume_rewrite(v);
+	assert_int_equal(agent_volume_pin(f, v), -EPERM);
+	assert_int_equal(client_error(f->c)->class, PROTO_CLASS_UNTRUSTED);
+	v->cfg->slots[0].sealed_root[0] ^= 1;
+	agent_volume_rewrite(v);
+	agent_fixture_connect(f);
+	assert_int_equal(agent_volume_pin(f, v), -EPERM);
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "trust");
+	agent_volume_free(v);
+}
+
+static void defects_of_the_key_file_have_their_exit_codes(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", "local:k");
+	char key[512], aside[512];
+	int fd;
+
+	(void)snprintf(key, sizeof(key), "%s/keys/k", f->config);
+	(void)snprintf(aside, sizeof(aside), "%s/keys/aside", f->config);
+	assert_int_equal(chmod(key, 0644), 0);
+	agent_volume_refused(f, v, PROTO_CLASS_CONFIG, 3, "0600");
+	assert_int_equal(chmod(key, 0600), 0);
+	assert_int_equal(rename(key, aside), 0);
+	agent_volume_refused(f, v, PROTO_CLASS_REVOKED, 12, "gone");
+	assert_int_equal(symlink("aside", key), 0);
+	agent_volume_refused(f, v, PROTO_CLASS_CONFIG, 3, "symbolic link");
+	assert_int_equal(unlink(key), 0);
+	fd = open(key, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	assert_int_equal(write(fd, "0123456789abcdef0123456789abcdef", 31), 31);
+	agent_volume_refused(f, v, PROTO_CLASS_CONFIG, 3, "32");
+	assert_int_equal(write(fd, "x", 1), 1);
+	(void)close(fd);
+	agent_volume_refused(f, v, PROTO_CLASS_CORRUPT, 7, "does not open");
+	assert_int_equal(rename(aside, key), 0);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
+static void bad_key_uris_are_refused_at_init(void **state)
+{
+	struct agent_fixture *f = *state;
+	static const struct {
+		const char *uri;
+		enum proto_class class;
+	} bad[] = {
+		{ "local:../../etc/x", PROTO_CLASS_CONFIG },
+		{ "local:.x", PROTO_CLASS_CONFIG },
+		{ "nonsense", PROTO_CLASS_CONFIG },
+		{ "aws-kms://arn:aws:kms:eu-west-1:111122223333:key/1", PROTO_CLASS_UNSUPPORTED },
+	};
+	struct key_slot *slots = calloc(SLOTS_MAX, sizeof(*slots));
+	const uint8_t uuid[UUID_LEN] = { 7 };
+	struct secret *root = NULL;
+	size_t i, n;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_true(client_init(f->c, uuid, "acme", &bad[i].uri, 1, slots, &n, &root) < 0);
+		assert_int_equal(client_error(f->c)->class, bad[i].class);
+		assert_null(root);
+	}
+	assert_true(client_init(f->c, uuid, "..", NULL, 0, slots, &n, &root) < 0);
+	free(slots);
+}
+
+static void pins_and_what_was_seen_outlive_the_agent(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+
+	assert_int_equal(agent_fixture_stop(f, SIGKILL), -SIGKILL);
+	agent_fixture_start(f); /* over the dead one's socket */
+	agent_fixture_connect(f);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	v->cfg->config_version = 4;
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_OLDER, 23, "older");
+	agent_volume_free(v);
+}
+
+/* Each line's prev is the digest of the line before; returns the number of lines. */
+static unsigned chain_check(const char *text)
+{
+	char prev[2 * DIGEST_SHA256_LEN + 1];
+	uint8_t digest[DIGEST_SHA256_LEN];
+	unsigned n = 0, i;
+	const char *end, *said;
+	struct json *o;
+	int64_t seq;
+
+	memset(prev, '0', sizeof(prev) - 1);
+	prev[sizeof(prev) - 1] = '\0';
+	for (; *text; text = end + 1) {
+		end = strchr(text, '\n');
+		assert_non_null(end);
+		assert_int_equal(json_parse(text, (size_t)(end - text), 65536, &o), 0);
+		assert_int_equal(json_get_int(o, "seq", &seq), 0);
+		assert_int_equal(seq, ++n);
+		assert_int_equal(json_get_str(o, "prev", &said), 0);
+		assert_string_equal(said, prev);
+		json_free(o);
+		assert_int_equal(digest_sha256(text, (size_t)(end + 1 - text), digest), 0);
+		for (i = 0; i < DIGEST_SHA256_LEN; i++)
+			(void)sprintf(prev + 2 * i, "%02x", digest[i]);
+	}
+	return n;
+}
+
+static void the_audit_log_is_an_unbroken_chain_over_a_restart(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	char *text;
+
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	assert_int_equal(agent_fixture_stop(f, SIGKILL), -SIGKILL);
+	agent_fixture_start(f);
+	agent_fixture_connect(f);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	text = agent_fixture_audit(f);
+	assert_true(chain_check(text) >= 6);
+	assert_non_null(strstr(text, "\"event\":\"init\""));
+	assert_non_null(strstr(text, "\"event\":\"pin\""));
+	assert_non_null(strstr(text, "\"event\":\"unlock\""));
+	free(text);
+	agent_volume_free(v);
+}
+
+static void without_an_audit_log_nothing_is_unlocked(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct rlimit none = { 0, RLIM_INFINITY }, old;
+
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &none, &old), 0);
+	agent_volume_refused(f, v, PROTO_CLASS_AUDIT, 21, "audit log");
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &old, NULL), 0);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
+static void the_agents_state_holds_no_key(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	static char buf[65536];
+	char command[512];
+	ssize_t n;
+	int fd;
+
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	(void)snprintf(command, sizeof(command), "test -z \"$(find %s -perm /077 ! -type l -print -quit)\"", f->state);
+	assert_int_equal(system(command), 0);
+	(void)snprintf(command, sizeof(command), "cat %s/audit.log %s/volumes/* > %s/all", f->state, f->state, f->dir);
+	assert_int_equal(system(command), 0);
+	fd = open(path_in(f->dir, "all"), O_RDONLY);
+	n = read(fd, buf, sizeof(buf));
+	assert_true(n > 0);
+	assert_null(memmem(buf, (size_t)n, secret_bytes(v->root), KEY_LEN));
+	(void)close(fd);
+	agent_volume_free(v);
+}
+
+#define TEST(t) cmocka_unit_test_setup_teardown(t, agent_fixture_setup, agent_fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_new_volume_unlocks_with_the_key_it_was_made_with),
+		TEST(a_named_key_is_made_once_and_then_shared),
+		TEST(an_unpinned_volume_is_not_unlocked_until_it_is_trusted),
+		TEST(a_copy_needs_its_own_trust),
+		TEST(a_config_that_names_another_tenant_is_refused),
+		TEST(a_slot_that_points_at_another_key_is_refused),
+		TEST(a_changed_slot_or_config_is_refused),
+		TEST(a_retired_slot_is_not_tried),
+		TEST(an_older_config_is_refused_until_trusted_as_older),
+		TEST(pin_takes_only_what_was_made_on_this_connection),
+		TEST(defects_of_the_key_file_have_their_exit_codes),
+		TEST(bad_key_uris_are_refused_at_init),
+		TEST(pins_and_what_was_seen_outlive_the_agent),
+		TEST(the_audit_log_is_an_unbroken_chain_over_a_restart),
+		TEST(without_an_audit_log_nothing_is_unlocked),
+		TEST(the_agents_state_holds_no_key),
+	};
+
+	if (geteuid() != 0)
+		return 77; /* the policy without tenants.d is for root */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
