@@ -10,7 +10,7 @@ cd fuzz-build
 [ -f Makefile ] ||
 	"$src/configure" -q CC=clang CFLAGS='-O1 -g' --enable-developer --enable-fuzz --enable-sanitizers=address,undefined
 names=$*
-[ -n "$names" ] || names=$(cd "$src/tests/fuzz" && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//; /^main$/d')
+[ -n "$names" ] || names=$(find "$src/tests/fuzz" -name 'fuzz_*.c' | sed 's/.*fuzz_//; s/\.c$//; /^main$/d' | sort)
 for name in $names; do
 	make -s "tests/fuzz/fuzz_$name"
 	mkdir -p "found/$name" "crashes/$name"
