@@ -1,0 +1,74 @@
+/* cmd.h: what the commands of coffer(1) share. One file a family; coffer.c has the table. */
+#ifndef COFFER_TOOLS_CMD_H
+#define COFFER_TOOLS_CMD_H
+
+#include "agent/client.h"
+#include "base/err.h"
+#include "fs/volume.h"
+
+#include <stdbool.h>
+
+struct cmd_global {
+	bool json, quiet;
+	const char *agent;       /* socket path; NULL: the default */
+	const char *config;      /* configuration directory */
+};
+
+struct cmd {
+	const char *name;
+	int (*run)(const struct cmd_global *g, int argc, char **argv); /* argv[0] is the name; returns an exit code */
+	const char *args;
+	const char *summary;
+};
+
+/* "coffer: OBJECT: WHAT" on standard error; returns code. WHAT reads "<what failed>: <reason>[; <what to do>]". */
+int cmd_fail(enum coffer_exit code, const char *object, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Wrong use of the command: the message and its usage line; EXIT_CODE_USAGE. */
+int cmd_usage(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The exit code of a -errno that volume_* or the lower layer gave. */
+enum coffer_exit cmd_exit_of(int r);
+/* What the agent's client said about its last failure. */
+int cmd_agent_fail(const struct client *c, const char *object);
+
+/* OpenSSL's heap into locked memory, before its first use and behind any fork (locks are not inherited); 0, or an exit code after a message. */
+int cmd_lock_heap(void) must_check;
+
+/* Where a VOLUME is: a path if it holds a slash, else source= of volumes.d/NAME.conf. malloc'ed path, or an exit code > 0 after a message. */
+int cmd_volume_path(const struct cmd_global *g, const char *volume, char **ret_path) must_check;
+/* mountpoint= and options= of volumes.d/NAME.conf; each may come back NULL. */
+int cmd_volume_mount(const struct cmd_global *g, const char *name, char **ret_mountpoint, char **ret_options) must_check;
+
+/* A volume directory that was opened, with the bytes of its coffer.volume and who it is. */
+struct cmd_volume {
+	int root_fd;
+	uint8_t *config;
+	size_t config_len;
+	struct volume_config *parsed;
+	struct proto_instance instance;
+};
+
+#define CMD_VOLUME_INIT { .root_fd = -1 }
+void cmd_volume_done(struct cmd_volume *v);
+#define AUTO_CMD_VOLUME __attribute__((cleanup(cmd_volume_done)))
+/* 0, or an exit code after a message. */
+int cmd_volume_open(const char *path, struct cmd_volume *ret_v) must_check;
+/* The instance of an open volume directory. -errno. */
+int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_instance *ret_i) must_check;
+/* Connect and unlock; 0, or an exit code after a message. */
+int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose, const struct cmd_volume *v, struct client **ret_c,
+	       struct client_unlocked *ret_u, struct secret **ret_root) must_check;
+/* The message for a failed volume_open. */
+int cmd_open_fail(const char *path, int r, const char *holder);
+
+int cmd_init(const struct cmd_global *g, int argc, char **argv);
+int cmd_mount(const struct cmd_global *g, int argc, char **argv);
+int cmd_umount(const struct cmd_global *g, int argc, char **argv);
+int cmd_sync(const struct cmd_global *g, int argc, char **argv);
+int cmd_status(const struct cmd_global *g, int argc, char **argv);
+int cmd_info(const struct cmd_global *g, int argc, char **argv);
+int cmd_fsck(const struct cmd_global *g, int argc, char **argv);
+int cmd_trust(const struct cmd_global *g, int argc, char **argv);
+/* mount.coffer(8): mount(8)'s calling rules and exit bits. */
+int cmd_mount_helper(int argc, char **argv);
+
+#endif

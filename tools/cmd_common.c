@@ -1,0 +1,234 @@
+/* cmd_common.c: finding and opening a volume for the commands, and turning failures into one line and an exit code. */
+#include "tools/cmd.h"
+
+#include "base/conf.h"
+#include "base/fileio.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum coffer_exit cmd_exit_of(int r)
+{
+	static const struct {
+		int err;
+		enum coffer_exit code;
+	} table[] = {
+		{ EKEYREJECTED, EXIT_CODE_WRONG_KEY }, { EBADMSG, EXIT_CODE_WRONG_KEY }, { EUCLEAN, EXIT_CODE_DAMAGE },
+		{ EIO, EXIT_CODE_DAMAGE }, { ENODATA, EXIT_CODE_DAMAGE }, { EOPNOTSUPP, EXIT_CODE_UNSUPPORTED },
+		{ EBUSY, EXIT_CODE_IN_USE }, { ESTALE, EXIT_CODE_OLDER }, { EPERM, EXIT_CODE_DENIED },
+		{ ENOKEY, EXIT_CODE_KMS_REFUSED }, { EMEDIUMTYPE, EXIT_CODE_HOST_LACKS }, { ENODEV, EXIT_CODE_HOST_LACKS },
+		{ ENOSYS, EXIT_CODE_HOST_LACKS }, { ENOSPC, EXIT_CODE_NO_RESOURCE }, { EDQUOT, EXIT_CODE_NO_RESOURCE },
+		{ EMFILE, EXIT_CODE_NO_RESOURCE }, { ENFILE, EXIT_CODE_NO_RESOURCE }, { ENOMEM, EXIT_CODE_NO_RESOURCE },
+		{ EEXIST, EXIT_CODE_EXISTS }, { ENOTEMPTY, EXIT_CODE_EXISTS }, { ENOENT, EXIT_CODE_NOT_FOUND },
+		{ ENOTDIR, EXIT_CODE_NOT_FOUND }, { EINTR, EXIT_CODE_INTERRUPTED }, { ECONNREFUSED, EXIT_CODE_AGENT_UNREACHABLE },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].err == -r)
+			return table[i].code;
+	return EXIT_CODE_OTHER;
+}
+
+int cmd_agent_fail(const struct client *c, const char *object)
+{
+	const struct client_error *e = client_error(c);
+
+	return cmd_fail((enum coffer_exit)e->exit_code, object, "%s", e->message);
+}
+
+/* ---- volumes.d */
+
+static const struct ini_key volume_keys[] = {
+	{ "source", INI_STRING, false },  { "mountpoint", INI_STRING, false }, { "tenant", INI_STRING, false },
+	{ "uuid", INI_STRING, false },    { "options", INI_STRING, false },    { "user", INI_STRING, false },
+	{ NULL, INI_STRING, false },
+};
+static const struct ini_key backup_keys[] = {
+	{ "store", INI_STRING, false },         { "schedule", INI_STRING, false },       { "keep-daily", INI_INTEGER, false },
+	{ "keep-weekly", INI_INTEGER, false },  { "keep-monthly", INI_INTEGER, false },  { NULL, INI_STRING, false },
+};
+static const struct ini_key store_keys[] = {
+	{ "endpoint", INI_STRING, false },    { "region", INI_STRING, false },  { "credentials", INI_STRING, false },
+	{ "ca-file", INI_STRING, false },     { "path-style", INI_BOOL, false }, { NULL, INI_STRING, false },
+};
+static const struct ini_rule volume_rules[] = {
+	{ "volume", volume_keys, false }, { "backup", backup_keys, false }, { "store", store_keys, false }, { NULL, NULL, false },
+};
+
+/* 0, or an exit code after a message. */
+static int conf_read(const struct cmd_global *g, const char *name, struct ini **ret_ini)
+{
+	AUTO_INI struct ini *ini = NULL;
+	char file[NAME_MAX + 1], path[PATH_MAX], dir[PATH_MAX];
+	AUTO_CLOSE int fd = -1;
+	const char *source;
+	int r;
+
+	if (snprintf(file, sizeof(file), "%s.conf", name) >= (int)sizeof(file) || name[0] == '.' ||
+	    snprintf(dir, sizeof(dir), "%s/volumes.d", g->config) >= (int)sizeof(dir) ||
+	    snprintf(path, sizeof(path), "%s/%s", dir, file) >= (int)sizeof(path))
+		return cmd_fail(EXIT_CODE_USAGE, name, "not a volume's name");
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : conf_load_at(fd, file, path, volume_rules, &ini);
+	if (r == -ENOENT)
+		return cmd_fail(EXIT_CODE_NOT_FOUND, name, "no such volume: %s is not there; give a path with a slash, or write that file",
+				path);
+	if (r < 0)
+		return cmd_fail(EXIT_CODE_CONFIG, path, "not usable: %s", err_text(r));
+	source = ini_string(ini_section(ini, "volume", 0), "source", 0);
+	if (!source || source[0] != '/')
+		return cmd_fail(EXIT_CODE_CONFIG, path, "source= of [volume] must be there, an absolute path");
+	*ret_ini = take_ptr(ini);
+	return 0;
+}
+
+static int copy_of(const struct ini *ini, const char *key, char **ret_text)
+{
+	const char *s = ini_string(ini_section(ini, "volume", 0), key, 0);
+
+	*ret_text = s ? strdup(s) : NULL;
+	return s && !*ret_text ? -ENOMEM : 0;
+}
+
+int cmd_volume_path(const struct cmd_global *g, const char *volume, char **ret_path)
+{
+	AUTO_INI struct ini *ini = NULL;
+	char *path = NULL;
+	int r = 0;
+
+	if (strchr(volume, '/'))
+		path = strdup(volume);
+	else
+		r = conf_read(g, volume, &ini);
+	if (r == 0 && ini)
+		(void)!copy_of(ini, "source", &path);
+	if (r == 0 && !path)
+		r = cmd_fail(EXIT_CODE_NO_RESOURCE, volume, "out of memory");
+	if (r == 0)
+		*ret_path = path;
+	return r;
+}
+
+int cmd_volume_mount(const struct cmd_global *g, const char *name, char **ret_mountpoint, char **ret_options)
+{
+	AUTO_INI struct ini *ini = NULL;
+	char *mountpoint = NULL, *options = NULL;
+	int r;
+
+	r = conf_read(g, name, &ini);
+	if (r != 0)
+		return r;
+	if (copy_of(ini, "mountpoint", &mountpoint) < 0 || copy_of(ini, "options", &options) < 0) {
+		free(mountpoint);
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, name, "out of memory");
+	}
+	*ret_mountpoint = mountpoint;
+	*ret_options = options;
+	return 0;
+}
+
+/* ---- opening */
+
+void cmd_volume_done(struct cmd_volume *v)
+{
+	auto_close_p(&v->root_fd);
+	free(v->config);
+	free(v->parsed);
+}
+
+int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_instance *ret_i)
+{
+	struct lower *l = lower_real();
+	struct proto_instance i = { 0 };
+	struct lower_handle h = { 0 };
+	uint64_t magic;
+	struct statvfs st;
+	int r;
+
+	memcpy(i.uuid, uuid, UUID_LEN);
+	r = l->ops->statfs(l, root_fd, &st, &i.fsid, &magic);
+	if (r < 0)
+		return r;
+	if (l->ops->name_to_handle(l, root_fd, &h) == 0 && h.len <= PROTO_HANDLE_MAX) {
+		i.handle_type = h.type;
+		i.handle_len = h.len;
+		memcpy(i.handle, h.bytes, h.len);
+	}
+	*ret_i = i;
+	return 0;
+}
+
+int cmd_volume_open(const char *path, struct cmd_volume *ret_v)
+{
+	char what[128];
+	int r;
+
+	ret_v->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ret_v->root_fd < 0)
+		return cmd_fail(cmd_exit_of(-errno), path, "cannot be opened: %s", err_text(-errno));
+	r = fileio_read_at(ret_v->root_fd, NAME_VOLUME, VOLUME_CONFIG_MAX, &ret_v->config, &ret_v->config_len);
+	if (r == -ENOENT || r == -EUCLEAN)
+		return cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, "not a volume: it has no %s", NAME_VOLUME);
+	if (r < 0)
+		return cmd_fail(cmd_exit_of(r), path, "%s: %s", NAME_VOLUME, err_text(r));
+	ret_v->parsed = calloc(1, sizeof(*ret_v->parsed));
+	if (!ret_v->parsed)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, path, "out of memory");
+	r = volume_config_parse(ret_v->config, ret_v->config_len, ret_v->parsed, what);
+	if (r == -EOPNOTSUPP)
+		return cmd_fail(EXIT_CODE_UNSUPPORTED, path, "this version cannot use it: %s; use a newer coffer", what);
+	if (r < 0)
+		return cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, "not a volume: %s is malformed", NAME_VOLUME);
+	r = cmd_instance(ret_v->root_fd, ret_v->parsed->uuid, &ret_v->instance);
+	return r < 0 ? cmd_fail(cmd_exit_of(r), path, "cannot be identified: %s", err_text(r)) : 0;
+}
+
+int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose, const struct cmd_volume *v, struct client **ret_c,
+	       struct client_unlocked *ret_u, struct secret **ret_root)
+{
+	AUTO_CLIENT struct client *c = client_new(g->agent);
+	struct proto_seen now = { .config_version = v->parsed->config_version };
+	int r;
+
+	if (!c)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, path, "out of memory");
+	r = client_connect(c);
+	if (r < 0)
+		return cmd_agent_fail(c, "agent");
+	r = client_unlock(c, purpose, v->config, v->config_len, &v->instance, ret_u, ret_root);
+	if (r < 0)
+		return cmd_agent_fail(c, path);
+	if (now.config_version < ret_u->seen.config_version && !ret_u->seen.older_ok)
+		return cmd_fail(EXIT_CODE_OLDER, path, "%s is older than this host has seen; if that is right: coffer trust --older %s",
+				NAME_VOLUME, path);
+	*ret_c = take_ptr(c);
+	return 0;
+}
+
+int cmd_open_fail(const char *path, int r, const char *holder)
+{
+	switch (r) {
+	case -EBUSY:
+		return cmd_fail(EXIT_CODE_IN_USE, path, "in use: %s", *holder ? holder : "somebody else has it open");
+	case -ESTALE:
+		return cmd_fail(EXIT_CODE_OLDER, path, "older than this host has seen it; if that is right: coffer trust --older %s", path);
+	case -EKEYREJECTED:
+		return cmd_fail(EXIT_CODE_WRONG_KEY, path, "not opened: wrong key, or %s was changed", NAME_VOLUME);
+	case -EBADMSG:
+	case -EUCLEAN:
+		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s or %s does not verify", NAME_STATE, NAME_LOG);
+	case -ENODATA:
+		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s lacks a transaction that was acknowledged", NAME_LOG);
+	case -EMEDIUMTYPE:
+		return cmd_fail(EXIT_CODE_HOST_LACKS, path, "the backing filesystem cannot keep a volume safe; use ext4, XFS, btrfs or ZFS, "
+				"or say -o unsafe-backing");
+	case -EOPNOTSUPP:
+		return cmd_fail(EXIT_CODE_UNSUPPORTED, path, "not opened: unknown format");
+	default:
+		return cmd_fail(cmd_exit_of(r), path, "not opened: %s", err_text(r));
+	}
+}

@@ -1,0 +1,241 @@
+/* cmd_live.c: umount, sync, status: commands about mounts. */
+#include "tools/cmd.h"
+
+#include "base/json.h"
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define MOUNTINFO "/proc/self/mountinfo"
+#define FREE_POLL_MS 20
+#define FREE_WAIT_MS 600000
+#define STATUS_MAX (16u << 20)
+
+/* The kernel writes space, tab, line feed and backslash as three octal digits. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+/* Source directory of the coffer mount that is on top at this absolute path: malloc'ed, NULL if there is none. Never touches the mount. */
+static char *mount_source(const char *mountpoint)
+{
+	FILE *f = fopen(MOUNTINFO, "re");
+	char *line = NULL, *found = NULL;
+	size_t max = 0;
+
+	if (!f)
+		return NULL;
+	while (getline(&line, &max, f) > 0) {
+		char dir[PATH_MAX], type[64], source[PATH_MAX], *rest;
+
+		if (sscanf(line, "%*s %*s %*s %*s %4095s", dir) != 1)
+			continue;
+		rest = strstr(line, " - ");
+		if (!rest || sscanf(rest, " - %63s %4095s", type, source) != 2)
+			continue;
+		unescape(dir);
+		unescape(source);
+		if (strcmp(dir, mountpoint) != 0)
+			continue;
+		free(found);
+		found = strcmp(type, "fuse.coffer") == 0 ? strdup(source) : NULL;
+	}
+	free(line);
+	(void)fclose(f);
+	return found;
+}
+
+/* Wait until nobody writes to the volume in source: the lock of its writer is gone. */
+static int wait_free(const char *source)
+{
+	char path[PATH_MAX];
+	struct flock fl;
+	int fd, r = 0;
+
+	if (snprintf(path, sizeof(path), "%s/%s", source, NAME_LOCK) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	for (int i = 0; i < FREE_WAIT_MS / FREE_POLL_MS; i++) {
+		fl = (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET };
+		r = fcntl(fd, F_OFD_GETLK, &fl) < 0 ? -errno : fl.l_type == F_UNLCK ? 0 : -EBUSY;
+		if (r != -EBUSY)
+			break;
+		(void)nanosleep(&(struct timespec){ .tv_nsec = FREE_POLL_MS * 1000000L }, NULL);
+	}
+	(void)close(fd);
+	return r;
+}
+
+static int fusermount(const char *dir)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		execlp("fusermount3", "fusermount3", "-u", "--", dir, (char *)NULL);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
+}
+
+/* realpath of the parent only: the mount itself may be dead, and must not be touched. */
+static char *absolute(const char *dir)
+{
+	AUTO_FREE char *copy = strdup(dir), *parent = NULL;
+	char *base, *out = NULL;
+	size_t n;
+
+	if (!copy)
+		return NULL;
+	for (n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+		copy[n - 1] = '\0';
+	base = strrchr(copy, '/');
+	if (base)
+		*base++ = '\0';
+	parent = realpath(base ? (*copy ? copy : "/") : ".", NULL);
+	if (!parent)
+		return NULL;
+	if (asprintf(&out, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, base ? base : copy) < 0)
+		return NULL;
+	return out;
+}
+
+int cmd_umount(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_FREE char *dir = NULL, *source = NULL;
+	int r;
+
+	(void)g;
+	if (argc != 2)
+		return cmd_usage("umount", "needs one MOUNTPOINT");
+	dir = absolute(argv[1]);
+	source = dir ? mount_source(dir) : NULL;
+	if (!source)
+		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
+	r = umount2(dir, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+	if (r == -EPERM)
+		r = fusermount(dir);
+	if (r == -EBUSY)
+		return cmd_fail(EXIT_CODE_BUSY, argv[1], "in use: close what is open in it, or leave it as working directory");
+	if (r < 0)
+		return cmd_fail(EXIT_CODE_OTHER, argv[1], "not unmounted: %s", err_text(r));
+	r = wait_free(source);
+	if (r < 0)
+		return cmd_fail(EXIT_CODE_BUSY, source, "unmounted, but still being written: %s", err_text(r));
+	return 0;
+}
+
+int cmd_sync(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_CLIENT struct client *c = NULL;
+	AUTO_FREE char *dir = NULL, *source = NULL;
+	int r;
+
+	if (argc != 2)
+		return cmd_usage("sync", "needs one MOUNTPOINT");
+	dir = absolute(argv[1]);
+	source = dir ? mount_source(dir) : NULL;
+	if (!source)
+		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
+	c = client_new(g->agent);
+	if (!c)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, argv[1], "out of memory");
+	r = client_connect(c);
+	if (r < 0)
+		return cmd_agent_fail(c, "agent");
+	r = client_sync(c, dir);
+	return r < 0 ? cmd_agent_fail(c, argv[1]) : 0;
+}
+
+/* ---- status */
+
+static const char *text_of(const struct json *o, const char *key)
+{
+	const char *s;
+
+	return json_get_str(o, key, &s) < 0 ? "-" : s;
+}
+
+static int64_t number_of(const struct json *o, const char *key)
+{
+	int64_t n;
+
+	return json_get_int(o, key, &n) < 0 ? 0 : n;
+}
+
+static int status_print(const char *text)
+{
+	AUTO_JSON struct json *o = NULL;
+	const struct json *mounts, *m, *lease;
+	int r;
+
+	r = json_parse(text, strlen(text), STATUS_MAX, &o);
+	if (r == 0)
+		r = json_get_array(o, "mounts", &mounts);
+	if (r < 0)
+		return r;
+	if (json_array_len(mounts) == 0) {
+		(void)puts("nothing is mounted");
+		return 0;
+	}
+	(void)printf("%-24s %-12s %-10s %-8s %8s %10s %6s\n", "MOUNTPOINT", "TENANT", "STATE", "LEASE", "PID", "DIRTY KiB", "ERRORS");
+	for (size_t i = 0; i < json_array_len(mounts); i++) {
+		m = json_array_at(mounts, i);
+		(void)printf("%-24s %-12s %-10s %-8s %8lld %10lld %6lld\n", text_of(m, "mountpoint"), text_of(m, "tenant"),
+			     text_of(m, "state"), json_get_object(m, "lease", &lease) < 0 ? "-" : text_of(lease, "state"),
+			     (long long)number_of(m, "pid"), (long long)number_of(m, "dirty_bytes") / 1024,
+			     (long long)number_of(m, "integrity_failures"));
+	}
+	return 0;
+}
+
+int cmd_status(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_CLIENT struct client *c = client_new(g->agent);
+	AUTO_FREE char *text = NULL;
+	int r;
+
+	(void)argv;
+	if (argc != 1)
+		return cmd_usage("status", "takes no arguments");
+	if (!c)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, "status", "out of memory");
+	r = client_connect(c);
+	if (r < 0) {
+		if (g->json)
+			(void)puts("{\"version\":1,\"agent\":{\"reachable\":false},\"mounts\":[]}");
+		return cmd_agent_fail(c, "agent");
+	}
+	r = client_status(c, &text);
+	if (r < 0)
+		return cmd_agent_fail(c, "agent");
+	if (g->json) {
+		(void)puts(text);
+		return 0;
+	}
+	r = status_print(text);
+	return r < 0 ? cmd_fail(EXIT_CODE_OTHER, "agent", "its answer is not understood: %s", err_text(r)) : 0;
+}

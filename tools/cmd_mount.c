@@ -1,0 +1,421 @@
+/* cmd_mount.c: mounting: get the key, open the volume, serve it. The roof carries the secret from the agent's tower to the volume's.
+ *
+ * In the background (the default) the parent waits for one byte: the child's exit code. It is 0 only when the mount answers. The child forks before it
+ * connects, because the agent knows a peer by its process. A failure before that byte is told by the child on the standard error both share. */
+#include "tools/cmd.h"
+#include "tools/mount_options.h"
+
+#include "base/fileio.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "fs/ops.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define BLOCKS_PER_MIB 256u
+#define GIVEN_MAX 16
+
+struct mounting {
+	const struct cmd_global *g;
+	struct mount_options o;
+	const char *given[GIVEN_MAX];    /* the texts behind -o */
+	size_t ngiven;
+	const char *name;                /* as the user gave it */
+	char *path;                      /* the volume's directory, absolute */
+	char *mountpoint;                /* absolute */
+	bool foreground;
+	int ready_fd;                    /* the parent waits here; -1 */
+	uint64_t since_ms;
+	time_t since;
+	struct volume *volume;
+	struct ops *ops;
+	struct client *c;
+	struct client_mount *link;
+	struct proto_seen seen;          /* told before there was a link */
+	bool have_seen;
+	struct proto_instance instance;
+	struct client_mount_ops link_ops;
+};
+
+/* ---- what the agent asks of a mount */
+
+static int on_stats(void *arg, struct proto_stats *ret_s)
+{
+	struct mounting *m = arg;
+	struct volume_stats v;
+	struct proto_stats s = { 0 };
+	struct timespec ts;
+	struct tm tm;
+
+	volume_stats(m->volume, &v);
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	(void)snprintf(s.state, sizeof(s.state), "%s", v.io.read_only && !m->o.read_only ? "failed" : "ready");
+	s.read_only = v.io.read_only;
+	if (!gmtime_r(&m->since, &tm) || strftime(s.since, sizeof(s.since), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return -EINVAL;
+	s.log_size_bytes = v.io.log_size_bytes;
+	s.log_used_bytes = v.io.log_used_bytes;
+	if (v.io.last_commit_ms)
+		s.last_commit_age_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 - v.io.last_commit_ms;
+	s.dirty_bytes = v.io.dirty_bytes;
+	s.read_bytes = v.io.read_bytes;
+	s.write_bytes = v.io.write_bytes;
+	s.integrity_failures = v.io.integrity_failures;
+	s.replayed_transactions = v.io.replayed_transactions;
+	*ret_s = s;
+	return 0;
+}
+
+static int on_sync(void *arg)
+{
+	struct mounting *m = arg;
+
+	return ops_sync(m->ops);
+}
+
+/* ---- what the volume tells */
+
+static void on_seen(void *ctx, const struct vio_seen *seen)
+{
+	struct mounting *m = ctx;
+
+	m->seen.stamp_limit = seen->stamp_limit;
+	memcpy(m->seen.generation, seen->generation, sizeof(m->seen.generation));
+	m->have_seen = true;
+	if (m->link)
+		client_mount_seen(m->link, &m->seen);
+}
+
+static void on_event(void *ctx, enum vio_event ev, const char *text)
+{
+	struct mounting *m = ctx;
+	enum proto_kind kind = ev == VIO_EVENT_INTEGRITY ? PROTO_KIND_INTEGRITY : PROTO_KIND_REPLAY;
+
+	if (ev != VIO_EVENT_RESERVE)
+		log_err("%s: %s", m->path, text);
+	if (m->link && (ev == VIO_EVENT_INTEGRITY || ev == VIO_EVENT_UNLINKED || ev == VIO_EVENT_QUARANTINE))
+		client_mount_report(m->link, kind, "file", text);
+}
+
+/* ---- serving */
+
+static struct ops *stop_ops; /* for the signal handler alone */
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	if (stop_ops)
+		ops_stop(stop_ops);
+}
+
+static int catch_signals(struct ops *o)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	stop_ops = o;
+	(void)sigemptyset(&sa.sa_mask);
+	if (sigaction(SIGTERM, &sa, NULL) < 0 || sigaction(SIGINT, &sa, NULL) < 0 || sigaction(SIGHUP, &sa, NULL) < 0)
+		return -errno;
+	sa.sa_handler = SIG_IGN;
+	return sigaction(SIGPIPE, &sa, NULL) < 0 ? -errno : 0;
+}
+
+static void tell_parent(struct mounting *m, int code)
+{
+	uint8_t b = (uint8_t)code;
+
+	if (m->ready_fd < 0)
+		return;
+	if (write(m->ready_fd, &b, 1) != 1)
+		log_warning("the waiting parent is gone");
+	auto_close_p(&m->ready_fd);
+	m->ready_fd = -1;
+}
+
+/* From here on nobody reads our standard streams. */
+static void leave_terminal(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	(void)dup2(fd, STDIN_FILENO);
+	(void)dup2(fd, STDOUT_FILENO);
+	(void)dup2(fd, STDERR_FILENO);
+	(void)close(fd);
+	log_to_syslog();
+}
+
+static void on_ready(void *ctx, struct ops *o)
+{
+	struct mounting *m = ctx;
+	struct client_mount_info info = {
+		.volume = m->name, .source = m->path, .mountpoint = m->mountpoint, .read_only = m->o.read_only, .instance = m->instance,
+	};
+	int r;
+
+	m->ops = o;
+	r = client_mount_start(&m->c, &info, &m->link_ops, m, &m->link);
+	if (r < 0)
+		log_warning("%s: the agent does not list this mount: %s", m->mountpoint, client_error(m->c)->message);
+	else if (m->have_seen)
+		client_mount_seen(m->link, &m->seen);
+	notify_ready();
+	tell_parent(m, 0);
+	if (!m->foreground)
+		leave_terminal();
+}
+
+static int mount_fail(const struct mounting *m, int r)
+{
+	switch (r) {
+	case -ENODEV:
+		return cmd_fail(EXIT_CODE_HOST_LACKS, "/dev/fuse", "cannot be used: load the fuse module, or let this host have the device");
+	case -ENOTEMPTY:
+		return cmd_fail(EXIT_CODE_MOUNT_POINT, m->mountpoint, "not empty: what is in it would be hidden; mount on an empty directory");
+	default:
+		return cmd_fail(EXIT_CODE_MOUNT_POINT, m->mountpoint, "unfit as a mount point: %s", err_text(r));
+	}
+}
+
+static int serve(struct mounting *m)
+{
+	struct ops_params p = {
+		.volume = m->volume, .mountpoint = m->mountpoint, .source = m->path, .threads = m->o.threads,
+		.allow_other = m->o.allow_other < 0 ? geteuid() == 0 : m->o.allow_other > 0, .dev = m->o.dev, .suid = m->o.suid,
+		.noexec = m->o.noexec, .ctx = m, .ready = on_ready,
+	};
+	struct ops *o;
+	int r;
+
+	r = ops_mount(&p, &o);
+	if (r < 0)
+		return mount_fail(m, r);
+	r = catch_signals(o);
+	if (r == 0)
+		r = ops_serve(o);
+	notify_stopping();
+	stop_ops = NULL;
+	m->ops = NULL;
+	client_mount_stop(take_ptr(m->link));
+	ops_unmounted(o);
+	return r < 0 ? cmd_fail(EXIT_CODE_OTHER, m->mountpoint, "stopped: %s", err_text(r)) : 0;
+}
+
+static int open_volume(struct mounting *m)
+{
+	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
+	AUTO_SECRET struct secret *root = NULL;
+	char holder[VOLUME_HOLDER_MAX] = "";
+	struct volume_events e = { .ctx = m, .seen = on_seen, .event = on_event };
+	struct client_unlocked u;
+	struct volume_options o = {
+		.read_only = m->o.read_only, .dev = m->o.dev, .unsafe_backing = m->o.unsafe_backing, .backing = m->o.backing,
+		.cache_bytes = m->o.cache_bytes, .dirty_bytes = m->o.dirty_bytes, .commit_seconds = m->o.commit_seconds,
+		.log_blocks = m->o.log_mib * BLOCKS_PER_MIB, .gather_log_fd = m->o.gather_log_fd,
+	};
+	int r;
+
+	r = cmd_volume_open(m->path, &v);
+	if (r == 0)
+		r = cmd_unlock(m->g, m->path, "mount", &v, &m->c, &u, &root);
+	if (r != 0)
+		return r;
+	m->instance = v.instance;
+	m->seen.config_version = v.parsed->config_version;
+	o.min_stamp_limit = u.seen.stamp_limit;
+	o.accept_older = u.seen.older_ok;
+	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &m->volume);
+	if (r == -ESTALE)
+		r = client_report(m->c, PROTO_KIND_OLDER, "state", "older than this host has seen", 1) < 0 ? -ESTALE : r;
+	return r < 0 ? cmd_open_fail(m->path, r, holder) : 0;
+}
+
+/* Locked memory and descriptors as high as this process may. */
+static void raise_limits(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+static int mount_child(struct mounting *m)
+{
+	int r, rc;
+
+	raise_limits();
+	m->since = time(NULL);
+	m->link_ops = (struct client_mount_ops){ .stats = on_stats, .sync = on_sync };
+	r = cmd_lock_heap();
+	if (r == 0)
+		r = open_volume(m);
+	if (r == 0)
+		r = serve(m);
+	if (m->volume) {
+		rc = volume_close(take_ptr(m->volume));
+		if (r == 0 && rc < 0)
+			r = cmd_fail(cmd_exit_of(rc), m->path, "not closed cleanly: %s", err_text(rc));
+	}
+	client_free(take_ptr(m->c));
+	tell_parent(m, r);
+	return r;
+}
+
+static int in_background(struct mounting *m)
+{
+	int p[2], status;
+	uint8_t code;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return cmd_fail(cmd_exit_of(-errno), m->mountpoint, "no pipe: %s", err_text(-errno));
+	pid = fork();
+	if (pid < 0) {
+		(void)close(p[0]);
+		(void)close(p[1]);
+		return cmd_fail(cmd_exit_of(-errno), m->mountpoint, "no process: %s", err_text(-errno));
+	}
+	if (pid == 0) {
+		(void)close(p[0]);
+		(void)setsid();
+		(void)chdir("/");
+		m->ready_fd = p[1];
+		exit(mount_child(m));
+	}
+	(void)close(p[1]);
+	do
+		n = read(p[0], &code, 1);
+	while (n < 0 && errno == EINTR);
+	(void)close(p[0]);
+	if (n == 1)
+		return code;
+	if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status))
+		return WEXITSTATUS(status);
+	return cmd_fail(EXIT_CODE_OTHER, m->mountpoint, "the mount process died before the mount answered; see the journal");
+}
+
+/* ---- arguments */
+
+static int mount_point(struct mounting *m, const char *dir)
+{
+	struct stat st;
+
+	m->mountpoint = realpath(dir, NULL);
+	if (!m->mountpoint || stat(m->mountpoint, &st) < 0)
+		return cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: %s", err_text(-errno));
+	if (!S_ISDIR(st.st_mode))
+		return cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: not a directory");
+	return 0;
+}
+
+static int mount_all(struct mounting *m, const char *volume, const char *dir)
+{
+	AUTO_FREE char *path = NULL, *conf_dir = NULL, *conf_options = NULL;
+	struct cmd_global g = *m->g;
+	char why[128];
+	int r;
+
+	m->name = volume;
+	r = cmd_volume_path(&g, volume, &path);
+	if (r == 0 && !strchr(volume, '/')) {
+		r = cmd_volume_mount(&g, volume, &conf_dir, &conf_options);
+		if (r == 0 && conf_options && mount_options_parse(conf_options, &m->o, why) < 0)
+			r = cmd_fail(EXIT_CODE_CONFIG, volume, "options=: %s", why);
+	}
+	if (r != 0)
+		return r;
+	for (size_t i = 0; i < m->ngiven; i++) /* they win over options= */
+		if (mount_options_parse(m->given[i], &m->o, why) < 0)
+			return cmd_usage("mount", "%s", why);
+	if (!dir)
+		dir = conf_dir;
+	if (!dir)
+		return cmd_usage("mount", "needs a MOUNTPOINT (or mountpoint= in volumes.d)");
+	m->path = realpath(path, NULL);
+	if (!m->path)
+		return cmd_fail(cmd_exit_of(-errno), path, "cannot be opened: %s", err_text(-errno));
+	r = mount_point(m, dir);
+	if (r != 0)
+		return r;
+	if (m->o.agent[0])
+		g.agent = m->o.agent;
+	m->g = &g;
+	return m->foreground ? mount_child(m) : in_background(m);
+}
+
+int cmd_mount(const struct cmd_global *g, int argc, char **argv)
+{
+	struct mounting m = { .g = g, .ready_fd = -1 };
+	const char *volume = NULL, *dir = NULL;
+	int r;
+
+	mount_options_init(&m.o);
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-o") == 0 && i + 1 < argc) {
+			if (m.ngiven == GIVEN_MAX)
+				return cmd_usage("mount", "-o: at most %d times", GIVEN_MAX);
+			m.given[m.ngiven++] = argv[++i];
+		} else if (strcmp(argv[i], "--foreground") == 0) {
+			m.foreground = true;
+		} else if (argv[i][0] == '-' || dir) {
+			return cmd_usage("mount", "%s: not understood", argv[i]);
+		} else if (volume) {
+			dir = argv[i];
+		} else {
+			volume = argv[i];
+		}
+	}
+	if (!volume)
+		return cmd_usage("mount", "needs VOLUME and MOUNTPOINT");
+	r = mount_all(&m, volume, dir);
+	free(m.path);
+	free(m.mountpoint);
+	return r;
+}
+
+/* mount(8) calls: mount.coffer SPEC DIR [-sfnv] [-o OPTIONS] [-t TYPE] [-N NAMESPACE]. Exit bits: 1 usage, 2 system, 32 failed. */
+int cmd_mount_helper(int argc, char **argv)
+{
+	struct cmd_global g = { .config = "/etc/coffer" };
+	struct mounting m = { .g = &g, .ready_fd = -1 };
+	const char *what[2] = { NULL, NULL };
+	bool fake = false;
+	int n = 0, r;
+
+	mount_options_init(&m.o);
+	for (int i = 1; i < argc; i++) {
+		if ((strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "-t") == 0) && i + 1 < argc) {
+			i++;
+			if (argv[i - 1][1] == 'o' && m.ngiven < GIVEN_MAX)
+				m.given[m.ngiven++] = argv[i];
+		} else if (argv[i][0] == '-' && strspn(argv[i] + 1, "sfnv") == strlen(argv[i] + 1)) {
+			fake = fake || strchr(argv[i], 'f');
+		} else if (argv[i][0] == '-' || n == 2) {
+			(void)cmd_fail(EXIT_CODE_USAGE, "mount.coffer", "%s: not understood", argv[i]);
+			return 1;
+		} else {
+			what[n++] = argv[i];
+		}
+	}
+	if (n != 2) {
+		(void)cmd_fail(EXIT_CODE_USAGE, "mount.coffer", "needs SPEC and DIR");
+		return 1;
+	}
+	r = fake ? 0 : mount_all(&m, what[0], what[1]);
+	free(m.path);
+	free(m.mountpoint);
+	return r == 0 ? 0 : r == EXIT_CODE_USAGE ? 1 : 32;
+}

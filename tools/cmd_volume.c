@@ -1,0 +1,407 @@
+/* cmd_volume.c: init, info, trust, fsck: commands about a volume that is not mounted. */
+#include "tools/cmd.h"
+
+#include "base/fileio.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "fs/check.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define LOG_MIB_MIN 16u
+#define LOG_MIB_MAX 1024u
+#define LOG_MIB_DEFAULT 64u
+#define BLOCKS_PER_MIB 256u
+
+/* ---- init */
+
+struct init_args {
+	const char *path, *tenant;
+	const char *kms[PROTO_KMS_MAX];
+	size_t kms_count;
+	uint64_t log_mib;
+};
+
+static int init_log_size(const char *text, uint64_t *ret_mib)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || *end || end == text || n < LOG_MIB_MIN || n > LOG_MIB_MAX)
+		return cmd_usage("init", "--log-size: a number of MiB from %u to %u", LOG_MIB_MIN, LOG_MIB_MAX);
+	*ret_mib = n;
+	return 0;
+}
+
+static int init_parse(int argc, char **argv, struct init_args *a)
+{
+	int r;
+
+	for (int i = 1; i < argc; i++) {
+		bool value = i + 1 < argc;
+
+		if (strcmp(argv[i], "--tenant") == 0 && value) {
+			a->tenant = argv[++i];
+		} else if (strcmp(argv[i], "--kms") == 0 && value) {
+			if (a->kms_count == PROTO_KMS_MAX)
+				return cmd_usage("init", "--kms: at most %d", PROTO_KMS_MAX);
+			a->kms[a->kms_count++] = argv[++i];
+		} else if (strcmp(argv[i], "--log-size") == 0 && value) {
+			r = init_log_size(argv[++i], &a->log_mib);
+			if (r != 0)
+				return r;
+		} else if (strcmp(argv[i], "--recovery-key") == 0) {
+			return cmd_fail(EXIT_CODE_UNSUPPORTED, "init", "--recovery-key: not in this version");
+		} else if (argv[i][0] == '-' || a->path) {
+			return cmd_usage("init", "%s: not understood", argv[i]);
+		} else {
+			a->path = argv[i];
+		}
+	}
+	if (!a->path || !a->tenant)
+		return cmd_usage("init", "needs VOLUME and --tenant NAME");
+	if (!volume_config_tenant_ok(a->tenant))
+		return cmd_usage("init", "--tenant: 1 to %d of A-Z a-z 0-9 _ - and, not first, a dot", TENANT_LEN_MAX);
+	return 0;
+}
+
+static int is_empty_dir(int fd)
+{
+	int copy = dup(fd), empty = 1;
+	struct dirent *e;
+	DIR *d;
+
+	d = copy < 0 ? NULL : fdopendir(copy);
+	if (!d)
+		return -errno;
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			empty = 0;
+	(void)closedir(d);
+	return empty;
+}
+
+/* Open the directory, made if it is not there. *ret_made: it was. */
+static int init_dir(const char *path, int *ret_fd, bool *ret_made)
+{
+	int r;
+
+	*ret_made = mkdir(path, 0700) == 0;
+	if (!*ret_made && errno != EEXIST)
+		return cmd_fail(cmd_exit_of(-errno), path, "cannot be made: %s", err_text(-errno));
+	*ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*ret_fd < 0)
+		return cmd_fail(cmd_exit_of(-errno), path, "cannot be opened: %s", err_text(-errno));
+	if (faccessat(*ret_fd, NAME_VOLUME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return cmd_fail(EXIT_CODE_EXISTS, path, "is a volume already");
+	r = is_empty_dir(*ret_fd);
+	if (r < 0)
+		return cmd_fail(cmd_exit_of(r), path, "cannot be read: %s", err_text(r));
+	return r ? 0 : cmd_fail(EXIT_CODE_EXISTS, path, "not empty; a volume needs a directory of its own");
+}
+
+static int init_config(const struct init_args *a, struct volume_config *c, const struct secret *root, uint8_t **ret_p, size_t *ret_len)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	int r;
+
+	memcpy(c->tenant, a->tenant, strlen(a->tenant) + 1);
+	c->config_version = 1;
+	c->epoch = 1;
+	if (!gmtime_r(&now, &tm) || strftime(c->created, sizeof(c->created), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return -EINVAL;
+	r = key_ring_create(root, c->uuid, c->key_ring, &c->key_ring_len);
+	return r < 0 ? r : volume_config_put(c, root, ret_p, ret_len);
+}
+
+static int init_make(const struct cmd_global *g, const struct init_args *a, int fd)
+{
+	struct volume_options o = { 0 };
+	AUTO_FREE struct volume_config *c = calloc(1, sizeof(*c));
+	AUTO_CLIENT struct client *cl = client_new(g->agent);
+	AUTO_SECRET struct secret *root = NULL;
+	AUTO_FREE uint8_t *p = NULL;
+	struct proto_instance inst;
+	size_t len;
+	int r;
+
+	if (!c || !cl)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, a->path, "out of memory");
+	r = client_connect(cl);
+	if (r < 0)
+		return cmd_agent_fail(cl, "agent");
+	r = secret_random(c->uuid, UUID_LEN);
+	if (r < 0)
+		return cmd_fail(EXIT_CODE_OTHER, a->path, "no random bytes: %s", err_text(r));
+	r = client_init(cl, c->uuid, a->tenant, a->kms, a->kms_count, c->slots, &c->slot_count, &root);
+	if (r < 0)
+		return cmd_agent_fail(cl, a->path);
+	r = init_config(a, c, root, &p, &len);
+	if (r < 0)
+		return cmd_fail(cmd_exit_of(r), a->path, "cannot write %s: %s", NAME_VOLUME, err_text(r));
+	r = volume_create(lower_real(), fd, p, len, &root, a->log_mib * BLOCKS_PER_MIB, &o);
+	if (r < 0)
+		return cmd_open_fail(a->path, r, "");
+	r = cmd_instance(fd, c->uuid, &inst);
+	if (r == 0)
+		r = client_pin(cl, p, len, &inst);
+	if (r < 0) {
+		(void)cmd_agent_fail(cl, a->path);
+		return cmd_fail(EXIT_CODE_DENIED, a->path, "made, but not pinned on this host; pin it: coffer trust %s", a->path);
+	}
+	if (!g->quiet && a->kms_count == 0)
+		(void)fprintf(stderr, "coffer: %s: its key is a file of this host (%s): for development, not for tenants' data\n", a->path,
+			      c->slots[0].kms);
+	return 0;
+}
+
+int cmd_init(const struct cmd_global *g, int argc, char **argv)
+{
+	struct init_args a = { .log_mib = LOG_MIB_DEFAULT };
+	AUTO_FREE char *path = NULL;
+	AUTO_CLOSE int fd = -1;
+	bool made = false;
+	int r;
+
+	r = init_parse(argc, argv, &a);
+	if (r == 0)
+		r = cmd_volume_path(g, a.path, &path);
+	if (r != 0)
+		return r;
+	a.path = path;
+	r = init_dir(path, &fd, &made);
+	if (r == 0)
+		r = init_make(g, &a, fd);
+	if (r != 0 && made)
+		(void)rmdir(path); /* only if nothing is in it */
+	return r;
+}
+
+/* ---- info */
+
+static int info_slots(const struct volume_config *c, struct json *o)
+{
+	struct json *a = json_new_array(), *s;
+	int r = 0;
+
+	for (size_t i = 0; i < c->slot_count && r == 0; i++) {
+		s = json_new_object();
+		r = json_put_str(s, "kms", c->slots[i].kms);
+		if (r == 0)
+			r = json_put_str(s, "key_version", c->slots[i].key_version);
+		if (r == 0)
+			r = json_put_str(s, "created", c->slots[i].created);
+		if (r == 0)
+			r = json_put_str(s, "state", c->slots[i].active ? "active" : "retired");
+		if (r == 0)
+			r = json_append(a, s);
+		else
+			json_free(s);
+	}
+	if (r < 0) {
+		json_free(a);
+		return r;
+	}
+	return json_put_json(o, "slots", a);
+}
+
+static int info_json(const struct volume_config *c, const char *uuid, char **ret_text)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	int r;
+
+	r = json_put_int(o, "format", FORMAT_VERSION);
+	if (r == 0)
+		r = json_put_str(o, "uuid", uuid);
+	if (r == 0)
+		r = json_put_str(o, "tenant", c->tenant);
+	if (r == 0)
+		r = json_put_int(o, "config_version", (int64_t)c->config_version);
+	if (r == 0)
+		r = json_put_str(o, "created", c->created);
+	if (r == 0)
+		r = json_put_int(o, "epoch", c->epoch);
+	if (r == 0)
+		r = json_put_bool(o, "authenticated", false);
+	if (r == 0)
+		r = info_slots(c, o);
+	return r < 0 ? r : json_dump(o, ret_text);
+}
+
+int cmd_info(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
+	AUTO_FREE char *path = NULL, *text = NULL;
+	const struct volume_config *c;
+	char uuid[33];
+	int r;
+
+	if (argc != 2)
+		return cmd_usage("info", "needs one VOLUME");
+	r = cmd_volume_path(g, argv[1], &path);
+	if (r == 0)
+		r = cmd_volume_open(path, &v);
+	if (r != 0)
+		return r;
+	c = v.parsed;
+	volume_config_uuid_text(c->uuid, uuid);
+	if (g->json) {
+		r = info_json(c, uuid, &text);
+		if (r < 0)
+			return cmd_fail(cmd_exit_of(r), path, "%s", err_text(r));
+		(void)puts(text);
+		return 0;
+	}
+	(void)printf("volume   %s\nuuid     %s\ntenant   %s\nformat   %d, epoch %u, configuration %llu of %s\n", path, uuid, c->tenant,
+		     FORMAT_VERSION, c->epoch, (unsigned long long)c->config_version, c->created);
+	for (size_t i = 0; i < c->slot_count; i++)
+		(void)printf("key      %s%s\n", c->slots[i].kms, c->slots[i].active ? "" : " (retired)");
+	(void)puts("(read without the key: not authenticated)");
+	return 0;
+}
+
+/* ---- trust */
+
+int cmd_trust(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
+	AUTO_CLIENT struct client *c = NULL;
+	AUTO_FREE struct client_trusted *t = calloc(1, sizeof(*t));
+	AUTO_FREE char *path = NULL;
+	const char *volume = NULL;
+	bool older = false;
+	char uuid[33];
+	int r;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--older") == 0)
+			older = true;
+		else if (argv[i][0] == '-' || volume)
+			return cmd_usage("trust", "%s: not understood", argv[i]);
+		else
+			volume = argv[i];
+	}
+	if (!volume)
+		return cmd_usage("trust", "needs one VOLUME");
+	r = cmd_volume_path(g, volume, &path);
+	if (r == 0)
+		r = cmd_volume_open(path, &v);
+	if (r != 0)
+		return r;
+	c = client_new(g->agent);
+	if (!c || !t)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, path, "out of memory");
+	r = client_connect(c);
+	if (r < 0)
+		return cmd_agent_fail(c, "agent");
+	r = client_trust(c, v.config, v.config_len, &v.instance, older, t);
+	if (r < 0)
+		return cmd_agent_fail(c, path);
+	volume_config_uuid_text(v.parsed->uuid, uuid);
+	if (g->quiet)
+		return 0;
+	(void)printf("%s: uuid %s, tenant %s\n", path, uuid, t->tenant);
+	for (size_t i = 0; i < t->kms_count; i++)
+		(void)printf("  key %s\n", t->kms[i]);
+	(void)printf("  %s on this host%s%s\n", t->known ? "was pinned already" : "pinned", t->other_instance ? "; another directory has the same uuid: "
+		     "this one is a copy or a restore" : "", older ? "; an older state is accepted once" : "");
+	return 0;
+}
+
+/* ---- fsck */
+
+struct fsck {
+	const struct cmd_global *g;
+	const char *path;
+};
+
+static void fsck_problem(void *ctx, const struct check_problem *p)
+{
+	const struct fsck *f = ctx;
+	AUTO_JSON struct json *o = NULL;
+	AUTO_FREE char *text = NULL;
+
+	if (!f->g->json) {
+		(void)fprintf(stderr, "coffer: %s: %s: %s (%s, number %llu)%s\n", p->plain_path, check_kind_text(p->kind),
+			      err_text(p->error), p->backing_path, (unsigned long long)p->number, p->harmless ? "; harmless" : "");
+		return;
+	}
+	o = json_new_object();
+	if (json_put_str(o, "problem", check_kind_text(p->kind)) < 0 || json_put_str(o, "path", p->plain_path) < 0 ||
+	    json_put_str(o, "backing_path", p->backing_path) < 0 || json_put_int(o, "number", (int64_t)p->number) < 0 ||
+	    json_put_bool(o, "harmless", p->harmless) < 0 || json_dump(o, &text) < 0)
+		(void)puts("{\"problem\":\"not printable\"}");
+	else
+		(void)puts(text);
+}
+
+static int fsck_report(const struct fsck *f, const struct check_counts *n, uint64_t replayed)
+{
+	AUTO_JSON struct json *o = NULL;
+	AUTO_FREE char *text = NULL;
+
+	if (f->g->json) {
+		o = json_new_object();
+		if (json_put_int(o, "directories", (int64_t)n->dirs) < 0 || json_put_int(o, "files", (int64_t)n->files) < 0 ||
+		    json_put_int(o, "symlinks", (int64_t)n->symlinks) < 0 || json_put_int(o, "blocks", (int64_t)n->blocks) < 0 ||
+		    json_put_int(o, "bytes", (int64_t)n->bytes) < 0 || json_put_int(o, "problems", (int64_t)n->problems) < 0 ||
+		    json_put_int(o, "harmless", (int64_t)n->harmless) < 0 ||
+		    json_put_int(o, "replayed_transactions", (int64_t)replayed) < 0 || json_dump(o, &text) < 0)
+			return cmd_fail(EXIT_CODE_NO_RESOURCE, f->path, "out of memory");
+		(void)puts(text);
+	} else if (!f->g->quiet) {
+		(void)printf("%s: %llu directories, %llu files, %llu blocks verified, %llu problems\n", f->path,
+			     (unsigned long long)n->dirs, (unsigned long long)n->files, (unsigned long long)n->blocks,
+			     (unsigned long long)n->problems);
+	}
+	return n->problems ? EXIT_CODE_DAMAGE : 0;
+}
+
+int cmd_fsck(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
+	AUTO_CLIENT struct client *c = NULL;
+	AUTO_SECRET struct secret *root = NULL;
+	AUTO_FREE char *path = NULL;
+	char holder[VOLUME_HOLDER_MAX] = "";
+	struct client_unlocked u;
+	struct volume_options o = { 0 };
+	struct volume_events e = { 0 };
+	struct volume_stats st;
+	struct check_counts n = { 0 };
+	struct volume *vol;
+	struct fsck f;
+	int r, rc;
+
+	if (argc == 3 && (strcmp(argv[2], "--repair") == 0 || strcmp(argv[2], "--accept-log-loss") == 0))
+		return cmd_fail(EXIT_CODE_UNSUPPORTED, argv[2], "not in this version");
+	if (argc != 2)
+		return cmd_usage("fsck", "needs one VOLUME");
+	r = cmd_volume_path(g, argv[1], &path);
+	if (r == 0)
+		r = cmd_volume_open(path, &v);
+	if (r == 0)
+		r = cmd_unlock(g, path, "fsck", &v, &c, &u, &root);
+	if (r != 0)
+		return r;
+	f = (struct fsck){ g, path };
+	o.min_stamp_limit = u.seen.stamp_limit;
+	o.accept_older = u.seen.older_ok;
+	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &vol);
+	if (r < 0)
+		return cmd_open_fail(path, r, holder);
+	r = check_run(vol, &(struct check_params){ .ctx = &f, .problem = fsck_problem }, &n);
+	volume_stats(vol, &st);
+	rc = volume_close(vol);
+	if (r < 0 || rc < 0)
+		return cmd_fail(cmd_exit_of(r < 0 ? r : rc), path, "stopped: %s", err_text(r < 0 ? r : rc));
+	return fsck_report(&f, &n, st.io.replayed_transactions);
+}

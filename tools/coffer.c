@@ -1,0 +1,172 @@
+/* coffer.c: the command coffer(1): global options and the one table of commands. */
+#include "tools/cmd.h"
+
+#include "base/env.h"
+#include "base/log.h"
+#include "crypt/keys.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONFIG_DIR "/etc/coffer"
+
+static const struct cmd commands[] = {
+	{ "init", cmd_init, "VOLUME --tenant NAME [--kms URI]... [--log-size MiB]", "make a volume in an empty directory" },
+	{ "mount", cmd_mount, "VOLUME MOUNTPOINT [-o OPTIONS] [--foreground]", "mount a volume" },
+	{ "umount", cmd_umount, "MOUNTPOINT", "unmount; returns when all is durable and the volume is free" },
+	{ "sync", cmd_sync, "MOUNTPOINT", "wait until everything handed over is committed" },
+	{ "status", cmd_status, "", "mounts of this host" },
+	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },
+	{ "fsck", cmd_fsck, "VOLUME", "verify every name, group and block of an unmounted volume" },
+	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
+};
+
+/* Names that INTERFACE pins and that this version does not have yet. */
+static const char *const later[] = { "top", "scrub", "inspect", "path", "lock", "unlock", "keys", "rekey", "seal", "unseal", "audit",
+				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", "drill", "bench", NULL };
+
+static void usage(FILE *to)
+{
+	(void)fputs("usage: coffer [--json] [--quiet] [--agent PATH] COMMAND ...\n\n", to);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		(void)fprintf(to, "  coffer %s %s\n      %s\n", commands[i].name, commands[i].args, commands[i].summary);
+	(void)fputs("\nVOLUME is a path if it contains a slash, else a name of " CONFIG_DIR "/volumes.d. See coffer(1).\n", to);
+}
+
+int cmd_fail(enum coffer_exit code, const char *object, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "coffer: %s: ", object);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+	return (int)code;
+}
+
+int cmd_usage(const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "coffer: %s: ", name);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			(void)fprintf(stderr, "usage: coffer %s %s\n", name, commands[i].args);
+	return EXIT_CODE_USAGE;
+}
+
+static int run(const struct cmd_global *g, int argc, char **argv)
+{
+	int r;
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].name, argv[0]) == 0) {
+			r = commands[i].run == cmd_mount ? 0 : cmd_lock_heap(); /* mount forks first */
+			return r ? r : commands[i].run(g, argc, argv);
+		}
+	for (size_t i = 0; later[i]; i++)
+		if (strcmp(later[i], argv[0]) == 0)
+			return cmd_fail(EXIT_CODE_UNSUPPORTED, argv[0], "not in this version (coffer " PACKAGE_VERSION ")");
+	(void)cmd_fail(EXIT_CODE_USAGE, argv[0], "no such command; see coffer --help");
+	return EXIT_CODE_USAGE;
+}
+
+static int start_process(void)
+{
+	int r;
+
+	log_set_ident("coffer");
+	log_set_level(LOG_LEVEL_WARNING);
+	r = secret_harden_process();
+	if (r < 0)
+		return cmd_fail(EXIT_CODE_OTHER, "process", "cannot be protected from dumps: %s", err_text(r));
+	return 0;
+}
+
+int cmd_lock_heap(void)
+{
+	int r;
+
+	r = keys_openssl_heap_init();
+	if (r < 0)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, "memory", "cannot be locked for keys: %s; raise the limit of locked memory "
+				"(ulimit -l)", err_text(r));
+	return 0;
+}
+
+/* Global options may stand before the command. Returns the index of the command, or -(exit code) - 1. */
+static int globals(struct cmd_global *g, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--json") == 0) {
+			g->json = true;
+		} else if (strcmp(argv[i], "--quiet") == 0) {
+			g->quiet = true;
+		} else if (strcmp(argv[i], "--agent") == 0 && i + 1 < argc) {
+			g->agent = argv[++i];
+		} else if (strcmp(argv[i], "--help") == 0) {
+			usage(stdout);
+			return -EXIT_CODE_OK - 1;
+		} else if (strcmp(argv[i], "--version") == 0) {
+			(void)puts("coffer " PACKAGE_VERSION);
+			return -EXIT_CODE_OK - 1;
+		} else {
+			return -cmd_fail(EXIT_CODE_USAGE, argv[i], "no such option; see coffer --help") - 1;
+		}
+	}
+	return i;
+}
+
+/* --json and --quiet may also stand behind the command, as people type them. */
+static int behind(struct cmd_global *g, int argc, char **argv)
+{
+	int n = 1;
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			g->json = true;
+		else if (strcmp(argv[i], "--quiet") == 0)
+			g->quiet = true;
+		else if (strcmp(argv[i], "--agent") == 0 && i + 1 < argc)
+			g->agent = argv[++i];
+		else
+			argv[n++] = argv[i];
+	}
+	argv[n] = NULL;
+	return n;
+}
+
+int main(int argc, char **argv)
+{
+	struct cmd_global g = { .agent = env_get(ENV_COFFER_AGENT), .config = CONFIG_DIR };
+	const char *base = strrchr(argv[0] ? argv[0] : "coffer", '/');
+	int i, r;
+
+	base = base ? base + 1 : argv[0];
+	r = start_process();
+	if (r != 0)
+		return r;
+	if (base && strcmp(base, "mount.coffer") == 0)
+		return cmd_mount_helper(argc, argv);
+	i = globals(&g, argc, argv);
+	if (i < 0)
+		return -i - 1;
+	if (i == argc) {
+		usage(stderr);
+		return EXIT_CODE_USAGE;
+	}
+	if (argc > i + 1 && strcmp(argv[i + 1], "--help") == 0) {
+		usage(stdout);
+		return EXIT_CODE_OK;
+	}
+	argc = behind(&g, argc - i, argv + i);
+	return run(&g, argc, argv + i);
+}
