@@ -324,6 +324,29 @@ def bad_replay(b):
     return {"bad": ["a"]}
 
 
+def quarantined(b):
+    """The same after replay: the file is marked, its records and what lay at home are kept."""
+    bad_replay(b)
+    f, top = b.files[b"a"], os.path.join(b.path, b"coffer.quarantine")
+    os.mkdir(top, 0o700)
+    with open(os.path.join(b.path, b"coffer.log"), "rb") as log:
+        records = log.read((b.position - b.tail) * BLOCK)
+    with open(f.path, "rb") as home:
+        old = home.read(2 * BLOCK)
+    name = os.path.join(top, b"%s.%d." % (f.file_id.hex().encode(), b.sequence))
+    with open(name + b"log", "wb") as out:
+        out.write(records)
+    with open(name + b"home", "wb") as out:
+        for at in (0, BLOCK):
+            out.write(at.to_bytes(8, "little") + bytes(BLOCK - 8) + old[at:at + BLOCK])
+    f.pwrite(b.v.seal_header(old[:6] + b"\1\0" + old[8:488], b.stamp()), 0)
+    f = b.files[b"b"]
+    f.bring_home()
+    b.tail, b.tail_sequence = b.position, b.sequence
+    b.finish(flags=1, durable=1)
+    return {"bad": ["a"]}
+
+
 def bad_old_header(b):
     """Only the size changed, but the seal of group 0 at home is not the one the header was sealed with."""
     f = b.home(b"a", 2 * BLOCK, blocks(0, 2))
@@ -354,7 +377,7 @@ VARIANTS = {
     "log-last-missing": (log_last_missing, {}), "log-last-damaged": (log_last_damaged, {}),
     "log-last-stale": (log_last_stale, {}), "refuse-state-durable": (refuse_state_durable, {}),
     "refuse-log-durable": (refuse_log_durable, {}), "refuse-first-missing": (refuse_first_missing, {}),
-    "refuse-state": (refuse_state, {}), "bad-replay": (bad_replay, {}), "slot-zero": (slot_zero, {}),
+    "refuse-state": (refuse_state, {}), "bad-replay": (bad_replay, {}), "quarantined": (quarantined, {}), "slot-zero": (slot_zero, {}),
 }
 
 

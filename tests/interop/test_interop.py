@@ -50,7 +50,7 @@ def read_tree(path, root_key):
                 problems.append((name, str(e)))
         return out, problems
     finally:
-        os.close(v.log_fd)
+        v.close()
 
 
 def read_node(v, node):
@@ -189,7 +189,7 @@ def verify(path, root, sums=False):
         try:
             return cli.Verifier(v, sums).run(), sys.stdout.getvalue()
         finally:
-            os.close(v.log_fd)
+            v.close()
     finally:
         sys.stdout, sys.stderr = out, err
 
@@ -310,7 +310,7 @@ def authenticated(path, root, file):
         return starts, blocks
     finally:
         os.close(fd)
-        os.close(v.log_fd)
+        v.close()
 
 
 @test
@@ -412,6 +412,24 @@ def moved_blocks_groups_and_directories(tmp):
     copied(other, 4096, big, 4096, BLOCK)                    # a block of another file
     copied(other, 512, big, 512, 3584)                       # entries of another file
     t.judge_clean()
+
+
+@test
+def flips_in_the_quarantine(tmp):
+    path, _, root = make(tmp, "quarantined")
+    top = os.path.join(path, "coffer.quarantine")
+    assert sorted(n[-4:] for n in os.listdir(top)) == [".log", "home"]
+    for name in os.listdir(top):
+        full, about = os.path.join(top, name), "coffer.quarantine/" + name
+        assert about not in verify(path, root)[1]
+        with open(full, "r+b") as f:
+            for at in (0, 9, 100, 4000, BLOCK - 1):
+                old = os.pread(f.fileno(), 1, at)
+                os.pwrite(f.fileno(), bytes([old[0] ^ 1]), at)
+                assert about in verify(path, root)[1], "byte %d of %s" % (at, name)
+                os.pwrite(f.fileno(), old, at)
+        os.truncate(full, os.stat(full).st_size - 1)
+        assert about in verify(path, root)[1]
 
 
 @test

@@ -70,7 +70,7 @@ def malformed_descriptors_and_records_end_the_log(tmp):
             builder.position += 1
         builder.finish()
         opened = Volume(builder.path, v.root_key)
-        os.close(opened.log_fd)
+        opened.close()
         return len(opened.log.transactions), opened.log.end_reason
 
     generation = bytes(range(16))
@@ -97,7 +97,7 @@ def malformed_descriptors_and_records_end_the_log(tmp):
         builder.block_at(0, d)
         builder.finish()
         opened = Volume(builder.path, v.root_key)
-        os.close(opened.log_fd)
+        opened.close()
         assert not opened.log.transactions and not TAG.search(opened.log.end_reason), why
 
 

@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 
+from . import quarantine
 from .layout import BLOCK, GROUP_BLOCKS, Bad
 from .volume import Volume
 
@@ -202,8 +203,10 @@ class Verifier:
                 self.v.xattrs(node)
             except (Bad, OSError) as e:
                 self.problem(node.path, str(e))
+        for name, message in quarantine.problems(self.v):
+            self.problem(b"coffer.quarantine/" + os.fsencode(name), message)
         for file_id in self.v.log.files:
-            if file_id not in self.file_ids:
+            if file_id not in self.file_ids and not self.problem.count:
                 sys.stderr.write("note: coffer.log: file %s is nowhere at home\n" % file_id.hex())
         return 1 if self.problem.count else 0
 

@@ -98,9 +98,16 @@ class Volume:
         self._open_state()
         log = os.path.join(self.path, b"coffer.log")
         self.log_fd = open_lower(log)
-        if not stat.S_ISREG(os.fstat(self.log_fd).st_mode):
-            raise Bad("coffer.log: not a regular file")
-        self.log = Log(self.log_fd, self.keys, self.state)
+        try:
+            if not stat.S_ISREG(os.fstat(self.log_fd).st_mode):
+                raise Bad("coffer.log: not a regular file")
+            self.log = Log(self.log_fd, self.keys, self.state)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        os.close(self.log_fd)
 
     def _open_state(self):
         data = read_file(os.path.join(self.path, b"coffer.state"), 8193)
