@@ -71,7 +71,7 @@ static inline void lock_init(struct lock *l, enum lock_rank rank)
 {
 	pthread_mutex_init(&l->m, NULL);
 #if COFFER_DEVELOPER
-	l->rank = rank;
+	l->rank = (int)rank;
 #else
 	(void)rank;
 #endif
