@@ -215,8 +215,15 @@ static int real_utimensat(struct lower *l, int dirfd, const char *name, const st
 
 static int real_fchmod(struct lower *l, int fd, mode_t mode)
 {
+	char path[32];
+	int r = (int)RETRY(fchmod(fd, mode));
+
 	(void)l;
-	return (int)RETRY(fchmod(fd, mode));
+	if (r != -EBADF)
+		return r;
+	/* An O_PATH descriptor, as of a socket, which cannot be opened. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return (int)RETRY(chmod(path, mode));
 }
 
 static int real_fchownat(struct lower *l, int dirfd, const char *name, uid_t uid, gid_t gid)
