@@ -10,8 +10,6 @@
 /* Low ranks are taken first (outermost). */
 enum lock_rank {
 	LOCK_RANK_AGENT = 10,
-	LOCK_RANK_FS_NAMES = 20,      /* fs: namespace of one directory */
-	LOCK_RANK_FS_INODES = 30,     /* fs: inode table */
 	LOCK_RANK_CKPT = 40,          /* io: one checkpoint at a time */
 	LOCK_RANK_FILE_SHAPE = 50,    /* io: a file's rwlock: truncate against reads and writes */
 	LOCK_RANK_RANGE = 60,         /* io: hashed group locks, taken in rising index order */
@@ -20,6 +18,7 @@ enum lock_rank {
 	LOCK_RANK_COMMIT = 80,        /* io: who commits, who waits */
 	LOCK_RANK_VOLUME = 90,        /* io: lists and counters of the volume */
 	LOCK_RANK_POOL = 100,         /* leaves: buffer pools, fd cache, io queue */
+	LOCK_RANK_FS = 110,           /* fs: the one lock of a volume's inodes, a leaf: also taken in callbacks of io */
 };
 
 struct lock {

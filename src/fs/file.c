@@ -290,7 +290,7 @@ static int sync_inode(struct volume *v, struct inode *i, struct due d)
 		lower_close(v->lower, fd);
 	}
 	if (r == 0 && (d.name || !S_ISREG(i->type)))
-		r = name_sync_owner(v, i);
+		r = name_sync_new(v, i);
 	return r;
 }
 

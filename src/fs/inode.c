@@ -1,8 +1,8 @@
 /* inode.c: the table of inodes (inode.h). Two chained hash tables, by node id and by lower inode number, under the volume's one lock, whose
  * critical sections are a few dozen instructions.
  *
- * Who holds a reference: each child its parent; each request what it works on; whoever opens or closes an iofile the inode. The pointer that
- * the I/O floor keeps as "owner" needs none: an inode with a live iofile is not freed. */
+ * Who holds a reference: each child its parent; each request what it works on; whoever opens or closes an iofile the inode. The
+ * I/O floor has only the number (live.h). */
 #include "fs/inode.h"
 
 #include <string.h>

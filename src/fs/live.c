@@ -19,6 +19,18 @@
 
 #define EVICT_TRIES 4
 
+/* ---- owners */
+
+void *live_owner(const struct inode *i)
+{
+	return (void *)(uintptr_t)i->id;
+}
+
+struct inode *live_inode(struct volume *v, const void *owner)
+{
+	return inode_get(v, (uintptr_t)owner);
+}
+
 /* ---- times */
 
 static int store_times_fd(struct volume *v, struct inode *i, int fd)
@@ -85,11 +97,15 @@ int live_store_times(struct volume *v, struct inode *i)
 void live_home_written(void *ctx, void *owner, int fd)
 {
 	struct volume *v = ctx;
+	struct inode *i = live_inode(v, owner);
 	int r;
 
-	r = store_times_fd(v, owner, fd);
+	if (!i)
+		return;
+	r = store_times_fd(v, i, fd);
 	if (r < 0)
 		log_debug("inode: times are not stored: %s", err_text(r));
+	inode_put(v, i);
 }
 
 /* ---- closing */
@@ -190,12 +206,14 @@ static void evict(struct volume *v)
 void live_idle(void *ctx, void *owner)
 {
 	struct volume *v = ctx;
-	struct inode *i = owner;
+	struct inode *i = live_inode(v, owner);
 
+	if (!i)
+		return;
 	if (live_store_times(v, i) < 0)
 		log_debug("inode: times are not stored");
 	/* If the kernel has forgotten it, dropping this reference ends it. */
-	inode_put(v, inode_ref(v, i));
+	inode_put(v, i);
 }
 
 /* ---- use */
@@ -219,7 +237,7 @@ static int open_file(struct volume *v, struct inode *i, int fd, const struct sta
 	struct iofile *f = NULL;
 	int r;
 
-	r = iofile_open(v->vio, fd, st, i, created, &f);
+	r = iofile_open(v->vio, fd, st, live_owner(i), created, &f);
 	lock_take(&v->lock);
 	if (r == 0) {
 		i->file = f;

@@ -25,7 +25,12 @@ int live_close_all(struct volume *v, bool discard) must_check;
 /* Write the held times to the lower inode if they are due. */
 int live_store_times(struct volume *v, struct inode *i) must_check;
 
-/* The callbacks of struct vio_callbacks that concern files; ctx is the volume, owner the inode. */
+/* What the I/O floor knows as the owner of an iofile is the inode's number, not its address: a callback may come when the inode has just gone.
+ * live_inode: with a reference, NULL: gone. */
+void *live_owner(const struct inode *i);
+struct inode *live_inode(struct volume *v, const void *owner);
+
+/* The callbacks of struct vio_callbacks that concern files; ctx is the volume. */
 void live_home_written(void *ctx, void *owner, int fd);
 void live_idle(void *ctx, void *owner);
 

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "fs/dirfd.h"
+#include "fs/live.h"
 #include "fs/volume_impl.h"
 
 #define HIDDEN_PREFIX "coffer."
@@ -365,17 +366,27 @@ int name_sync(struct volume *v, struct inode *i, bool parent)
 	return r;
 }
 
-int name_sync_owner(void *ctx, void *owner)
+int name_sync_new(struct volume *v, struct inode *i)
 {
-	struct volume *v = ctx;
-	struct inode *i = owner;
 	int r;
 
 	r = name_sync(v, i, true);
-	if (r == 0) {
-		lock_take(&v->lock);
-		i->created = false;
-		lock_drop(&v->lock);
-	}
+	if (r < 0)
+		return r;
+	lock_take(&v->lock);
+	i->created = false;
+	lock_drop(&v->lock);
+	return 0;
+}
+
+int name_sync_owner(void *ctx, void *owner)
+{
+	struct inode *i = live_inode(ctx, owner);
+	int r;
+
+	if (!i)
+		return 0;
+	r = name_sync_new(ctx, i);
+	inode_put(ctx, i);
 	return r;
 }

@@ -44,8 +44,9 @@ void name_link_remove(struct volume *v, int dirfd, const struct name *n);
 void name_undecryptable(struct volume *v, struct inode *dir);
 
 /* Make the names that lead to a directory or file durable (L7): each ancestor in which links were made that are not yet durable, and with
- * parent the direct parent. As callback: live inodes, parent included. */
+ * parent the direct parent. name_sync_new: with the parent, and the inode no longer counts as new; also as a callback of the I/O floor. */
 int name_sync(struct volume *v, struct inode *i, bool parent) must_check;
+int name_sync_new(struct volume *v, struct inode *i) must_check;
 int name_sync_owner(void *ctx, void *owner);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "fs/dirfd.h"
+#include "fs/live.h"
 #include "fs/volume_impl.h"
 
 #define RENAME_TRIES 16
@@ -185,9 +186,13 @@ int reopen_inode(struct volume *v, struct inode *i, int flags, int *ret_fd)
 
 int reopen_owner(void *ctx, void *owner, int flags)
 {
+	struct inode *i = live_inode(ctx, owner);
 	int fd = -1, r;
 
-	r = reopen_inode(ctx, owner, flags, &fd);
+	if (!i)
+		return -ESTALE;
+	r = reopen_inode(ctx, i, flags, &fd);
+	inode_put(ctx, i);
 	return r < 0 ? r : fd;
 }
 

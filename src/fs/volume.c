@@ -230,7 +230,7 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 	v->options = *o;
 	if (e)
 		v->events = *e;
-	lock_init(&v->lock, LOCK_RANK_FS_INODES);
+	lock_init(&v->lock, LOCK_RANK_FS);
 	pthread_cond_init(&v->changed, NULL);
 	inode_link_init(&v->files);
 	inode_link_init(&v->dirs);
