@@ -20,6 +20,7 @@
 
 #define STAT_MAX 4096
 #define START_TIME_FIELD 22
+#define PEER_START_UNKNOWN UINT64_MAX
 
 /* Field 22 of /proc/PID/stat; field 2 may hold blanks and parentheses, so count from the last ')'. */
 static int start_time_parse(const char *text, uint64_t *ret_t)
@@ -65,31 +66,40 @@ static bool has_exited(int pidfd)
 	return poll(&p, 1, 0) != 0;
 }
 
-static int pidfd_get(int sock, pid_t pid, uint64_t *ret_start, int *ret_fd)
+/* By number, as far as a number can be trusted. */
+static int pidfd_by_pid(pid_t pid, uint64_t *ret_start, int *ret_fd)
 {
 	AUTO_CLOSE int fd = -1;
-	socklen_t len = sizeof(fd);
 	uint64_t before, after;
 	int r;
 
 	r = start_time_read(pid, &before);
 	if (r < 0)
 		return r;
-	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0) {
-		fd = -1;
-		if (errno != ENOPROTOOPT && errno != EOPNOTSUPP)
-			return -ESRCH;
-		fd = (int)syscall(SYS_pidfd_open, pid, 0);
-		if (fd < 0)
-			return -errno;
-	}
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return -errno;
 	r = start_time_read(pid, &after);
 	if (r < 0)
 		return r;
-	if (before != after || has_exited(fd))
+	if (before != after)
 		return -ESRCH;
 	*ret_start = after;
 	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int pidfd_get(int sock, pid_t pid, uint64_t *ret_start, int *ret_fd)
+{
+	socklen_t len = sizeof(int);
+	int fd = -1;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0)
+		return errno == ENOPROTOOPT || errno == EOPNOTSUPP ? pidfd_by_pid(pid, ret_start, ret_fd) : -ESRCH;
+	/* The pidfd alone suffices; the start time is a second witness where /proc shows it (hidepid=). */
+	if (start_time_read(pid, ret_start) < 0)
+		*ret_start = PEER_START_UNKNOWN;
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -128,6 +138,8 @@ int peer_check(const struct peer *p)
 
 	if (has_exited(p->pidfd))
 		return -ESRCH;
+	if (p->start_time == PEER_START_UNKNOWN)
+		return 0;
 	r = start_time_read(p->pid, &t);
 	if (r < 0)
 		return r;

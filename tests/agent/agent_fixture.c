@@ -27,13 +27,15 @@ static const char *binary(void)
 	return bin ? bin : "./coffer-agent";
 }
 
-static pid_t spawn(const char *config, const char *state, const char *socket_path)
+static pid_t spawn(uid_t uid, const char *config, const char *state, const char *socket_path)
 {
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (pid > 0)
 		return pid;
+	if (uid && (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0))
+		_exit(125);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!getenv("COFFER_TEST_VERBOSE")) {
 		int null = open("/dev/null", O_WRONLY);
@@ -55,7 +57,7 @@ static int reap(pid_t pid)
 
 int agent_fixture_run(const char *config, const char *state, const char *socket_path)
 {
-	return reap(spawn(config, state, socket_path));
+	return reap(spawn(0, config, state, socket_path));
 }
 
 static void pause_ms(long ms)
@@ -70,7 +72,7 @@ void agent_fixture_start(struct agent_fixture *f)
 	struct client *c = client_new(f->socket);
 	int i, r = -1;
 
-	f->pid = spawn(f->config, f->state, f->socket);
+	f->pid = spawn(f->uid, f->config, f->state, f->socket);
 	for (i = 0; i < 1000 && r < 0; i++) {
 		r = client_connect(c);
 		if (r < 0)
@@ -99,14 +101,16 @@ void agent_fixture_connect(struct agent_fixture *f)
 	assert_int_equal(client_connect(f->c), 0);
 }
 
-int agent_fixture_setup(void **state)
+static int setup_as(void **state, uid_t uid)
 {
 	struct agent_fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
+	f->uid = uid;
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/coffer-agent-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	assert_int_equal(chmod(f->dir, 0755), 0); /* strangers must reach the socket */
+	assert_int_equal(chown(f->dir, uid, uid), 0);
 	(void)snprintf(f->config, sizeof(f->config), "%s/etc", f->dir);
 	(void)snprintf(f->state, sizeof(f->state), "%s/lib", f->dir);
 	(void)snprintf(f->socket, sizeof(f->socket), "%s/run/agent.sock", f->dir);
@@ -114,6 +118,16 @@ int agent_fixture_setup(void **state)
 	agent_fixture_connect(f);
 	*state = f;
 	return 0;
+}
+
+int agent_fixture_setup(void **state)
+{
+	return setup_as(state, 0);
+}
+
+int agent_fixture_setup_user(void **state)
+{
+	return setup_as(state, AGENT_FIXTURE_UID);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

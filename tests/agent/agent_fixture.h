@@ -15,6 +15,7 @@
 struct agent_fixture {
 	char dir[64], config[96], state[96], socket[96];
 	pid_t pid; /* of the running agent, 0: none */
+	uid_t uid; /* it runs as */
 	struct client *c;
 };
 
@@ -28,6 +29,9 @@ struct agent_volume {
 
 /* cmocka's setup and teardown: an agent runs and f->c is connected; teardown checks that it ends with status 0. */
 int agent_fixture_setup(void **state);
+/* The same, the agent under a user of its own. */
+int agent_fixture_setup_user(void **state);
+#define AGENT_FIXTURE_UID 54320
 int agent_fixture_teardown(void **state);
 
 void agent_fixture_start(struct agent_fixture *f);

@@ -281,6 +281,39 @@ static void another_user_is_denied_everything(void **state)
 	agent_volume_free(v);
 }
 
+static int try_trust(struct agent_fixture *f, struct agent_volume *v)
+{
+	struct client *c = client_new(f->socket);
+	struct client_trusted t;
+	int r;
+
+	r = client_connect(c);
+	if (r >= 0)
+		r = client_trust(c, v->config, v->config_len, &v->instance, false, &t);
+	return r >= 0 ? 0 : client_error(c)->exit_code;
+}
+
+static void an_agent_of_its_own_user_serves_root_and_that_user(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	char key[256];
+	struct stat st;
+
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	(void)snprintf(key, sizeof(key), "%s/keys/%s", f->config, v->cfg->slots[0].kms + strlen("local:"));
+	assert_int_equal(lstat(key, &st), 0);
+	assert_int_equal(st.st_uid, AGENT_FIXTURE_UID);
+	assert_int_equal(as_uid(AGENT_FIXTURE_UID, try_unlock, f, v), 0);
+	assert_int_equal(as_uid(AGENT_FIXTURE_UID, try_trust, f, v), EXIT_CODE_DENIED);
+	assert_int_equal(as_uid(STRANGER, try_unlock, f, v), EXIT_CODE_DENIED);
+	assert_int_equal(as_uid(0, try_trust, f, v), 0);
+	/* a key file of somebody else is not its key, even root's */
+	assert_int_equal(chown(key, 0, 0), 0);
+	agent_volume_refused(f, v, PROTO_CLASS_AUTH, 12, "may not read");
+	agent_volume_free(v);
+}
+
 static int flood(struct agent_fixture *f, struct agent_volume *v)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -481,6 +514,8 @@ int main(void)
 		TEST(a_config_must_come_in_a_sealed_memory_file),
 		TEST(many_descriptors_in_a_packet_end_the_connection_and_stay_nowhere),
 		TEST(another_user_is_denied_everything),
+		cmocka_unit_test_setup_teardown(an_agent_of_its_own_user_serves_root_and_that_user,
+						agent_fixture_setup_user, agent_fixture_teardown),
 		TEST(a_strangers_connections_are_few_and_short),
 		TEST(more_connections_than_the_limit_are_closed_and_the_rest_served),
 		TEST(a_connection_in_another_process_is_closed),
