@@ -316,10 +316,9 @@ enum proto_class request_key_unlock(struct call *k)
 		class = unlock_decide(k, cfg, p);
 	if (class == PROTO_CLASS_OK)
 		class = unlock_open(k, p, cfg, bytes, len, &opened);
-	if (class != PROTO_CLASS_OK)
-		return class;
-	root = opened.root;
-	class = unlock_give(k, p, &opened);
+	root = opened.root; /* also of a volume that opened and was refused as older */
+	if (class == PROTO_CLASS_OK)
+		class = unlock_give(k, p, &opened);
 	if (class == PROTO_CLASS_OK)
 		config_keep(k, bytes, len);
 	return class;
