@@ -140,7 +140,8 @@ static int conn_read(struct agent *a, struct conn *c)
 		server_drop(a, c, NULL);
 		return 0;
 	}
-	if (!from.known || from.pid != c->peer.pid) {
+	/* Without the kernel's word only what was sent before we asked for it (a socket handed over), and that may be hello. */
+	if (from.known ? from.pid != c->peer.pid : c->helloed) {
 		if (fd >= 0)
 			(void)close(fd);
 		log_warning("connection of pid %ld used by pid %ld; closed", (long)c->peer.pid, (long)from.pid);
