@@ -9,7 +9,11 @@
 
 #define LOG_RECORDS_MAX 4000
 #define LOG_FLAG_LAST 1u
+#if COFFER_TEST_HOOKS
+#define LOG_BLOCKS_MIN 16u   /* so that a crash test meets the end of the ring soon */
+#else
 #define LOG_BLOCKS_MIN 4096u
+#endif
 #define LOG_BLOCKS_MAX 262144u
 
 enum log_base { LOG_BASE_HOME = 1, LOG_BASE_EMPTY = 2, LOG_BASE_FRESH = 3 };

@@ -46,7 +46,7 @@ static int plain_block(struct iofile *f, int fd, uint64_t b, const uint8_t *ent,
 	return r < 0 ? r : blockio_open_block(f, epoch, b, &e, buf, buf);
 }
 
-void gather_log_file(struct iofile *f)
+void gather_log_file(struct iofile *f, uint64_t sequence)
 {
 	uint8_t *meta = NULL, *content = NULL;
 	uint64_t blocks = layout_blocks(f->cur.size);
@@ -55,6 +55,8 @@ void gather_log_file(struct iofile *f)
 	char line[96];
 	int fd = f->fd, r = 0, n;
 
+	if (f->v->p.test_gathered && !f->gone)
+		f->v->p.test_gathered(f->v->p.cb.ctx, f->owner, sequence);
 	if (f->v->p.gather_log_fd <= 0 || fd < 0)
 		return;
 	meta = aligned_alloc(BLOCK_SIZE, BLOCK_SIZE);

@@ -352,7 +352,7 @@ int log_tx_gather(struct tx *tx, struct iofile *f)
 			if (g->cur)
 				r = gather_group(tx, g);
 		if (r == 0) {
-			gather_log_file(f);
+			gather_log_file(f, tx->seq);
 			gather_done(tx, f, g0);
 		} else {
 			roll_back(tx, &at);
