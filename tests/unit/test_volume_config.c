@@ -232,7 +232,7 @@ static const char valid_body[] =
 /* line ‖ body ‖ ring ‖ "}", with the first `from` behind the line replaced by `to`, under a right MAC. malloc'ed. */
 static uint8_t *text_with(const char *line, const char *from, const char *to, size_t *ret_len)
 {
-	AUTO_FREE char *body = NULL, *ring = NULL, *all = NULL;
+	AUTO_FREE char *body = NULL, *all = NULL;
 	AUTO_JSON struct json *o = json_new_object();
 	const char *b64;
 	char *at, *out;
