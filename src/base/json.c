@@ -19,6 +19,9 @@ struct block {
 	unsigned char bytes[];
 };
 
+/* An allocation failed. jansson says "malformed" of some, and of others nothing: then a text is cut short. */
+static __thread bool out_of_memory;
+
 static void *wiping_malloc(size_t len)
 {
 	struct block *b;
@@ -26,8 +29,10 @@ static void *wiping_malloc(size_t len)
 	if (len > SIZE_MAX - sizeof(*b))
 		return NULL;
 	b = malloc(sizeof(*b) + len);
-	if (!b)
+	if (!b) {
+		out_of_memory = true;
 		return NULL;
+	}
 	b->len = len;
 	return b->bytes;
 }
@@ -120,12 +125,13 @@ int json_parse(const void *p, size_t len, size_t max, struct json **ret_v)
 	use_allocator();
 	if (too_deep(p, len))
 		return -EUCLEAN;
+	out_of_memory = false;
 	v = json_loadb(p, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!v)
-		return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EUCLEAN;
-	if (has_real(v)) {
+		return out_of_memory ? -ENOMEM : -EUCLEAN;
+	if (out_of_memory || has_real(v)) {
 		json_decref(v);
-		return -EUCLEAN;
+		return out_of_memory ? -ENOMEM : -EUCLEAN;
 	}
 	*ret_v = (struct json *)v;
 	return 0;
@@ -330,9 +336,14 @@ static int dump(const struct json *v, size_t flags, char **ret_text)
 {
 	char *text, *copy;
 
+	out_of_memory = false;
 	text = json_dumps(to_jansson_const(v), flags | JSON_ENCODE_ANY);
 	if (!text)
 		return -ENOMEM;
+	if (out_of_memory) {
+		wiping_free(text);
+		return -ENOMEM;
+	}
 	copy = strdup(text);
 	wiping_free(text);
 	if (!copy)
