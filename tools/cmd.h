@@ -57,7 +57,8 @@ int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_
 /* Connect and unlock; 0, or an exit code after a message. */
 int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose, const struct cmd_volume *v, struct client **ret_c,
 	       struct client_unlocked *ret_u, struct secret **ret_root) must_check;
-/* The message for a failed volume_open. */
+#define CMD_WHY_MAX 512
+/* The message for a failed volume_open or volume_create behind log_hold(): the first error logged is the reason. */
 int cmd_open_fail(const char *path, int r, const char *holder);
 
 int cmd_init(const struct cmd_global *g, int argc, char **argv);

@@ -211,6 +211,10 @@ int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose
 
 int cmd_open_fail(const char *path, int r, const char *holder)
 {
+	char why[CMD_WHY_MAX] = "";
+
+	if (!log_release(why, sizeof(why)))
+		(void)snprintf(why, sizeof(why), "%s", err_text(r));
 	switch (r) {
 	case -EBUSY:
 		return cmd_fail(EXIT_CODE_IN_USE, path, "in use: %s", *holder ? holder : "somebody else has it open");
@@ -220,15 +224,11 @@ int cmd_open_fail(const char *path, int r, const char *holder)
 		return cmd_fail(EXIT_CODE_WRONG_KEY, path, "not opened: wrong key, or %s was changed", NAME_VOLUME);
 	case -EBADMSG:
 	case -EUCLEAN:
-		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s or %s does not verify", NAME_STATE, NAME_LOG);
 	case -ENODATA:
-		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s lacks a transaction that was acknowledged", NAME_LOG);
+		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s", why);
 	case -EMEDIUMTYPE:
-		return cmd_fail(EXIT_CODE_HOST_LACKS, path, "the backing filesystem cannot keep a volume safe; use ext4, XFS, btrfs or ZFS, "
-				"or say -o unsafe-backing");
-	case -EOPNOTSUPP:
-		return cmd_fail(EXIT_CODE_UNSUPPORTED, path, "not opened: unknown format");
+		return cmd_fail(EXIT_CODE_HOST_LACKS, path, "%s", why);
 	default:
-		return cmd_fail(cmd_exit_of(r), path, "not opened: %s", err_text(r));
+		return cmd_fail(cmd_exit_of(r), path, "not opened: %s", why);
 	}
 }

@@ -164,6 +164,7 @@ static void on_ready(void *ctx, struct ops *o)
 	int r;
 
 	m->ops = o;
+	(void)log_release(NULL, 0);
 	r = client_mount_start(&m->c, &info, &m->link_ops, m, &m->link);
 	if (r < 0)
 		log_warning("%s: the agent does not list this mount: %s", m->mountpoint, client_error(m->c)->message);
@@ -177,6 +178,9 @@ static void on_ready(void *ctx, struct ops *o)
 
 static int mount_fail(const struct mounting *m, int r)
 {
+	char why[CMD_WHY_MAX] = "";
+
+	(void)log_release(why, sizeof(why));
 	switch (r) {
 	case -ENODEV:
 		return cmd_fail(EXIT_CODE_HOST_LACKS, "/dev/fuse", "cannot be used: load the fuse module, or let this host have the device");
@@ -203,6 +207,7 @@ static int serve(struct mounting *m)
 	r = catch_signals(o);
 	if (r == 0)
 		r = ops_serve(o);
+	(void)log_release(NULL, 0);
 	notify_stopping();
 	stop_ops = NULL;
 	m->ops = NULL;
@@ -312,13 +317,16 @@ static int in_background(struct mounting *m)
 static int mount_point(struct mounting *m, const char *dir)
 {
 	struct stat st;
+	int r;
 
 	m->mountpoint = realpath(dir, NULL);
 	if (!m->mountpoint || stat(m->mountpoint, &st) < 0)
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: %s", err_text(-errno));
 	if (!S_ISDIR(st.st_mode))
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: not a directory");
-	return 0;
+	log_hold();
+	r = ops_check(m->mountpoint, false);
+	return r < 0 ? mount_fail(m, r) : 0;
 }
 
 static int mount_all(struct mounting *m, const char *volume, const char *dir)

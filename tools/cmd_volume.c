@@ -147,9 +147,11 @@ static int init_make(const struct cmd_global *g, const struct init_args *a, int 
 	r = init_config(a, c, root, &p, &len);
 	if (r < 0)
 		return cmd_fail(cmd_exit_of(r), a->path, "cannot write %s: %s", NAME_VOLUME, err_text(r));
+	log_hold();
 	r = volume_create(lower_real(), fd, p, len, &root, a->log_mib * BLOCKS_PER_MIB, &o);
 	if (r < 0)
 		return cmd_open_fail(a->path, r, "");
+	(void)log_release(NULL, 0);
 	r = cmd_instance(fd, c->uuid, &inst);
 	if (r == 0)
 		r = client_pin(cl, p, len, &inst);
@@ -395,9 +397,11 @@ int cmd_fsck(const struct cmd_global *g, int argc, char **argv)
 	f = (struct fsck){ g, path };
 	o.min_stamp_limit = u.seen.stamp_limit;
 	o.accept_older = u.seen.older_ok;
+	log_hold();
 	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &vol);
 	if (r < 0)
 		return cmd_open_fail(path, r, holder);
+	(void)log_release(NULL, 0);
 	r = check_run(vol, &(struct check_params){ .ctx = &f, .problem = fsck_problem }, &n);
 	volume_stats(vol, &st);
 	rc = volume_close(vol);

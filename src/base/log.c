@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -18,10 +19,15 @@
 
 #define LOG_TEXT_MAX 2048
 #define LOG_LINE_MAX (LOG_TEXT_MAX + 128)
+#define LOG_HELD_MAX (4 * LOG_TEXT_MAX)
 
 static atomic_int log_level_now = LOG_LEVEL_INFO;
 static const char *_Atomic log_ident;
 static atomic_bool log_syslog;
+static pthread_mutex_t log_held_m = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool log_holding;
+static char log_held[LOG_HELD_MAX]; /* texts, each with its terminator; under log_held_m */
+static size_t log_held_len;
 
 void log_set_level(enum log_level level)
 {
@@ -75,6 +81,24 @@ static bool stderr_is_journal(void)
 	       st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
 }
 
+/* What does not fit is written at once. */
+static bool log_wait(const char *text)
+{
+	size_t len = strlen(text) + 1;
+	bool held;
+
+	if (!atomic_load(&log_holding))
+		return false;
+	(void)pthread_mutex_lock(&log_held_m);
+	held = atomic_load(&log_holding) && len <= sizeof(log_held) - log_held_len;
+	if (held) {
+		memcpy(log_held + log_held_len, text, len);
+		log_held_len += len;
+	}
+	(void)pthread_mutex_unlock(&log_held_m);
+	return held;
+}
+
 static void log_write(enum log_level level, const char *text)
 {
 	const char *ident = atomic_load(&log_ident);
@@ -82,6 +106,8 @@ static void log_write(enum log_level level, const char *text)
 	size_t at = 0;
 	ssize_t n;
 
+	if (level == LOG_LEVEL_ERR && log_wait(text))
+		return;
 	if (atomic_load(&log_syslog)) {
 		at += text_escape(text, strlen(text), line, sizeof(line) - 1);
 		line[at] = '\0';
@@ -97,6 +123,27 @@ static void log_write(enum log_level level, const char *text)
 	do
 		n = write(STDERR_FILENO, line, at);
 	while (n < 0 && errno == EINTR);
+}
+
+void log_hold(void)
+{
+	atomic_store(&log_holding, true);
+}
+
+bool log_release(char *ret_first, size_t max)
+{
+	bool any;
+
+	(void)pthread_mutex_lock(&log_held_m);
+	atomic_store(&log_holding, false);
+	any = log_held_len > 0;
+	if (ret_first && any)
+		(void)snprintf(ret_first, max, "%s", log_held);
+	for (size_t at = 0; !ret_first && at < log_held_len; at += strlen(log_held + at) + 1)
+		log_write(LOG_LEVEL_ERR, log_held + at);
+	log_held_len = 0;
+	(void)pthread_mutex_unlock(&log_held_m);
+	return any;
 }
 
 void log_line(enum log_level level, const char *fmt, ...)

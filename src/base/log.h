@@ -7,6 +7,9 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
 enum log_level { LOG_LEVEL_ERR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 
 /* Messages above this level are dropped; LOG_LEVEL_INFO until set. */
@@ -18,6 +21,12 @@ void log_set_ident(const char *ident);
 
 /* From now on to syslog(3) instead of standard error: a daemon that has left its terminal. */
 void log_to_syslog(void);
+
+/* From now on errors wait, so that a command can tell a failure in one line. */
+void log_hold(void);
+/* End of that. With ret_first (max bytes) what waits is dropped but for the first error, which lands there; false: there was none.
+ * With NULL what waits is written. */
+bool log_release(char *ret_first, size_t max);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -23,6 +23,9 @@
 #define PR_SET_IO_FLUSHER 57
 #endif
 
+/* Of /dev/fuse: the misc devices, and FUSE among them. */
+#define FUSE_MAJOR 10
+#define FUSE_MINOR 229
 #define READ_AHEAD_KB 4096
 #define HUGE_PAGE (2u << 20)
 /* What libfuse reads at most: max_write and a page for the header. */
@@ -58,8 +61,14 @@ static int mountpoint_fit(const char *path, bool nonempty)
 
 static int device_there(void)
 {
+	struct stat st;
 	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(FUSE_MAJOR, FUSE_MINOR))) {
+		log_err("/dev/fuse: another device has this name");
+		(void)close(fd);
+		return -ENODEV;
+	}
 	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO)) {
 		log_err("/dev/fuse: %s; load the fuse module, or give this container the device", strerror(errno));
 		return -ENODEV;
@@ -115,14 +124,20 @@ static int open_session(struct ops *o)
 	return 0;
 }
 
+int ops_check(const char *mountpoint, bool nonempty)
+{
+	int r;
+
+	r = mountpoint_fit(mountpoint, nonempty);
+	return r == 0 ? device_there() : r;
+}
+
 int ops_mount(const struct ops_params *p, struct ops **ret_o)
 {
 	struct ops *o;
 	int r;
 
-	r = mountpoint_fit(p->mountpoint, p->nonempty);
-	if (r == 0)
-		r = device_there();
+	r = ops_check(p->mountpoint, p->nonempty);
 	if (r < 0)
 		return r;
 	o = calloc(1, sizeof(*o));

@@ -26,6 +26,8 @@ struct ops_params {
 	void (*ready)(void *ctx, struct ops *o);
 };
 
+/* Would ops_mount refuse this mount point, or this host? Asked before a volume is opened; the errors of ops_mount. Logs. */
+int ops_check(const char *mountpoint, bool nonempty) must_check;
 /* -ENODEV: no usable /dev/fuse on this host; -ENOTEMPTY, -ENOTDIR, -ENOENT, -EACCES, -EBUSY...: the mount point is unfit; -EPERM: not
  * allowed to mount. Logs. */
 int ops_mount(const struct ops_params *p, struct ops **ret_o) must_check;

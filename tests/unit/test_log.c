@@ -39,7 +39,7 @@ static int release_stderr(void **state)
 
 static const char *caught(void)
 {
-	static char text[8192];
+	static char text[16384];
 	ssize_t n = pread(STDERR_FILENO, text, sizeof(text) - 1, 0);
 
 	text[n < 0 ? 0 : n] = '\0';
@@ -65,6 +65,40 @@ static void log_ret_adds_the_reason_and_returns_the_error(void **state)
 	assert_int_equal(log_ret(-EBADMSG, "block %d", 7), -EBADMSG);
 	assert_int_equal(errno, EINTR);
 	assert_string_equal(caught(), "coffer: block 7: does not authenticate\n");
+}
+
+static void held_errors_wait_and_the_first_is_handed_over(void **state)
+{
+	char first[32] = "";
+
+	(void)state;
+	log_hold();
+	assert_false(log_release(first, sizeof(first)));
+	log_hold();
+	log_err("a");
+	log_warning("b");
+	log_err("c");
+	assert_string_equal(caught(), "b\n");
+	assert_true(log_release(first, sizeof(first)));
+	assert_string_equal(first, "a");
+	log_err("d");
+	assert_string_equal(caught(), "b\nd\n");
+}
+
+static void held_errors_are_written_in_the_end_and_none_is_lost(void **state)
+{
+	char big[2000];
+
+	(void)state;
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	log_hold();
+	log_err("a");
+	for (int i = 0; i < 4; i++)
+		log_err("%s", big); /* the last does not fit */
+	assert_int_equal(strlen(caught()), sizeof(big));
+	assert_true(log_release(NULL, 0));
+	assert_int_equal(strlen(caught()), 2 + 4 * sizeof(big));
 }
 
 static void one_message_is_one_line_whatever_it_holds(void **state)
@@ -144,6 +178,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(lines_above_the_level_are_dropped, catch_stderr, release_stderr),
 		cmocka_unit_test_setup_teardown(log_ret_adds_the_reason_and_returns_the_error, catch_stderr,
+						release_stderr),
+		cmocka_unit_test_setup_teardown(held_errors_wait_and_the_first_is_handed_over, catch_stderr,
+						release_stderr),
+		cmocka_unit_test_setup_teardown(held_errors_are_written_in_the_end_and_none_is_lost, catch_stderr,
 						release_stderr),
 		cmocka_unit_test_setup_teardown(one_message_is_one_line_whatever_it_holds, catch_stderr,
 						release_stderr),
