@@ -20,6 +20,7 @@ sys.path.insert(0, HERE)
 try:
     import make_volume
     import test_interop as reader
+    from cofferread import quarantine
 except ImportError as e:
     print("1..0 # SKIP %s" % e)
     sys.exit(77)
@@ -62,6 +63,18 @@ def must_read(path, m):
     assert seen == tree, reader.difference(seen, tree)
 
 
+def must_be_kept(path, m):
+    """The quarantine is as section 8 says, and holds both files of each bad one."""
+    v = reader.Volume(path, bytes.fromhex(m["root_key"]))
+    try:
+        wrong = list(quarantine.problems(v))
+        assert not wrong, wrong
+    finally:
+        os.close(v.log_fd)
+    names = os.listdir(os.path.join(path, "coffer.quarantine"))
+    assert len(names) == 2 * len(m["bad"]) and all(os.stat(os.path.join(path, "coffer.quarantine", n)).st_size for n in names), names
+
+
 def one(tmp, variant):
     path, m = make(tmp, variant)
     before = reader.lower_hash(path)
@@ -84,7 +97,9 @@ def one(tmp, variant):
     assert files_hash(path) == first
     assert replay(path)["transactions"] == 0
     must_read(path, m)
-    assert res["quarantined"] == 0 and (checked["quarantined"] > 0) == bool(m["bad"])
+    if m["bad"]:
+        must_be_kept(path, m)
+    assert res["quarantined"] == 0 and (checked["quarantined"] > 0) == (bool(m["bad"]) and variant != "quarantined")
 
 
 def cut(tmp, variant, rng):
