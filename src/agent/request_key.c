@@ -311,6 +311,8 @@ enum proto_class request_key_unlock(struct call *k)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
 	if (k->c->handover.fd >= 0)
 		return request_refuse(k->reply, PROTO_CLASS_BUSY, "unlock: the key before was not acknowledged");
+	if (k->c->mount)
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "unlock: this connection is a mount's already");
 	class = config_take(k, &bytes, &len, &cfg);
 	if (class == PROTO_CLASS_OK)
 		class = unlock_decide(k, cfg, p);

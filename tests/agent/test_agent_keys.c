@@ -171,6 +171,24 @@ static void a_retired_slot_is_not_tried(void **state)
 	agent_volume_free(v);
 }
 
+static void a_config_larger_than_a_packet_is_taken_whole(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	size_t i;
+
+	for (i = 1; i < SLOTS_MAX; i++) {
+		v->cfg->slots[i] = v->cfg->slots[0];
+		v->cfg->slots[i].active = false;
+		v->cfg->slots[i].wrapped_kek_len = WRAPPED_KEK_MAX;
+	}
+	v->cfg->slot_count = SLOTS_MAX;
+	agent_volume_rewrite(v);
+	assert_true(v->config_len > 2 * PROTO_PACKET_MAX);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
 static void an_older_config_is_refused_until_trusted_as_older(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -371,6 +389,7 @@ int main(void)
 		TEST(a_slot_that_points_at_another_key_is_refused),
 		TEST(a_changed_slot_or_config_is_refused),
 		TEST(a_retired_slot_is_not_tried),
+		TEST(a_config_larger_than_a_packet_is_taken_whole),
 		TEST(an_older_config_is_refused_until_trusted_as_older),
 		TEST(pin_takes_only_what_was_made_on_this_connection),
 		TEST(defects_of_the_key_file_have_their_exit_codes),

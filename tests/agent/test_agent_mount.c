@@ -252,6 +252,30 @@ static void a_mount_that_does_not_answer_does_not_hold_up_status(void **state)
 	agent_volume_free(v);
 }
 
+static void a_mounts_connection_unlocks_nothing_else(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct proto_request *req = calloc(1, sizeof(*req));
+	int sock = agent_fixture_raw(f), i;
+	static const enum proto_op ops[] = { PROTO_OP_REGISTER, PROTO_OP_UNLOCK };
+	char buf[1024], *text;
+
+	for (i = 0; i < 2; i++) {
+		req->id = i + 2;
+		req->op = ops[i];
+		req->instance = v->instance;
+		assert_int_equal(proto_request_put(req, &text), 0);
+		assert_int_equal(agent_fixture_send(sock, text, -1), 0);
+		assert_true(agent_fixture_recv(sock, buf, sizeof(buf), 5000, NULL) > 0);
+		assert_non_null(strstr(buf, i == 0 ? "\"ok\":true" : "a mount's already"));
+		free(text);
+	}
+	(void)close(sock);
+	free(req);
+	agent_volume_free(v);
+}
+
 static void a_sync_ends_when_its_mount_dies(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -459,6 +483,7 @@ int main(void)
 		TEST(sync_reaches_the_mount_and_its_result_comes_back),
 		TEST(status_is_answered_while_a_sync_runs),
 		TEST(a_mount_that_does_not_answer_does_not_hold_up_status),
+		TEST(a_mounts_connection_unlocks_nothing_else),
 		TEST(a_sync_ends_when_its_mount_dies),
 		TEST(what_a_mount_made_durable_is_remembered_over_a_restart),
 		TEST(an_older_seen_is_not_believed),
