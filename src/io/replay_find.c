@@ -196,16 +196,17 @@ struct names {
 static int names_add(void *arg, const struct lower_dirent *e)
 {
 	struct names *names = arg;
+	size_t len = strlen(e->name);
 
 	if (names->n == NAMES_MAX)
 		return 1;
 	names->off = e->off;
-	if (strlen(e->name) > NAME_MAX)
+	if (len > NAME_MAX)
 		return 0;
 	if (strncmp(e->name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0 && strncmp(e->name, LONG_PREFIX, strlen(LONG_PREFIX)) != 0)
 		return 0;
 	names->e[names->n].type = e->type;
-	strcpy(names->e[names->n++].name, e->name);
+	memcpy(names->e[names->n++].name, e->name, len + 1);
 	return 0;
 }
 
