@@ -1,0 +1,257 @@
+#include "fs_fixture.h"
+
+static const char *long_name(char c)
+{
+	static char name[2][PLAIN_NAME_MAX + 1];
+	static unsigned which;
+
+	which ^= 1;
+	memset(name[which], c, PLAIN_NAME_MAX);
+	return name[which];
+}
+
+static bool below(const struct inode *dir, const char *entry)
+{
+	char path[2048];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", lower_path(dir), entry);
+	return lstat(path, &st) == 0;
+}
+
+static void plant(const struct inode *dir, const char *entry)
+{
+	char path[2048];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", lower_path(dir), entry);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	(void)close(fd);
+}
+
+static void a_directory_gets_its_id_with_the_first_entry(void **state)
+{
+	struct inode *d = make_dir(fixture_v->root, "d");
+
+	(void)state;
+	assert_false(below(d, DIR_LINK));
+	assert_int_equal(lookup_error(d, "x"), -ENOENT);
+	assert_int_equal(count_entries(d), 0);
+	assert_false(below(d, DIR_LINK));
+	drop(make_file(d, "x"));
+	assert_true(below(d, DIR_LINK));
+	assert_int_equal(count_entries(d), 1);
+	drop(d);
+}
+
+static void a_lost_directory_id_is_an_error_and_never_made_anew(void **state)
+{
+	struct inode *d = make_dir(fixture_v->root, "d");
+	struct dir_result r;
+	char path[2048];
+
+	(void)state;
+	drop(make_file(d, "x"));
+	(void)snprintf(path, sizeof(path), "%s/" DIR_LINK, lower_path(d));
+	assert_int_equal(unlink(path), 0);
+	name_dir_id_forget(fixture_v, d);
+	assert_int_equal(lookup_error(d, "x"), -EIO);
+	assert_int_equal(count_entries(d), -EIO);
+	assert_int_equal(dir_create(fixture_v, d, "y", 0600, fixture_me, &r), -EIO);
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), -EIO);
+	assert_false(below(d, DIR_LINK));
+	assert_int_equal(symlink("not an id", path), 0);
+	assert_int_equal(lookup_error(d, "x"), -EIO);
+	assert_true(fixture_events > 0);
+	drop(d);
+}
+
+static void a_long_name_has_its_link_as_long_as_the_entry(void **state)
+{
+	struct inode *f = make_file(fixture_v->root, long_name('l'));
+	uint8_t id[DIR_ID_LEN] = { 0 };
+	struct name n;
+
+	(void)state;
+	assert_int_equal(name_encrypt(fixture_v, id, long_name('l'), &n), 0);
+	assert_true(n.is_long);
+	assert_true(below(fixture_v->root, n.entry) && below(fixture_v->root, n.link));
+	assert_int_equal(count_entries(fixture_v->root), 1);
+	assert_int_equal(rename_entry(fixture_v, fixture_v->root, long_name('l'), fixture_v->root, "short", 0), 0);
+	assert_false(below(fixture_v->root, n.entry) || below(fixture_v->root, n.link));
+	assert_int_equal(rename_entry(fixture_v, fixture_v->root, "short", fixture_v->root, long_name('l'), 0), 0);
+	assert_true(below(fixture_v->root, n.entry) && below(fixture_v->root, n.link));
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, long_name('l')), 0);
+	assert_false(below(fixture_v->root, n.entry) || below(fixture_v->root, n.link));
+	drop(f);
+}
+
+static void a_failed_create_leaves_the_link_of_the_entry_that_exists(void **state)
+{
+	uint8_t id[DIR_ID_LEN] = { 0 };
+	struct dir_result d;
+	struct name n;
+
+	(void)state;
+	drop(make_file(fixture_v->root, long_name('l')));
+	assert_int_equal(dir_create(fixture_v, fixture_v->root, long_name('l'), 0600, fixture_me, &d), -EEXIST);
+	assert_int_equal(name_encrypt(fixture_v, id, long_name('l'), &n), 0);
+	assert_true(below(fixture_v->root, n.link));
+	assert_int_equal(dir_mknod(fixture_v, fixture_v->root, long_name('d'), S_IFCHR | 0600, 1, fixture_me, &d), -EPERM);
+	assert_int_equal(name_encrypt(fixture_v, id, long_name('d'), &n), 0);
+	assert_false(below(fixture_v->root, n.link));
+	assert_int_equal(count_entries(fixture_v->root), 1);
+}
+
+static void what_does_not_decrypt_is_skipped_counted_and_removed_with_its_directory(void **state)
+{
+	struct inode *d = make_dir(fixture_v->root, "d");
+	struct volume_stats st;
+	char path[2048];
+
+	(void)state;
+	drop(make_file(d, "x"));
+	plant(d, "garbage");
+	plant(d, "coffer.long.x");
+	plant(d, "coffer.name.stray");
+	(void)snprintf(path, sizeof(path), "%s/deep", lower_path(d));
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/deep/link", lower_path(d));
+	assert_int_equal(symlink("/", path), 0);
+	assert_int_equal(count_entries(d), 1);
+	volume_stats(fixture_v, &st);
+	assert_int_equal(st.undecryptable, 3);
+	assert_int_equal(fixture_events, 1);
+	/* A visible entry protects all of it. */
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), -ENOTEMPTY);
+	assert_true(below(d, "garbage") && below(d, "deep/link") && below(d, DIR_LINK));
+	assert_int_equal(remove_file(fixture_v, d, "x"), 0);
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), 0);
+	assert_int_equal(lookup_error(fixture_v->root, "d"), -ENOENT);
+	assert_int_equal(access("/", F_OK), 0);
+	drop(d);
+}
+
+static void rename_over_a_directory_that_was_used_works_and_over_a_full_one_does_not(void **state)
+{
+	struct inode *a = make_dir(fixture_v->root, "a"), *b = make_dir(fixture_v->root, "b"), *f;
+
+	(void)state;
+	drop(make_file(a, "f"));
+	drop(make_file(b, "g"));
+	assert_int_equal(rename_entry(fixture_v, fixture_v->root, "a", fixture_v->root, "b", 0), -ENOTEMPTY);
+	assert_true(below(b, DIR_LINK));
+	assert_int_equal(lookup_error(b, "g"), 0);
+	assert_int_equal(remove_file(fixture_v, b, "g"), 0);
+	assert_int_equal(rename_entry(fixture_v, fixture_v->root, "a", fixture_v->root, "b", 0), 0);
+	f = find(a, "f");
+	drop(f);
+	assert_int_equal(lookup_error(fixture_v->root, "a"), -ENOENT);
+	drop(a);
+	drop(b);
+}
+
+static void names_move_between_directories_and_keep_their_inode(void **state)
+{
+	struct inode *a = make_dir(fixture_v->root, "a"), *b = make_dir(fixture_v->root, "b"), *f = make_file(a, "f"), *g;
+
+	(void)state;
+	put_text(f, "content");
+	assert_int_equal(rename_entry(fixture_v, a, "f", b, long_name('x'), 0), 0);
+	assert_int_equal(lookup_error(a, "f"), -ENOENT);
+	g = find(b, long_name('x'));
+	assert_ptr_equal(f, g);
+	assert_text(g, "content");
+	drop(g);
+	assert_int_equal(rename_entry(fixture_v, b, long_name('x'), a, "f", 2), -ENOENT);
+	assert_int_equal(rename_entry(fixture_v, b, long_name('x'), a, "f", 4), -EINVAL);
+	drop(f);
+	drop(a);
+	drop(b);
+}
+
+static void listings_go_on_at_any_offset(void **state)
+{
+	struct readdir_list l, rest;
+	char name[16];
+	size_t k;
+	int n;
+
+	(void)state;
+	for (n = 0; n < 300; n++) {
+		(void)snprintf(name, sizeof(name), "f%d", n);
+		drop(make_file(fixture_v->root, name));
+	}
+	assert_int_equal(readdir_list(fixture_v, fixture_v->root, 0, 1 << 20, fixture_entry_size, false, &l), 0);
+	assert_int_equal(l.n, 302);
+	for (k = 0; k < l.n; k += 37) {
+		assert_int_equal(readdir_list(fixture_v, fixture_v->root, l.e[k].off, 1 << 20, fixture_entry_size, false, &rest), 0);
+		assert_int_equal(rest.n, l.n - k - 1);
+		if (rest.n > 0)
+			assert_string_equal(rest.e[0].name, l.e[k + 1].name);
+		readdir_done(fixture_v, &rest, 0);
+	}
+	assert_int_equal(readdir_list(fixture_v, fixture_v->root, 0, 100, fixture_entry_size, true, &rest), 0);
+	assert_true(rest.n >= 2 && rest.n < 5);
+	readdir_done(fixture_v, &rest, 0);
+	readdir_done(fixture_v, &l, 0);
+}
+
+static void symbolic_links_keep_their_target_and_length(void **state)
+{
+	char target[SYMLINK_PLAIN_MAX + 2], back[SYMLINK_PLAIN_MAX + 1];
+	struct dir_result d;
+	struct inode *i;
+
+	(void)state;
+	memset(target, 't', sizeof(target));
+	target[SYMLINK_PLAIN_MAX + 1] = '\0';
+	assert_int_equal(dir_symlink(fixture_v, fixture_v->root, "l", target, fixture_me, &d), -ENAMETOOLONG);
+	target[SYMLINK_PLAIN_MAX] = '\0';
+	assert_int_equal(dir_symlink(fixture_v, fixture_v->root, "l", target, fixture_me, &d), 0);
+	drop(d.inode);
+	i = find(fixture_v->root, "l");
+	assert_int_equal(i->attr.size, SYMLINK_PLAIN_MAX);
+	assert_int_equal(dir_readlink(fixture_v, i, back), 0);
+	assert_string_equal(back, target);
+	drop(i);
+}
+
+static void a_link_target_that_does_not_decrypt_is_an_error_but_can_be_removed(void **state)
+{
+	char back[SYMLINK_PLAIN_MAX + 1];
+	struct dir_result d;
+	struct inode *i;
+	char path[2048];
+
+	(void)state;
+	assert_int_equal(dir_symlink(fixture_v, fixture_v->root, "l", "target", fixture_me, &d), 0);
+	(void)snprintf(path, sizeof(path), "%s", lower_path(d.inode));
+	drop(d.inode);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	i = find(fixture_v->root, "l");
+	assert_int_equal(dir_readlink(fixture_v, i, back), -EIO);
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, "l"), 0);
+	assert_int_equal(access("/etc/passwd", F_OK), 0);
+	drop(i);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		fixture_test(a_directory_gets_its_id_with_the_first_entry),
+		fixture_test(a_lost_directory_id_is_an_error_and_never_made_anew),
+		fixture_test(a_long_name_has_its_link_as_long_as_the_entry),
+		fixture_test(a_failed_create_leaves_the_link_of_the_entry_that_exists),
+		fixture_test(what_does_not_decrypt_is_skipped_counted_and_removed_with_its_directory),
+		fixture_test(rename_over_a_directory_that_was_used_works_and_over_a_full_one_does_not),
+		fixture_test(names_move_between_directories_and_keep_their_inode),
+		fixture_test(listings_go_on_at_any_offset),
+		fixture_test(symbolic_links_keep_their_target_and_length),
+		fixture_test(a_link_target_that_does_not_decrypt_is_an_error_but_can_be_removed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
