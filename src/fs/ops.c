@@ -325,7 +325,8 @@ int ops_serve(struct ops *o)
 	if (!gone)
 		log_warning("%s: ended while in use", o->mountpoint);
 	fuse_session_exit(o->session);
-	join_workers(o, true);
+	/* Unmounted: all of them get ENODEV. Else they may wait for ever. */
+	join_workers(o, !gone || atomic_load(&o->first_error) != 0);
 	/* Whoever still waits gets ENOTCONN now, not after the volume has come to rest. */
 	if (o->mounted)
 		fuse_session_unmount(o->session);

@@ -91,8 +91,6 @@ static void fill_params(struct volume *v, struct vio_params *p)
 static int not_empty(void *arg, const struct lower_dirent *e)
 {
 	(void)arg;
-	if (strcmp(e->name, NAME_VOLUME) == 0)
-		return -EEXIST;
 	return strcmp(e->name, "lost+found") == 0 ? 0 : -ENOTEMPTY;
 }
 
@@ -136,8 +134,11 @@ int volume_create(struct lower *l, int root_fd, const uint8_t *config, size_t le
 	AUTO_KEY_RING struct key_ring *ring = NULL;
 	struct volume_info info;
 	struct vio_params p = { .lower = l, .root_fd = root_fd };
+	struct stat st;
 	int r;
 
+	if (l->ops->fstatat(l, root_fd, NAME_VOLUME, &st) == 0)
+		return -EEXIST;
 	r = l->ops->readdir(l, root_fd, 0, not_empty, NULL);
 	if (r == 0)
 		r = backing_check(l, root_fd, o->unsafe_backing);
