@@ -33,6 +33,9 @@ int cmd_agent_fail(const struct client *c, const char *object);
 /* OpenSSL's heap into locked memory, before its first use and behind any fork (locks are not inherited); 0, or an exit code after a message. */
 int cmd_lock_heap(void) must_check;
 
+/* As many descriptors as this process may have, before a volume is opened: too few would stop it half-way. 0, or an exit code after a message. */
+int cmd_descriptors(const char *object) must_check;
+
 /* Where a VOLUME is: a path if it holds a slash, else source= of volumes.d/NAME.conf. malloc'ed path, or an exit code > 0 after a message. */
 int cmd_volume_path(const struct cmd_global *g, const char *volume, char **ret_path) must_check;
 /* mountpoint= and options= of volumes.d/NAME.conf; each may come back NULL. */

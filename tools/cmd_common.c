@@ -9,7 +9,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+#define DESCRIPTORS_MIN 64u
 
 enum coffer_exit cmd_exit_of(int r)
 {
@@ -132,6 +135,20 @@ int cmd_volume_mount(const struct cmd_global *g, const char *name, char **ret_mo
 }
 
 /* ---- opening */
+
+int cmd_descriptors(const char *object)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return cmd_fail(EXIT_CODE_OTHER, object, "no limit of descriptors: %s", err_text(-errno));
+	rl.rlim_cur = rl.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &rl);
+	if (rl.rlim_max >= DESCRIPTORS_MIN)
+		return 0;
+	return cmd_fail(EXIT_CODE_NO_RESOURCE, object, "not opened: this process may have %llu descriptors, and a volume needs %u; raise the "
+			"limit (ulimit -n)", (unsigned long long)rl.rlim_max, DESCRIPTORS_MIN);
+}
 
 void cmd_volume_done(struct cmd_volume *v)
 {

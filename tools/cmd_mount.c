@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -245,25 +244,15 @@ static int open_volume(struct mounting *m)
 	return r < 0 ? cmd_open_fail(m->path, r, holder) : 0;
 }
 
-/* Locked memory and descriptors as high as this process may. */
-static void raise_limits(void)
-{
-	struct rlimit rl;
-
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
-		rl.rlim_cur = rl.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &rl);
-	}
-}
-
 static int mount_child(struct mounting *m)
 {
 	int r, rc;
 
-	raise_limits();
 	m->since = time(NULL);
 	m->link_ops = (struct client_mount_ops){ .stats = on_stats, .sync = on_sync };
-	r = cmd_lock_heap();
+	r = cmd_descriptors(m->path);
+	if (r == 0)
+		r = cmd_lock_heap();
 	if (r == 0)
 		r = open_volume(m);
 	if (r == 0)
@@ -296,7 +285,8 @@ static int in_background(struct mounting *m)
 	if (pid == 0) {
 		(void)close(p[0]);
 		(void)setsid();
-		(void)chdir("/");
+		if (chdir("/") < 0)
+			log_warning("/: %s; this directory stays in use", err_text(-errno));
 		m->ready_fd = p[1];
 		exit(mount_child(m));
 	}

@@ -25,6 +25,7 @@ struct init_args {
 	const char *kms[PROTO_KMS_MAX];
 	size_t kms_count;
 	uint64_t log_mib;
+	bool unsafe_backing;
 };
 
 static int init_log_size(const char *text, uint64_t *ret_mib)
@@ -57,6 +58,8 @@ static int init_parse(int argc, char **argv, struct init_args *a)
 			r = init_log_size(argv[++i], &a->log_mib);
 			if (r != 0)
 				return r;
+		} else if (strcmp(argv[i], "--unsafe-backing") == 0) {
+			a->unsafe_backing = true;
 		} else if (strcmp(argv[i], "--recovery-key") == 0) {
 			return cmd_fail(EXIT_CODE_UNSUPPORTED, "init", "--recovery-key: not in this version");
 		} else if (argv[i][0] == '-' || a->path) {
@@ -124,7 +127,7 @@ static int init_config(const struct init_args *a, struct volume_config *c, const
 
 static int init_make(const struct cmd_global *g, const struct init_args *a, int fd)
 {
-	struct volume_options o = { 0 };
+	struct volume_options o = { .unsafe_backing = a->unsafe_backing };
 	AUTO_FREE struct volume_config *c = calloc(1, sizeof(*c));
 	AUTO_CLIENT struct client *cl = client_new(g->agent);
 	AUTO_SECRET struct secret *root = NULL;
@@ -323,26 +326,59 @@ int cmd_trust(const struct cmd_global *g, int argc, char **argv)
 struct fsck {
 	const struct cmd_global *g;
 	const char *path;
+	/* Problems of neighbouring blocks are told as one. */
+	struct check_problem run;
+	char *plain, *backing;           /* its paths; NULL: none */
+	uint64_t count;
 };
 
-static void fsck_problem(void *ctx, const struct check_problem *p)
+static void fsck_tell(struct fsck *f)
 {
-	const struct fsck *f = ctx;
+	const struct check_problem *p = &f->run;
 	AUTO_JSON struct json *o = NULL;
 	AUTO_FREE char *text = NULL;
 
-	if (!f->g->json) {
-		(void)fprintf(stderr, "coffer: %s: %s: %s (%s, number %llu)%s\n", p->plain_path, check_kind_text(p->kind),
-			      err_text(p->error), p->backing_path, (unsigned long long)p->number, p->harmless ? "; harmless" : "");
+	if (!f->plain)
+		return;
+	if (!f->g->json && f->count > 1)
+		(void)fprintf(stderr, "coffer: %s: %s: %s (%s, numbers %llu to %llu)\n", f->plain, check_kind_text(p->kind),
+			      err_text(p->error), f->backing, (unsigned long long)p->number,
+			      (unsigned long long)(p->number + f->count - 1));
+	else if (!f->g->json)
+		(void)fprintf(stderr, "coffer: %s: %s: %s (%s, number %llu)%s\n", f->plain, check_kind_text(p->kind),
+			      err_text(p->error), f->backing, (unsigned long long)p->number, p->harmless ? "; harmless" : "");
+	o = f->g->json ? json_new_object() : NULL;
+	if (f->g->json && (json_put_str(o, "problem", check_kind_text(p->kind)) < 0 || json_put_str(o, "path", f->plain) < 0 ||
+			   json_put_str(o, "backing_path", f->backing) < 0 || json_put_int(o, "number", (int64_t)p->number) < 0 ||
+			   json_put_int(o, "count", (int64_t)f->count) < 0 || json_put_bool(o, "harmless", p->harmless) < 0 ||
+			   json_dump(o, &text) < 0))
+		(void)puts("{\"problem\":\"not printable\"}");
+	else if (text)
+		(void)puts(text);
+	free(take_ptr(f->plain));
+	free(take_ptr(f->backing));
+}
+
+static void fsck_problem(void *ctx, const struct check_problem *p)
+{
+	struct fsck *f = ctx;
+	struct check_problem *run = &f->run;
+
+	if (f->plain && p->kind == CHECK_BLOCK && run->kind == p->kind && run->error == p->error &&
+	    p->number == run->number + f->count && strcmp(f->backing, p->backing_path) == 0) {
+		f->count++;
 		return;
 	}
-	o = json_new_object();
-	if (json_put_str(o, "problem", check_kind_text(p->kind)) < 0 || json_put_str(o, "path", p->plain_path) < 0 ||
-	    json_put_str(o, "backing_path", p->backing_path) < 0 || json_put_int(o, "number", (int64_t)p->number) < 0 ||
-	    json_put_bool(o, "harmless", p->harmless) < 0 || json_dump(o, &text) < 0)
-		(void)puts("{\"problem\":\"not printable\"}");
-	else
-		(void)puts(text);
+	fsck_tell(f);
+	*run = *p;
+	f->count = 1;
+	f->plain = strdup(p->plain_path);
+	f->backing = strdup(p->backing_path);
+	if (f->plain && f->backing)
+		return;
+	(void)fputs("coffer: out of memory: problems are not all told\n", stderr);
+	free(take_ptr(f->plain));
+	free(take_ptr(f->backing));
 }
 
 static int fsck_report(const struct fsck *f, const struct check_counts *n, uint64_t replayed)
@@ -391,10 +427,12 @@ int cmd_fsck(const struct cmd_global *g, int argc, char **argv)
 	if (r == 0)
 		r = cmd_volume_open(path, &v);
 	if (r == 0)
+		r = cmd_descriptors(path);
+	if (r == 0)
 		r = cmd_unlock(g, path, "fsck", &v, &c, &u, &root);
 	if (r != 0)
 		return r;
-	f = (struct fsck){ g, path };
+	f = (struct fsck){ .g = g, .path = path };
 	o.min_stamp_limit = u.seen.stamp_limit;
 	o.accept_older = u.seen.older_ok;
 	log_hold();
@@ -403,6 +441,7 @@ int cmd_fsck(const struct cmd_global *g, int argc, char **argv)
 		return cmd_open_fail(path, r, holder);
 	(void)log_release(NULL, 0);
 	r = check_run(vol, &(struct check_params){ .ctx = &f, .problem = fsck_problem }, &n);
+	fsck_tell(&f);
 	volume_stats(vol, &st);
 	rc = volume_close(vol);
 	if (r < 0 || rc < 0)

@@ -89,6 +89,9 @@ int backing_check(struct lower *l, int root_fd, bool unsafe)
 	case EXT4_SUPER_MAGIC:
 		problem = ext_problem(l, root_fd);
 		break;
+	case TMPFS_MAGIC:
+		problem = l->real ? "tmpfs is memory" : NULL;
+		break;
 	default:
 		break;
 	}
@@ -98,7 +101,7 @@ int backing_check(struct lower *l, int root_fd, bool unsafe)
 		log_warning("the backing filesystem cannot keep what was fsynced through a power cut (%s); going on", problem);
 		return 0;
 	}
-	log_err("the backing filesystem is not fit for a volume: %s%s", problem, links ? "; -o unsafe-backing takes it all the same" : "");
+	log_err("the backing filesystem is not fit for a volume: %s%s", problem, links ? "; unsafe-backing takes it all the same" : "");
 	return -EMEDIUMTYPE;
 }
 

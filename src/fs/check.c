@@ -107,7 +107,7 @@ static void path_cut(struct path *p, size_t old)
 
 static void report(struct walk *w, enum check_kind kind, bool harmless, uint64_t number, int error)
 {
-	struct check_problem pr = { .kind = kind, .harmless = harmless, .plain_path = w->plain.text, .backing_path = w->backing.text,
+	struct check_problem pr = { .kind = kind, .harmless = harmless, .plain_path = w->plain.text, .backing_path = strncmp(w->backing.text, "./", 2) == 0 ? w->backing.text + 2 : w->backing.text,
 				    .number = number, .error = error };
 
 	if (harmless)
