@@ -281,6 +281,7 @@ static const struct malformed bad_other[] = {
 	{ "zero at 44", 45, 1, 1, -EUCLEAN },
 	{ "zero at 272", 300, 1, 1, -EUCLEAN },
 	{ "group 0 has a shape", 12, 4, 0, -EUCLEAN },
+	{ "group below 2^29", 12, 4, GROUPS_MAX, -EUCLEAN },
 };
 
 static void check_table(const struct malformed *rows, size_t n, void (*valid)(uint8_t p[static BLOCK_SIZE]))

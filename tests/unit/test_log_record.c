@@ -210,6 +210,22 @@ static void the_last_byte_of_the_records_can_be_used(void **state)
 	}
 }
 
+/* The same with the GROUP last: 57 + 70 of a FILE, 33 + 3840 of the GROUP. */
+static void a_group_can_end_at_the_last_byte(void **state)
+{
+	struct log_file f = small_file();
+	struct log_group g;
+	struct log_desc d;
+
+	(void)state;
+	small_group(&g, 0, 128);
+	for (f.handle.len = 69; f.handle.len <= 71; f.handle.len++) {
+		log_desc_begin(&d);
+		assert_int_equal(log_desc_add_file(&d, &f), 0);
+		assert_int_equal(log_desc_add_group(&d, &g), f.handle.len <= 70 ? 0 : -ENOSPC);
+	}
+}
+
 static void what_no_reader_takes_is_not_packed(void **state)
 {
 	static struct log_desc d;
@@ -422,6 +438,7 @@ int main(void)
 		cmocka_unit_test(a_whole_group_goes_into_one_descriptor_with_its_file),
 		cmocka_unit_test(what_does_not_fit_changes_nothing),
 		cmocka_unit_test(the_last_byte_of_the_records_can_be_used),
+		cmocka_unit_test(a_group_can_end_at_the_last_byte),
 		cmocka_unit_test(what_no_reader_takes_is_not_packed),
 		cmocka_unit_test(each_broken_rule_refuses_an_authentic_descriptor),
 		cmocka_unit_test(cut_records_are_refused),

@@ -51,7 +51,7 @@ static void tenants_have_the_stated_characters(void **state)
 
 	(void)state;
 	assert_true(volume_config_tenant_ok("a"));
-	assert_true(volume_config_tenant_ok("Az09_-.x"));
+	assert_true(volume_config_tenant_ok("AZaz09_-.x"));
 	assert_true(volume_config_tenant_ok("-"));
 	assert_false(volume_config_tenant_ok(""));
 	assert_false(volume_config_tenant_ok(".a"));
@@ -281,6 +281,16 @@ static const struct change changes[] = {
 	{ "created is UTC", CREATED, "2026-01-02T03:04:05+01:00", -EUCLEAN, NULL },
 	{ "created has a zone", CREATED, "2026-01-02T03:04:05", -EUCLEAN, NULL },
 	{ "created has a month", CREATED, "2026-13-02T03:04:05Z", -EUCLEAN, NULL },
+	{ "created has a day", CREATED, "2026-01-32T03:04:05Z", -EUCLEAN, NULL },
+	{ "created has a day above 0", CREATED, "2026-01-00T03:04:05Z", -EUCLEAN, NULL },
+	{ "created has an hour", CREATED, "2026-01-02T24:04:05Z", -EUCLEAN, NULL },
+	{ "created has a minute", CREATED, "2026-01-02T03:60:05Z", -EUCLEAN, NULL },
+	{ "created has a second", CREATED, "2026-01-02T03:04:61Z", -EUCLEAN, NULL },
+	{ "created may have a leap second", CREATED, "2026-12-31T23:59:60Z", 0, NULL },
+	{ "created has digits", CREATED, "2026-01-0aT03:04:05Z", -EUCLEAN, NULL },
+	{ "created of 31 characters", CREATED, "2026-01-02T03:04:05.1234567890Z", 0, NULL },
+	{ "created of 32 characters", CREATED, "2026-01-02T03:04:05.12345678901Z", -EUCLEAN, NULL },
+	{ "created not empty", CREATED, "", -EUCLEAN, NULL },
 	{ "created may have a fraction", CREATED, "2026-01-02T03:04:05.123Z", 0, NULL },
 	{ "created's fraction has digits", CREATED, "2026-01-02T03:04:05.Z", -EUCLEAN, NULL },
 	{ "created may say +00:00", CREATED, "2026-01-02T03:04:05+00:00", 0, NULL },
@@ -292,6 +302,8 @@ static const struct change changes[] = {
 	{ "compat unknown is ignored", "\"compat\":[]", "\"compat\":[\"foo\"]", 0, NULL },
 	{ "incompat unknown", "\"incompat\":[]", "\"incompat\":[\"foo\",\"bar\"]", -EOPNOTSUPP,
 	  "incompat feature \"foo\"" },
+	{ "incompat with odd characters", "\"incompat\":[]", "\"incompat\":[\" ~\\u007f\"]", -EOPNOTSUPP,
+	  "incompat feature \" ~?\"" },
 	{ "incompat of strings", "\"incompat\":[]", "\"incompat\":[1]", -EUCLEAN, NULL },
 	{ "compat of strings", "\"compat\":[]", "\"compat\":[[]]", -EUCLEAN, NULL },
 	{ "ro_compat is an array", "\"ro_compat\":[]", "\"ro_compat\":{}", -EUCLEAN, NULL },
