@@ -303,13 +303,12 @@ int state_format(struct lower *l, int root_fd, const struct key_ring *ring, uint
 	return r;
 }
 
-/* Both slots into p, past the page cache where the backing can; what the file is too short for stays zero. */
-static int slots_read(struct state *s, uint8_t *p)
+/* Both slots into p, past the page cache where the backing can; the number of bytes there are. */
+static ssize_t slots_read(struct state *s, uint8_t *p)
 {
 	int direct = -EINVAL;
 	ssize_t n = -EINVAL;
 
-	memset(p, 0, STATE_SLOTS * STATE_SLOT_LEN);
 	if (rule_on(s, directlog))
 		direct = s->l->ops->reopen(s->l, s->fd, O_RDONLY | O_DIRECT);
 	if (direct >= 0) {
@@ -318,11 +317,11 @@ static int slots_read(struct state *s, uint8_t *p)
 	}
 	if (n == -EINVAL)
 		n = lower_pread(s->l, s->fd, p, STATE_SLOTS * STATE_SLOT_LEN, 0);
-	return n < 0 ? (int)n : 0;
+	return n;
 }
 
-/* The valid slot with the highest serial. */
-static int slots_choose(struct state *s, const uint8_t *p)
+/* The valid slot with the highest serial, of those that are whole in n bytes. */
+static int slots_choose(struct state *s, const uint8_t *p, size_t n)
 {
 	struct blockcrypt *bc = blockcrypt_get();
 	int why = -EBADMSG;
@@ -331,7 +330,7 @@ static int slots_choose(struct state *s, const uint8_t *p)
 
 	if (!bc)
 		return -ENOMEM;
-	for (slot = 0; slot < STATE_SLOTS; slot++) {
+	for (slot = 0; slot < STATE_SLOTS && (slot + 1) * (size_t)STATE_SLOT_LEN <= n; slot++) {
 		struct volume_state v;
 		int r;
 
@@ -353,6 +352,7 @@ static int state_load(struct state *s, int root_fd, bool read_only)
 {
 	AUTO_FREE uint8_t *p = NULL;
 	struct stat st;
+	ssize_t n;
 	int r;
 
 	s->fd = lower_open_regular(s->l, root_fd, NAME_STATE, read_only ? O_RDONLY : O_RDWR, 0, &st);
@@ -366,10 +366,10 @@ static int state_load(struct state *s, int root_fd, bool read_only)
 	p = aligned_alloc(STATE_SLOT_LEN, STATE_SLOTS * STATE_SLOT_LEN);
 	if (!p)
 		return -ENOMEM;
-	r = slots_read(s, p);
-	if (r < 0)
-		return r;
-	r = slots_choose(s, p);
+	n = slots_read(s, p);
+	if (n < 0)
+		return (int)n;
+	r = slots_choose(s, p, (size_t)n);
 	if (r < 0)
 		return r;
 	s->serial = s->cur.serial;
