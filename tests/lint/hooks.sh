@@ -3,7 +3,7 @@
 set -eu
 cd "${top_builddir:-.}"
 hooks='kms_failing|failing_(wrap|unwrap|check)|gather_log_file|fault_'
-found=$(for f in lib*.a ${PROGRAMS:-}; do
+found=$(for f in ${LIBRARIES:?} ${PROGRAMS:-}; do
 	nm "$f" 2>/dev/null | awk -v hooks="^($hooks)" 'NF > 1 && $NF ~ hooks' | sed "s|^|$f: |"
 done)
 for pair in "COFFER_TEST_HOOKS:${TEST_HOOKS:?}" "COFFER_DEVELOPER:${DEVELOPER:?}"; do

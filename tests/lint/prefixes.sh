@@ -4,8 +4,8 @@
 set -eu
 cd "${top_builddir:-.}"
 allow=${top_srcdir:-.}/tests/lint/prefixes.allow
-ls lib*.a >/dev/null
-nm -A -g --defined-only lib*.a 2>/dev/null | awk -v allow="$allow" '
+# shellcheck disable=SC2086 # one word a library
+nm -A -g --defined-only ${LIBRARIES:?} 2>/dev/null | awk -v allow="$allow" '
 	BEGIN { while ((getline line < allow) > 0) { split(line, w, " "); ok[w[1] " " w[2]] = 1 } }
 	{
 		split($1, at, ":"); symbol = $NF; module = at[2]
