@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -973,6 +974,58 @@ static void the_same_seed_gives_the_same_states(void **state)
 	assert_int_not_equal(first[0], first[1]);
 }
 
+struct worker {
+	struct simfs *fs;
+	int root;
+	char name[8];
+	int bad;
+};
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct lower *l = simfs_lower(w->fs);
+	char b[512], c[512];
+	int fd = l->ops->openat(l, w->root, w->name, O_RDWR | O_CREAT, 0600);
+
+	for (int n = 0; n < 300; n++) {
+		memset(b, n, sizeof(b));
+		w->bad |= lower_pwrite(l, fd, b, sizeof(b), n % 20 * 512ull, n % 7 == 0) < 0;
+		w->bad |= lower_pread_full(l, fd, c, sizeof(c), n % 20 * 512ull) < 0 || memcmp(b, c, sizeof(b)) != 0;
+		if (n % 10 == 0)
+			w->bad |= l->ops->fsync(l, fd) < 0;
+	}
+	lower_close(l, fd);
+	return NULL;
+}
+
+/* One file each in one simfs, and one more thread in a clone that shares all pages. */
+static void threads_may_share_a_simfs_and_its_pages(void **state)
+{
+	struct worker w[3] = { { .name = "f" }, { .name = "g" }, { .name = "f" } };
+	struct simfs *clone, *cut;
+	pthread_t t[3];
+
+	(void)state;
+	(void)make_durable("abcdefghijklmnopqrstuvwxyz");
+	clone = simfs_clone(x.fs);
+	for (int k = 0; k < 3; k++) {
+		w[k].fs = k < 2 ? x.fs : clone;
+		w[k].root = simfs_open_root(w[k].fs);
+		assert_int_equal(pthread_create(&t[k], NULL, work, &w[k]), 0);
+	}
+	for (int n = 0; n < 100; n++) {
+		cut = simfs_cut(x.fs, &x.rng, SIMFS_RANDOM);
+		assert_int_equal(strlen(show(cut, "f", 0)), 26);
+		simfs_free(cut);
+	}
+	for (int k = 0; k < 3; k++) {
+		assert_int_equal(pthread_join(t[k], NULL), 0);
+		assert_int_equal(w[k].bad, 0);
+	}
+	simfs_free(clone);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 #define T_BTRFS(f) cmocka_unit_test_setup_teardown(f, set_up_btrfs, tear_down)
 #define T_SMALL(f) cmocka_unit_test_setup_teardown(f, set_up_small, tear_down)
@@ -1019,6 +1072,7 @@ int main(void)
 		T(a_cut_can_be_taken_and_ends_the_row),
 		T(a_huge_number_of_states_is_sampled_and_the_corners_are_there),
 		T(the_same_seed_gives_the_same_states),
+		T(threads_may_share_a_simfs_and_its_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
