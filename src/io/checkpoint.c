@@ -1,7 +1,8 @@
 /* checkpoint.c: bringing committed blocks home and reusing log space (L4). One at a time, under v->ckpt_m. Steps, in this order:
  *   1. store in the state, flushed, what is durable in the log (vouch)
  *   2. write home, per file and under its lock, what the newest durable commit names and is not home yet: blocks, metadata blocks
- *   3. flush every such file (their names have been durable since their first commit: L7)
+ *   3. flush every such file, and the names if a file was unlinked whose committed blocks were dropped with it: were its unlink undone by a crash behind the
+ *      tail's move, it would be back without them (all other names have been durable since the file's first commit: L7)
  *   4. store as the new tail the place behind the last commit that was durable at step 1; flushed
  *   5. only now reuse log space, forget the versions that are home, give lower space back that no view has
  * A home flush that fails: everything of this checkpoint is written again, once; then the volume turns read-only. A home write that meets ENOSPC spends the
@@ -202,7 +203,7 @@ static int write_file(struct iofile *f)
 /* Many files: one flush of the whole backing filesystem; what each had written before it began is covered. */
 static int flush_many(struct vio *v, struct ckpt_list *l)
 {
-	uint64_t *gen = calloc(l->n, sizeof(*gen));
+	uint64_t *gen = calloc(l->n + 1, sizeof(*gen));
 	int r;
 
 	if (!gen)
@@ -220,10 +221,20 @@ static int flush_many(struct vio *v, struct ckpt_list *l)
 
 static int flush_files(struct vio *v, struct ckpt_list *l)
 {
+	bool names;
 	int r, ret = 0;
 
-	if (l->n > VIO_SYNCFS_MIN && flush_many(v, l) == 0)
+	lock_take(&v->m);
+	names = v->names_due;
+	v->names_due = false;
+	lock_drop(&v->m);
+	if ((names || l->n > VIO_SYNCFS_MIN) && flush_many(v, l) == 0)
 		return 0;
+	if (names) {
+		r = v->l->ops->syncfs(v->l, v->p.root_fd);
+		if (r < 0)
+			return r;
+	}
 	for (size_t i = 0; i < l->n; i++) {
 		r = l->f[i]->gone ? 0 : iofile_flush_home(l->f[i]);
 		if (r < 0)

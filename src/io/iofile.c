@@ -470,6 +470,8 @@ void iofile_discard(struct iofile *f)
 
 	lock_take(&v->m);
 	f->gone = true;
+	if (f->in_dirty || f->in_home || f->refs > 1)
+		v->names_due = true;
 	if (f->in_dirty) {
 		f->dirty_prev->dirty_next = f->dirty_next;
 		f->dirty_next->dirty_prev = f->dirty_prev;

@@ -488,7 +488,8 @@ int iofile_fsync(struct iofile *f, bool attr_changed)
 	ticket = f->named_ticket;
 	lock_drop(&f->m);
 	if (pending) {
-		r = iofile_flush_home(f); /* outside the commit's turn, which flushes only what came since */
+		if (rule_on(&v->p, homeflush))
+			r = iofile_flush_home(f); /* outside the commit's turn, which flushes only what came since */
 		if (r == 0)
 			r = log_commit(v, f);
 	} else {

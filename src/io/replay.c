@@ -68,6 +68,11 @@ static int flush_first(struct replay *rp)
 	if (r < 0)
 		return log_ret(r, NAME_LOG);
 	r = rp->l->ops->syncfs(rp->l, rp->p->root_fd);
+	if (r < 0) {
+		/* An error of before, told once: what it lost is not in the cache's favour, because log and metadata are read past it. */
+		log_warning("the backing filesystem had lost writes (%s); flushing again", err_text(r));
+		r = rp->l->ops->syncfs(rp->l, rp->p->root_fd);
+	}
 	return r < 0 ? log_ret(r, "the backing filesystem cannot be flushed") : 0;
 }
 

@@ -139,6 +139,7 @@ struct vio {
 	struct iofile dirty, home; /* heads: files with changes; files with committed blocks not home */
 	uint64_t pend_blocks;    /* blocks and groups waiting for the log, and reservations of writes under way */
 	uint64_t dirty_blocks;   /* dblk in memory */
+	bool names_due;          /* a file with something pending was discarded: its unlink must be durable before the tail passes its commits */
 	uint64_t reserved;       /* of pend_blocks: reservations of writes under way */
 	uint64_t pend_hard, pend_soft, dirty_max; /* constant */
 	pthread_cond_t room;

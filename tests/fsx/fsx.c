@@ -6,7 +6,6 @@
  * test build). KILL ends the mount process with SIGKILL and takes the dead mount away.
  * After a kill each file must read exactly as at one of its gathers, not older than the last one that an fsync was answered for. The same seed gives the
  * same operations. At the first difference: seed, number of the operation, the operations before it, and status 1. */
-#define _GNU_SOURCE
 #include "base/hash.h"
 
 #include <errno.h>
