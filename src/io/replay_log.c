@@ -57,7 +57,7 @@ static int ring_pread(struct replay *rp, uint64_t index, size_t n, uint8_t *p)
 /* A block that cannot be read, when that is accepted, is one of zeros, which verifies as nothing. */
 static int ring_read(struct replay *rp, uint64_t index, size_t n, uint8_t *p)
 {
-	size_t i;
+	size_t i, bad = 0;
 	int r;
 
 	r = ring_pread(rp, index, n, p);
@@ -69,10 +69,12 @@ static int ring_read(struct replay *rp, uint64_t index, size_t n, uint8_t *p)
 	}
 	for (i = 0; i < n; i++) {
 		if (ring_pread(rp, index + i, 1, p + i * BLOCK_SIZE) < 0) {
-			log_warning("%s: block %llu cannot be read", NAME_LOG, (unsigned long long)(index + i));
 			memset(p + i * BLOCK_SIZE, 0, BLOCK_SIZE);
+			bad++;
 		}
 	}
+	if (bad > 0)
+		log_warning("%s: %zu of %zu blocks from %llu on cannot be read", NAME_LOG, bad, n, (unsigned long long)index);
 	return 0;
 }
 
