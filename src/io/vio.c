@@ -247,6 +247,9 @@ static void background(struct vio *v, bool periodic, uint64_t *idle_since)
 	}
 	if (state_stamps_low(v->state) && state_reserve_stamps(v->state) < 0)
 		log_warning("coffer.state: cannot reserve stamps ahead; trying again");
+	/* While it is not whole nothing that needs space gets in, so no checkpoint with work to do may ever come. */
+	if (!reserve_is_whole(v->reserve) && reserve_refill(v->reserve) == 0)
+		vio_event(v, VIO_EVENT_RESERVE, "the ballast is whole again");
 	tell_seen(v);
 	cache_trim(v);
 }
