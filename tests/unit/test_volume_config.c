@@ -214,6 +214,28 @@ static void what_no_reader_takes_is_not_written(void **state)
 	assert_int_equal(volume_config_put(good, root, &p, &len), 0);
 }
 
+static void the_limits_themselves_can_be_written(void **state)
+{
+	AUTO_FREE struct volume_config *c = config_new(), *d = config_new();
+	struct fixture_rng rng = { 35 };
+	char what[WHAT];
+	unsigned i;
+
+	(void)state;
+	fixture_config(&rng, SLOTS_MAX, c);
+	c->slots[SLOTS_MAX - 1].wrapped_kek_len = WRAPPED_KEK_MAX;
+	c->key_ring_len = KEY_RING_LEN_MAX;
+	for (i = 0; i < 2; i++) {
+		AUTO_FREE uint8_t *p = NULL;
+		size_t len;
+
+		c->config_version = i ? INT64_MAX : 0;
+		p = put(c, &len);
+		assert_int_equal(volume_config_parse(p, len, d, what), 0);
+		assert_memory_equal(c, d, sizeof(*c));
+	}
+}
+
 /* ---- what is refused ---- */
 
 #define CREATED "2026-01-02T03:04:05Z"
@@ -547,6 +569,7 @@ int main(void)
 		cmocka_unit_test(another_root_is_rejected),
 		cmocka_unit_test(the_line_names_the_newest_epoch_of_the_ring),
 		cmocka_unit_test(what_no_reader_takes_is_not_written),
+		cmocka_unit_test(the_limits_themselves_can_be_written),
 		cmocka_unit_test(each_broken_rule_refuses_an_authentic_configuration),
 		cmocka_unit_test(the_line_has_one_form),
 		cmocka_unit_test(an_unknown_ro_compat_feature_makes_it_read_only),
