@@ -8,7 +8,8 @@ for page in man/*.[1-8]; do
 	mandoc -Tlint -W warning "$page" || status=1
 	grep -q "$page" Makefile.am || { echo "$page: not in Makefile.am"; status=1; }
 done
-for command in $(sed -n 's/^\t{ "\([a-z]*\)", cmd_.*/\1/p' tools/coffer.c); do
-	[ -f "man/coffer-$command.1" ] || { echo "coffer $command has no man page"; status=1; }
-done
+missing=$(sed -n 's/^\t{ "\([a-z]*\)", cmd_.*/\1/p' tools/coffer.c | while read -r command; do
+	[ -f "man/coffer-$command.1" ] || echo "coffer $command has no man page"
+done)
+[ -z "$missing" ] || { echo "$missing"; status=1; }
 exit $status
