@@ -202,13 +202,19 @@ static int make_entry(struct volume *v, int dirfd, const char *entry, struct mak
 
 /* The new entry becomes the caller's. In a setgid directory the lower filesystem has already taken the directory's group, and for a directory
  * the bit. st is brought up to date. */
-static int give_away(struct volume *v, int dirfd, const char *entry, const struct stat *dir, struct making *m, struct stat *st)
+static int give_away(struct volume *v, int dirfd, const char *entry, struct making *m, struct stat *st)
 {
-	uint32_t gid = (dir->st_mode & S_ISGID) ? dir->st_gid : m->who.gid;
+	uint32_t gid = m->who.gid;
+	struct stat dir;
 	int r;
 
 	if (st->st_uid == m->who.uid && st->st_gid == gid)
 		return 0;
+	r = v->lower->ops->fstat(v->lower, dirfd, &dir);
+	if (r < 0)
+		return r;
+	if (dir.st_mode & S_ISGID)
+		gid = dir.st_gid;
 	if (m->fd >= 0)
 		r = v->lower->ops->fchownat(v->lower, m->fd, "", m->who.uid, gid);
 	else
@@ -228,16 +234,15 @@ static int finish_entry(struct volume *v, struct inode *dir, int dirfd, const ch
 {
 	struct dir_result d;
 	struct inode_attr a;
-	struct stat st, dst;
+	struct stat st;
 	int r;
 
-	r = v->lower->ops->fstat(v->lower, dirfd, &dst);
-	if (r == 0 && m->fd >= 0)
+	if (m->fd >= 0)
 		r = v->lower->ops->fstat(v->lower, m->fd, &st);
-	else if (r == 0)
+	else
 		r = v->lower->ops->fstatat(v->lower, dirfd, entry, &st);
 	if (r == 0)
-		r = give_away(v, dirfd, entry, &dst, m, &st);
+		r = give_away(v, dirfd, entry, m, &st);
 	if (r < 0)
 		return r;
 	inode_attr_from(&st, S_ISDIR(st.st_mode) ? (uint64_t)st.st_size : 0, &a);
