@@ -94,7 +94,7 @@ struct iofile {
 	struct gnode **tab;      /* hash of nodes by group number */
 	unsigned tab_size, nodes;
 	struct gnode *changed_list, *fl_list, *home_list;
-	bool changed;            /* something waits for a commit */
+	atomic_bool changed;           /* something waits for a commit */
 	bool cut, fl_cut;        /* groups were cut since the last gather; in the commit in flight */
 	unsigned claims;         /* writes under way that will add groups */
 	uint64_t freed_low, freed_seq; /* blocks from freed_low on were cut by a commit (freed_seq) that nothing vouches for yet */
@@ -110,7 +110,7 @@ struct iofile {
 	int err;
 
 	unsigned refs;           /* lock: v->m. 1 of the owner, 1 dirty list, 1 home list, and transient ones */
-	bool gone;               /* lock: v->m. discarded by the owner */
+	atomic_bool gone;         /* lock: v->m. discarded by the owner */
 	bool joined;             /* lock: v->commit_m */
 	struct iofile *join_next;        /* lock: v->commit_m */
 	bool in_dirty, in_home;  /* lock: v->m */
