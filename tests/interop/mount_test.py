@@ -110,26 +110,31 @@ class Host:
 
 # What is there, in the terms of coffervol.Builder.snapshot().
 
-def file_hash(path, size):
+def data_hash(fd, size):
     """As coffervol.PlainFile.sha256(): holes are skipped where the filesystem says so."""
-    h, fd, at = hashlib.sha256(b"%d\n" % size), os.open(path, os.O_RDONLY), 0
+    h, at = hashlib.sha256(b"%d\n" % size), 0
+    while at < size:
+        try:
+            at = os.lseek(fd, at, os.SEEK_DATA) // BLOCK * BLOCK
+            end = os.lseek(fd, at, os.SEEK_HOLE)
+        except OSError as e:
+            if e.errno == errno.ENXIO:
+                break
+            raise
+        while at < end:
+            data = os.pread(fd, BLOCK, at)
+            if any(data):
+                h.update(b"%d\n" % (at // BLOCK) + data)
+            at += BLOCK
+    return h.hexdigest()
+
+
+def file_hash(path, size):
+    fd = os.open(path, os.O_RDONLY)
     try:
-        while at < size:
-            try:
-                at = os.lseek(fd, at, os.SEEK_DATA) // BLOCK * BLOCK
-                end = os.lseek(fd, at, os.SEEK_HOLE)
-            except OSError as e:
-                if e.errno == errno.ENXIO:
-                    break
-                raise
-            while at < end:
-                data = os.pread(fd, BLOCK, at)
-                if any(data):
-                    h.update(b"%d\n" % (at // BLOCK) + data)
-                at += BLOCK
+        return data_hash(fd, size)
     finally:
         os.close(fd)
-    return h.hexdigest()
 
 
 def snapshot(top):
@@ -318,6 +323,58 @@ def mounts_killed_in_the_middle_verify(host, seed):
         check_volume(volume, root, seen)
 
 
+def write_until_killed(point, seed, pipe):
+    """In a child: say a file's name, overwrite and cut it, say what it was when its fsync returned."""
+    rng, top = random.Random(seed), os.open(point, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        while True:
+            name = "f%d" % rng.randrange(12)
+            os.write(pipe, b"%s\n" % name.encode())
+            fd = os.open(name, os.O_RDWR | os.O_CREAT, 0o600, dir_fd=top)
+            for _ in range(rng.randrange(1, 6)):
+                os.pwrite(fd, rng.randbytes(rng.randrange(1, 200000)), rng.choice((0, 5000, 600000, 1500000)))
+            if rng.random() < 0.2:
+                os.ftruncate(fd, rng.randrange(1 << 20))
+            os.fsync(fd)
+            e = data_hash(fd, os.fstat(fd).st_size)
+            os.close(fd)
+            os.write(pipe, b"%s %s\n" % (name.encode(), e.encode()))
+    except OSError:
+        os._exit(0)
+
+
+def what_was_synced_is_read(host, seed):
+    """A child writes and syncs, the mount is killed at any moment; files not touched since their fsync are as it was."""
+    volume, checked = host.init("e"), 0
+    root, rng = host.root_key(volume), random.Random(seed)
+    for turn in range(20 if FULL else 5):
+        point = host.mount(volume)
+        r, w = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(r)
+            write_until_killed(point, seed * 100 + turn, w)
+        os.close(w)
+        time.sleep(rng.uniform(0.1, 1))
+        host.kill(point)
+        with os.fdopen(r, "rb") as f:
+            lines = f.read().decode().splitlines()
+        os.waitpid(child, 0)
+        synced = {}
+        for line in lines:
+            name, _, sha = line.partition(" ")
+            synced[name] = sha      # empty: at work, may be anything that verifies
+        synced = {name: sha for name, sha in synced.items() if sha}
+        seen, problems = read_tree(volume, root)
+        assert not problems, problems
+        for name, sha in synced.items():
+            assert seen[name]["sha256"] == sha, "turn %d: %s is not what its fsync promised" % (turn, name)
+        checked += len(synced)
+        status, out = verify(volume, root)
+        assert status == 0, out
+    assert checked > 0
+
+
 def fsck_and_reader_agree(host, seed):
     """Bytes of backing files are changed; coffer fsck and the reader say the same of each."""
     volume, plain = host.init("d"), os.path.join(host.tmp, "plain-d")
@@ -390,7 +447,8 @@ def mount_variant(variant):
     return run
 
 
-TESTS = [mounted_volumes_are_read, killed_mounts_are_read, mounts_killed_in_the_middle_verify, fsck_and_reader_agree]
+TESTS = [mounted_volumes_are_read, killed_mounts_are_read, mounts_killed_in_the_middle_verify, fsck_and_reader_agree,
+         what_was_synced_is_read]
 TESTS += [mount_variant(v) for v in [*make_volume.VARIANTS, *("random-%d" % n for n in range(200 if FULL else 12))]]
 
 

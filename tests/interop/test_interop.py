@@ -343,10 +343,11 @@ def flips_in_the_log(tmp):
         t = Mutant(path, m, root)
         log = os.path.join(path, "coffer.log")
         with open(log, "rb") as f:
-            used = [n for n in range(4096) if any(f.read(BLOCK))]
+            used = [(n, block[:4] == b"CFRL") for n, block in ((n, f.read(BLOCK)) for n in range(4096)) if any(block)]
         t.silent = t.count = 0
-        for n in used if FULL else used[:12] + used[12::40]:
-            t.flip(log, [n * BLOCK + o for o in sample(0, BLOCK, 401)])
+        for n, is_descriptor in used if FULL else used[:12] + used[12::40]:
+            offsets = sample(0, BLOCK, 401) if is_descriptor else range(0, BLOCK, 401)
+            t.flip(log, [n * BLOCK + o for o in offsets])
         assert t.silent == 0, "%s: %d of %d changes went unnoticed" % (variant, t.silent, t.count)
 
 
