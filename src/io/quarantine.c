@@ -79,7 +79,7 @@ static int save_log(struct save *s, struct replay_home *h)
 	return replay_log_each(s->rp, save_desc, s);
 }
 
-/* One block of home. What cannot be read has no copy. */
+/* One block of home. What cannot be read has no copy, if that is accepted. */
 static int save_block(struct save *s, struct replay_home *h, uint64_t off)
 {
 	int r;
@@ -87,7 +87,9 @@ static int save_block(struct save *s, struct replay_home *h, uint64_t off)
 	memset(s->p, 0, BLOCK_SIZE);
 	layout_put64(s->p, off);
 	r = replay_home_read(s->rp, h, off, s->p + BLOCK_SIZE);
-	return r < 0 ? 0 : append(s, s->p, 2 * (size_t)BLOCK_SIZE);
+	if (r == -EIO && s->rp->accept_log_loss)
+		return 0;
+	return r < 0 ? r : append(s, s->p, 2 * (size_t)BLOCK_SIZE);
 }
 
 static int save_home(struct save *s, struct replay_home *h)

@@ -4,6 +4,7 @@
  * been found or given up. Writing is idempotent, so meeting a full disk gives up the ballast and starts writing again. */
 #include "io/replay_impl.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,13 @@ int replay_tag_key(struct replay *rp, uint16_t epoch, const uint8_t file_id[stat
 	}
 	*ret_key = &k->key;
 	return 0;
+}
+
+int replay_direct(struct replay *rp, int fd)
+{
+	int direct = rp->l->ops->reopen(rp->l, fd, O_RDONLY | O_DIRECT);
+
+	return direct == -EOPNOTSUPP ? -EINVAL : direct;
 }
 
 void replay_event(struct replay *rp, enum vio_event ev, const char *fmt, ...)

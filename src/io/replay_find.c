@@ -35,16 +35,14 @@ static int home_init(struct replay *rp, int fd, struct replay_home *ret_h)
 	r = rp->l->ops->fstat(rp->l, fd, &h.st);
 	if (r == 0 && !S_ISREG(h.st.st_mode))
 		r = -EUCLEAN;
+	if (r == 0 && rp->log_direct >= 0) { /* what the log can, its neighbours can */
+		r = replay_direct(rp, fd);
+		h.direct = r < 0 ? -1 : r;
+		r = r == -EINVAL || r >= 0 ? 0 : r;
+	}
 	if (r < 0) {
 		lower_close(rp->l, fd);
 		return r;
-	}
-	if (!rp->no_direct && rule_on(rp->p, directlog)) {
-		h.direct = rp->l->ops->reopen(rp->l, fd, O_RDONLY | O_DIRECT);
-		if (h.direct < 0) {
-			rp->no_direct = h.direct == -EINVAL;
-			h.direct = -1;
-		}
 	}
 	*ret_h = h;
 	return 0;
@@ -308,8 +306,13 @@ static int walk_dir(struct replay *rp, struct dirs *d, struct names *names, cons
 	size_t i;
 
 	r = open_dir(rp, dir, &fd);
-	if (r < 0)
-		return r == -ENOENT ? 0 : log_ret(r, "a lower directory");
+	if (r == -ENOENT || r == -ENOMEM)
+		return r == -ENOENT ? 0 : r;
+	if (r < 0) {
+		log_warning("a lower directory cannot be read: %s", err_text(r));
+		rp->unreadable++;
+		return 0;
+	}
 	do {
 		names->n = 0;
 		names->off = off;
@@ -408,13 +411,40 @@ static int open_path(struct replay *rp, const char *path, int flags)
 	return fd;
 }
 
+static int open_found(struct replay *rp, const struct replay_file *f, int flags)
+{
+	if (f->by_handle)
+		return rp->l->ops->open_by_handle(rp->l, rp->p->root_fd, &f->handle, flags);
+	return open_path(rp, f->path, flags);
+}
+
+/* A file whose owner has made it read-only is his all the same: without privilege the mode is lent while it is opened. */
+static int open_lent(struct replay *rp, const struct replay_file *f, int flags)
+{
+	struct stat st;
+	int fd, rw, r;
+
+	fd = open_found(rp, f, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	r = rp->l->ops->fstat(rp->l, fd, &st);
+	if (r == 0)
+		r = rp->l->ops->fchmod(rp->l, fd, (st.st_mode & 07777) | S_IRUSR | S_IWUSR);
+	rw = r < 0 ? r : rp->l->ops->reopen(rp->l, fd, flags);
+	if (r == 0)
+		r = rp->l->ops->fchmod(rp->l, fd, st.st_mode & 07777);
+	lower_close(rp->l, fd);
+	if (r < 0 && rw >= 0)
+		lower_close(rp->l, rw);
+	return r < 0 ? r : rw;
+}
+
 int replay_find_open(struct replay *rp, const struct replay_file *f, int flags, struct replay_home *ret_h)
 {
 	int fd;
 
-	if (f->by_handle)
-		fd = rp->l->ops->open_by_handle(rp->l, rp->p->root_fd, &f->handle, flags);
-	else
-		fd = open_path(rp, f->path, flags);
+	fd = open_found(rp, f, flags);
+	if (fd == -EACCES && flags != O_RDONLY)
+		fd = open_lent(rp, f, flags);
 	return fd < 0 ? fd : home_init(rp, fd, ret_h);
 }

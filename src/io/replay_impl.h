@@ -85,7 +85,7 @@ struct replay {
 	size_t nseen, seen_size;
 
 	/* replay_find.c */
-	bool no_direct, no_handles;
+	bool no_handles;
 	uint64_t missing;                /* files not found yet */
 	uint64_t unreadable, unknown;    /* lower files that could not be read; whose header does not verify */
 };
@@ -94,6 +94,8 @@ struct replay {
 /* The tag key of a file's groups of an epoch; -EBADMSG: no such epoch in the ring. */
 int replay_tag_key(struct replay *rp, uint16_t epoch, const uint8_t file_id[static FILE_ID_LEN],
 		   const struct key_tag **ret_key) must_check;
+/* A second descriptor that reads past the page cache; -EINVAL: the backing has none. No other error may be taken for that. */
+int replay_direct(struct replay *rp, int fd) must_check;
 void replay_event(struct replay *rp, enum vio_event ev, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* 32 digits and NUL. */
 void replay_id_text(const uint8_t file_id[static FILE_ID_LEN], char ret_text[static 33]);

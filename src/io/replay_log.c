@@ -16,6 +16,8 @@
 
 int replay_log_init(struct replay *rp, int log_fd)
 {
+	int r;
+
 	rp->log_fd = log_fd;
 	rp->log_direct = -1;
 	rp->chunk = aligned_alloc(BLOCK_SIZE, REPLAY_CHUNK_BLOCKS * BLOCK_SIZE);
@@ -23,9 +25,10 @@ int replay_log_init(struct replay *rp, int log_fd)
 	if (!rp->chunk || !rp->spare)
 		return -ENOMEM;
 	if (rule_on(rp->p, directlog)) {
-		rp->log_direct = rp->l->ops->reopen(rp->l, log_fd, O_RDONLY | O_DIRECT);
-		if (rp->log_direct < 0)
-			rp->log_direct = -1;
+		r = replay_direct(rp, log_fd);
+		if (r < 0 && r != -EINVAL)
+			return log_ret(r, NAME_LOG);
+		rp->log_direct = r < 0 ? -1 : r;
 	}
 	return 0;
 }

@@ -311,6 +311,8 @@ static ssize_t slots_read(struct state *s, uint8_t *p)
 
 	if (rule_on(s, directlog))
 		direct = s->l->ops->reopen(s->l, s->fd, O_RDONLY | O_DIRECT);
+	if (direct < 0 && direct != -EINVAL && direct != -EOPNOTSUPP)
+		return direct;
 	if (direct >= 0) {
 		n = lower_pread(s->l, direct, p, STATE_SLOTS * STATE_SLOT_LEN, 0);
 		lower_close(s->l, direct);

@@ -12,6 +12,7 @@
 #include "crypt/namecrypt.h"
 #include "io/reserve.h"
 #include "io/rules.h"
+#include "lib/fault.h"
 
 static int setup_with(void **state, unsigned lacks)
 {
@@ -70,6 +71,23 @@ static void move(struct rvol *v, struct rfile *f, const char *to)
 	if (fd != v->root)
 		lower_close(v->l, fd);
 	snprintf(f->name, sizeof(f->name), "%s", to);
+}
+
+/* As replay(), but opening may fail too. */
+static int try_replay(struct rvol *v, struct replay_result *res)
+{
+	struct state *s = NULL;
+	struct stat st;
+	int fd, r;
+
+	r = state_open(v->l, v->root, fixture_ring(), false, 0, &s);
+	if (r < 0)
+		return r;
+	fd = lower_open_regular(v->l, v->root, NAME_LOG, O_RDWR, 0, &st);
+	r = fd < 0 ? fd : replay_run(&v->p, s, fd, false, false, res);
+	lower_close(v->l, fd < 0 ? -1 : fd);
+	state_close(s);
+	return r;
 }
 
 static struct replay_result must(struct rvol *v)
@@ -277,6 +295,115 @@ static void a_file_that_cannot_be_read_is_not_taken_for_unlinked(void **state)
 	assert_int_equal(res.quarantined, 1);
 	assert_int_equal(res.unlinked, 0);
 	assert_int_equal(v->quarantined, 1);
+}
+
+/* A backing that knows permissions, as those who are not root see it. */
+static struct {
+	struct lower l;
+	struct lower_ops ops;
+	struct lower *inner;
+	mode_t mode;             /* of what is opened for writing */
+} strict;
+
+static int strict_openat(struct lower *l, int dirfd, const char *name, int flags, mode_t mode)
+{
+	(void)l;
+	if (strcmp(name, "a") == 0 && (flags & O_ACCMODE) == O_RDWR && !(strict.mode & S_IWUSR))
+		return -EACCES;
+	if (strcmp(name, "closed") == 0)
+		return -EACCES;
+	return strict.inner->ops->openat(strict.inner, dirfd, name, flags, mode);
+}
+
+static int strict_reopen(struct lower *l, int fd, int flags)
+{
+	(void)l;
+	return (flags & O_ACCMODE) == O_RDWR && !(strict.mode & S_IWUSR) ? -EACCES :
+									   strict.inner->ops->reopen(strict.inner, fd, flags);
+}
+
+static int strict_fchmod(struct lower *l, int fd, mode_t mode)
+{
+	(void)l;
+	strict.mode = mode;
+	return strict.inner->ops->fchmod(strict.inner, fd, mode);
+}
+
+#define STRICT(type, name, args, call)                 \
+	static type strict_##name args                 \
+	{                                              \
+		l = strict.inner;                      \
+		return l->ops->name call;              \
+	}
+
+STRICT(int, close, (struct lower *l, int fd), (l, fd))
+STRICT(ssize_t, preadv, (struct lower *l, int fd, const struct iovec *v, int n, uint64_t off), (l, fd, v, n, off))
+STRICT(ssize_t, pwritev, (struct lower *l, int fd, const struct iovec *v, int n, uint64_t off, bool d), (l, fd, v, n, off, d))
+STRICT(int, fdatasync, (struct lower *l, int fd), (l, fd))
+STRICT(int, fsync, (struct lower *l, int fd), (l, fd))
+STRICT(int, syncfs, (struct lower *l, int fd), (l, fd))
+STRICT(int, fstat, (struct lower *l, int fd, struct stat *st), (l, fd, st))
+STRICT(int, fstatat, (struct lower *l, int fd, const char *n, struct stat *st), (l, fd, n, st))
+STRICT(int, statfs, (struct lower *l, int fd, struct statvfs *st, uint64_t *f, uint64_t *m), (l, fd, st, f, m))
+STRICT(int, futimens, (struct lower *l, int fd, const struct timespec ts[2]), (l, fd, ts))
+STRICT(int, readdir, (struct lower *l, int fd, int64_t off, lower_dirent_fn *fn, void *arg), (l, fd, off, fn, arg))
+STRICT(int, name_to_handle, (struct lower *l, int fd, struct lower_handle *h), (l, fd, h))
+
+static int strict_open_by_handle(struct lower *l, int fd, const struct lower_handle *h, int flags)
+{
+	(void)l, (void)fd, (void)h, (void)flags;
+	return -EPERM;
+}
+
+static void be_strict(struct rvol *v)
+{
+	strict.ops = (struct lower_ops){
+		.openat = strict_openat, .reopen = strict_reopen, .fchmod = strict_fchmod, .close = strict_close,
+		.preadv = strict_preadv, .pwritev = strict_pwritev, .fdatasync = strict_fdatasync, .fsync = strict_fsync,
+		.syncfs = strict_syncfs, .fstat = strict_fstat, .fstatat = strict_fstatat, .statfs = strict_statfs,
+		.futimens = strict_futimens, .readdir = strict_readdir, .name_to_handle = strict_name_to_handle,
+		.open_by_handle = strict_open_by_handle,
+	};
+	strict.l.ops = &strict.ops;
+	strict.inner = v->l;
+	strict.mode = S_IRUSR;
+	v->l = v->p.lower = &strict.l;
+}
+
+static void a_read_only_file_is_written_without_privilege_and_keeps_its_mode(void **state)
+{
+	struct rvol *v = *state;
+	struct rfile *f = file_new(v, 0, "a", 1);
+	struct stat st;
+
+	tx_one(v, f, 0, 1, 11);
+	be_strict(v);
+	assert_int_equal(strict.inner->ops->fstatat(strict.inner, v->root, "a", &st), 0);
+	assert_int_equal(must(v).files, 1);
+	v->l = v->p.lower = strict.inner;
+	assert_home(v, f);
+	assert_int_equal(strict.mode, st.st_mode & 07777);
+}
+
+static void a_directory_that_cannot_be_read_matters_only_if_a_file_is_missing(void **state)
+{
+	struct rvol *v = *state;
+	struct rfile *f, *g = file_new(v, 1, "b", 1);
+	struct replay_result res;
+
+	make_dir(v, "closed");
+	f = file_new(v, 0, "closed/f", 1);
+	tx_one(v, g, 0, 1, 11);
+	be_strict(v);
+	assert_int_equal(must(v).files, 1);
+	v->l = v->p.lower = strict.inner;
+	assert_home(v, g);
+	tx_one(v, f, 0, 1, 12);
+	be_strict(v);
+	assert_int_equal(replay(v, &res), -EIO); /* it may be in there */
+	v->l = v->p.lower = strict.inner;
+	assert_int_equal(must(v).files, 2);
+	assert_home(v, f);
 }
 
 /* ---- a file that fails */
@@ -665,6 +792,52 @@ static void it_may_be_cut_at_any_call_and_done_again(void **state)
 	assert_true(c.runs > 100);
 }
 
+static void any_failing_call_leaves_a_volume_that_replays(void **state)
+{
+	struct rvol *v = *state, *w = calloc(1, sizeof(*w));
+	struct rfile *f = file_new(v, 0, "a", 2), *g = file_new(v, 1, "b", 2);
+	struct replay_result res;
+	uint64_t n, happened = 1, told = 0;
+
+	(void)file_new(v, 2, "c", 2);
+	g->handle.len = 0; /* so that there is a walk */
+	tx_one(v, f, 1, 1, 11);
+	tx_one(v, g, 1, 127, 3);
+	tx_one(v, &v->f[2], 1, 1, 4);
+	rv_flip(v, "c", layout_group_off(1) + HEADER_LEN + 50 * ENTRY_LEN);
+	simfs_sync(v->fs);
+	for (n = 1; happened; n++) {
+		struct fault *fault;
+		int r;
+
+		*w = *v;
+		rv_on(w, simfs_clone(v->fs));
+		w->p.cb.ctx = w;
+		fault = fault_new(w->l);
+		assert_non_null(fault);
+		w->l = w->p.lower = fault_lower(fault);
+		fault_fail(fault, FAULT_ALL & ~FAULT_OF(close), n, EIO, 1, n % 2 ? FAULT_PARTIAL : 0);
+		r = try_replay(w, &res);
+		happened = fault_happened(fault);
+		if (r < 0)
+			told++;
+		if (r < 0 && r != -EIO)
+			fail_msg("failing %s, call %llu: %d", fault_what(fault), (unsigned long long)n, r);
+		assert_int_equal(simfs_open_count(w->fs), 2); /* the root; the clone has the descriptor of the other too */
+		fault_free(fault);
+		w->l = w->p.lower = simfs_lower(w->fs);
+		if (r == 0) /* it said that all is well */
+			assert_true(home_differs(w, f) == NULL && home_differs(w, g) == NULL);
+		assert_int_equal(replay(w, &res), 0);
+		assert_home(w, f);
+		assert_home(w, g);
+		simfs_free(w->fs);
+	}
+	assert_true(n > 60);
+	assert_true(told > 20);
+	free(w);
+}
+
 static void doing_it_twice_changes_nothing(void **state)
 {
 	struct rvol *v = *state;
@@ -697,6 +870,8 @@ int main(void)
 		T(a_file_that_is_there_twice_without_a_handle_is_refused),
 		T(the_handles_of_a_copy_do_not_touch_the_original),
 		T(a_file_that_cannot_be_read_is_not_taken_for_unlinked),
+		T(a_read_only_file_is_written_without_privilege_and_keeps_its_mode),
+		T(a_directory_that_cannot_be_read_matters_only_if_a_file_is_missing),
 		T(a_file_that_fails_is_saved_and_marked_and_the_others_are_not),
 		T(a_marked_file_is_skipped_the_next_time),
 		T(a_check_counts_and_changes_nothing),
@@ -708,6 +883,7 @@ int main(void)
 		T(what_only_the_cache_shows_is_not_believed),
 		T(what_is_believed_is_durable_first),
 		T(it_may_be_cut_at_any_call_and_done_again),
+		T(any_failing_call_leaves_a_volume_that_replays),
 		T(doing_it_twice_changes_nothing),
 	};
 
