@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "fs/check_file.h"
 #include "fs/name.h"
+#include "fs/reopen.h"
 #include "fs/volume_impl.h"
 
 #define BATCH 256
@@ -140,9 +141,14 @@ static int check_regular(struct walk *w, int dirfd, const char *entry)
 	int fd, r;
 
 	w->counts.files++;
-	fd = lower_open_regular(w->v->lower, dirfd, entry, O_RDONLY, 0, &st);
-	if (fd < 0) {
-		report(w, CHECK_IO, false, 0, fd);
+	r = reopen_at(w->v, dirfd, entry, O_RDONLY, 0, &fd);
+	if (r == 0) {
+		r = w->v->lower->ops->fstat(w->v->lower, fd, &st);
+		if (r < 0)
+			lower_close(w->v->lower, fd);
+	}
+	if (r < 0) {
+		report(w, CHECK_IO, false, 0, r);
 		return 0;
 	}
 	layout_put64(key + 8, st.st_ino);
@@ -314,21 +320,20 @@ static int check_id(struct walk *w, int fd, uint8_t *id)
 static int check_dir(struct walk *w, int dirfd, const char *entry)
 {
 	uint8_t id[DIR_ID_LEN] = { 0 };
-	int fd, r = 1;
+	int fd, r;
 
 	w->counts.dirs++;
 	if (w->depth == DEPTH_MAX) {
 		report(w, CHECK_IO, false, 0, -ENAMETOOLONG);
 		return 0;
 	}
-	fd = w->v->lower->ops->openat(w->v->lower, dirfd, entry, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0) {
-		report(w, CHECK_IO, false, 0, fd);
+	r = reopen_at(w->v, dirfd, entry, O_RDONLY | O_DIRECTORY, 0, &fd);
+	if (r < 0) {
+		report(w, CHECK_IO, false, 0, r);
 		return 0;
 	}
 	w->depth++;
-	if (w->depth > 1)
-		r = check_id(w, fd, id);
+	r = w->depth > 1 ? check_id(w, fd, id) : 1;
 	if (r == 1)
 		r = check_entries(w, fd, id);
 	w->depth--;

@@ -11,6 +11,44 @@
 
 #define RENAME_TRIES 16
 
+/* A mount without root's capabilities may not open what its own user has closed to himself, such as a file of mode 0444 for writing, which
+ * whoever had it open before may still write. Permissions are the kernel's business, so open it by way of a moment's wider mode. ref: a
+ * descriptor that refers to it. */
+static int open_own(struct volume *v, int ref, int flags)
+{
+	const struct lower_ops *ops = v->lower->ops;
+	struct stat st;
+	int fd, r;
+
+	r = ops->fstat(v->lower, ref, &st);
+	if (r < 0)
+		return r;
+	if (st.st_uid != geteuid() || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+		return -EACCES;
+	r = ops->fchmod(v->lower, ref, (st.st_mode & 07777) | (S_ISDIR(st.st_mode) ? 0700 : 0600));
+	if (r < 0)
+		return r;
+	fd = ops->reopen(v->lower, ref, flags);
+	r = ops->fchmod(v->lower, ref, st.st_mode & 07777);
+	if (r < 0)
+		log_warning("inode %llu: its mode could not be put back: %s", (unsigned long long)st.st_ino, err_text(r));
+	return fd;
+}
+
+static int open_own_at(struct volume *v, int dirfd, const char *name, int flags)
+{
+	int ref, fd;
+
+	if (!v->lower->real || geteuid() == 0 || (flags & (O_CREAT | O_PATH)))
+		return -EACCES;
+	ref = v->lower->ops->openat(v->lower, dirfd, name, O_PATH, 0);
+	if (ref < 0)
+		return ref;
+	fd = open_own(v, ref, flags);
+	lower_close(v->lower, ref);
+	return fd;
+}
+
 int reopen_at(struct volume *v, int dirfd, const char *name, int flags, mode_t mode, int *ret_fd)
 {
 	int fd;
@@ -18,6 +56,8 @@ int reopen_at(struct volume *v, int dirfd, const char *name, int flags, mode_t m
 	fd = v->lower->ops->openat(v->lower, dirfd, name, flags, mode);
 	if ((fd == -EMFILE || fd == -ENFILE) && dirfd_shrink(v))
 		fd = v->lower->ops->openat(v->lower, dirfd, name, flags, mode);
+	if (fd == -EACCES)
+		fd = open_own_at(v, dirfd, name, flags);
 	if (fd < 0)
 		return fd == -EMFILE ? -ENFILE : fd;
 	*ret_fd = fd;
@@ -165,6 +205,8 @@ int reopen_inode(struct volume *v, struct inode *i, int flags, int *ret_fd)
 		fd = v->lower->ops->reopen(v->lower, pin, flags);
 		if (fd == -EMFILE && dirfd_shrink(v))
 			fd = v->lower->ops->reopen(v->lower, pin, flags);
+		if (fd == -EACCES && geteuid() != 0)
+			fd = open_own(v, pin, flags);
 		if (fd < 0)
 			return fd == -EMFILE ? -ENFILE : fd;
 		*ret_fd = fd;

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Goals:
+# 1. Without root: agent, init, mount through fusermount3, umount and fsck work for the user who runs them.
+# 2. What that user has closed to himself (mode 0444, 0, a directory of mode 0300) keeps its content over unmounting, and its mode.
+# shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
+. "${top_srcdir:?}/tests/sh/volume.sh"
+requires fusermount3 --version
+requires setpriv --version
+requires id -u daemon
+
+user=$(id -u daemon) # fusermount3 wants one that has a name
+as_user() {
+	setpriv --reuid="$user" --regid="$user" --clear-groups -- "$@"
+}
+
+work=$(mktemp -d "/tmp/coffer-test-user.XXXXXX")
+cleanup_fn rm -rf "$work"
+mkdir "$work/etc" "$work/state" "$work/v" "$work/mnt" "$work/bin"
+cp "$(readlink -f "$bin/coffer")" "$(readlink -f "$bin/coffer-agent")" "$top_srcdir/tests/mount/as_user.py" "$work/bin"
+chown -R "$user:$user" "$work"
+setpriv --reuid="$user" --regid="$user" --clear-groups -- "$work/bin/coffer-agent" --config "$work/etc" --state "$work/state" --socket "$work/agent.sock" --foreground >"$tmp/agent.log" 2>&1 &
+agent=$!
+cleanup_fn kill $agent
+cof() {
+	as_user "$work/bin/coffer" --agent "$work/agent.sock" "$@"
+}
+wait_for 10 cof status
+expect 0 cof --quiet init "$work/v" --tenant v --log-size 16 && ok "init" || not_ok "init"
+for step in make check; do
+	expect 0 cof mount "$work/v" "$work/mnt" && ok "mount" || not_ok "mount"
+	as_user /usr/bin/python3 "$work/bin/as_user.py" $step "$work/mnt" && ok "$step" || not_ok "$step"
+	expect 0 cof umount "$work/mnt" && ok "umount" || not_ok "umount"
+done
+expect 0 cof fsck "$work/v" && ok "fsck" || not_ok "fsck"
