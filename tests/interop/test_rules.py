@@ -126,6 +126,8 @@ def malformed_configurations_are_refused(_tmp):
 
     load(v.config())
     load(changed(("unknown",), {"a": [1]}))
+    load(changed(("slots", 0, "key_version"), "v" * 256))
+    load(changed(("created",), "2026-01-02T03:04:05.%sZ" % ("0" * 10)))
     load(changed(("features", "compat"), ["x"]))
     load(changed(("features", "ro_compat"), ["x"]))
     slot = v.config()["slots"][0]
@@ -141,7 +143,8 @@ def malformed_configurations_are_refused(_tmp):
             (("slots", 0, "wrapped_kek"), "AB=="), (("slots", 0, "wrapped_kek"), "AA"),
             (("slots", 0, "wrapped_kek"), " AA=="), (("slots", 0, "context", "purpose"), "leaf"),
             (("slots", 0, "context", "tenant"), "tenant-b"), (("slots", 0, "context", "volume"), "0" * 32),
-            (("slots", 0, "created"), ""), (("key_ring",), cb.b64(bytes(60))), (("key_ring",), "")):
+            (("slots", 0, "created"), ""), (("slots", 0, "key_version"), "v" * 257),
+            (("created",), "2026-01-02T03:04:05.%sZ" % ("0" * 11)), (("key_ring",), cb.b64(bytes(60))), (("key_ring",), "")):
         _refused(str(path), load, changed(path, value))
     for key in v.config():
         _refused("without " + key, load, changed((key,), None))

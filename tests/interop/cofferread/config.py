@@ -36,6 +36,10 @@ def _get(obj, key, kind, where=""):
     return value
 
 
+def _is_time(text):
+    return len(text) <= 31 and _TIME.fullmatch(text) is not None
+
+
 def _unique(pairs):
     out = {}
     for k, v in pairs:
@@ -53,8 +57,9 @@ def _slot(s, n, config):
     where = "slot %d: " % n
     if len(_get(s, "kms", str, where).encode()) > 512:
         raise Bad(where + "kms: too long")
-    _get(s, "key_version", str, where)
-    if not _TIME.fullmatch(_get(s, "created", str, where)):
+    if len(_get(s, "key_version", str, where).encode()) > 256:
+        raise Bad(where + "key_version: too long")
+    if not _is_time(_get(s, "created", str, where)):
         raise Bad(where + "created: not RFC 3339 UTC")
     if _get(s, "state", str, where) not in ("active", "retired"):
         raise Bad(where + "state")
@@ -101,7 +106,7 @@ class Config:
         j = self.json
         if _get(j, "config_version", int) < 0:
             raise Bad("config_version")
-        if not _TIME.fullmatch(_get(j, "created", str)):
+        if not _is_time(_get(j, "created", str)):
             raise Bad("created: not RFC 3339 UTC")
         for key, value in (("content", "xts-stamp"), ("tag", "egmac"), ("names", "siv")):
             if _get(j, key, str) != value:
