@@ -446,6 +446,9 @@ def mount_variant(variant):
         for name in set(tree) - bad:
             assert file_hash(os.path.join(point, name), tree[name]["size"]) == tree[name]["sha256"], name
         host.umount(point)
+        _, out = verify(volume, bytes.fromhex(m["root_key"]))
+        assert all("%s: marked DAMAGED" % name in out for name in bad) and "quarantine" not in out, out
+        assert os.listdir(os.path.join(volume, "coffer.quarantine"))
     run.__name__ = "mounts_" + variant.replace("-", "_")
     return run
 
