@@ -366,11 +366,19 @@ int dir_readlink(struct volume *v, struct inode *i, char *ret_target)
 	if (!S_ISLNK(i->type))
 		return -EINVAL;
 	r = reopen_name(v, i, &parent, &dirfd, entry);
-	if (r < 0)
+	if (r == 0) {
+		n = v->lower->ops->readlinkat(v->lower, dirfd, entry, lower, sizeof(lower));
+		dirfd_put(v, parent);
+		inode_put(v, parent);
+	} else if (r == -ENOENT) {
+		r = reopen_inode(v, i, O_PATH, &dirfd);
+		if (r < 0)
+			return r;
+		n = v->lower->ops->readlinkat(v->lower, dirfd, "", lower, sizeof(lower));
+		lower_close(v->lower, dirfd);
+	} else {
 		return r;
-	n = v->lower->ops->readlinkat(v->lower, dirfd, entry, lower, sizeof(lower));
-	dirfd_put(v, parent);
-	inode_put(v, parent);
+	}
 	if (n < 0)
 		return (int)n;
 	r = namecrypt_symlink_decrypt(v->names, key_ring_names_epoch(v->ring), lower, (size_t)n, ret_target, &len);
@@ -381,6 +389,19 @@ int dir_readlink(struct volume *v, struct inode *i, char *ret_target)
 
 /* ---- hard links */
 
+/* The name that was known is gone, though others are there: by a descriptor. */
+static int link_nameless(struct volume *v, struct inode *i, int dirfd, const char *entry)
+{
+	int fd, r;
+
+	r = reopen_inode(v, i, O_PATH, &fd);
+	if (r < 0)
+		return r;
+	r = v->lower->ops->linkat(v->lower, fd, "", dirfd, entry);
+	lower_close(v->lower, fd);
+	return r;
+}
+
 /* linkat from the inode's known name; what arrives must be the inode. */
 static int link_lower(struct volume *v, struct inode *i, int dirfd, const char *entry)
 {
@@ -390,11 +411,13 @@ static int link_lower(struct volume *v, struct inode *i, int dirfd, const char *
 	int fd, r;
 
 	r = reopen_name(v, i, &parent, &fd, old);
-	if (r < 0)
-		return r;
-	r = v->lower->ops->linkat(v->lower, fd, old, dirfd, entry);
-	dirfd_put(v, parent);
-	inode_put(v, parent);
+	if (r == 0) {
+		r = v->lower->ops->linkat(v->lower, fd, old, dirfd, entry);
+		dirfd_put(v, parent);
+		inode_put(v, parent);
+	} else if (r == -ENOENT) {
+		r = link_nameless(v, i, dirfd, entry);
+	}
 	if (r < 0)
 		return r;
 	r = v->lower->ops->fstatat(v->lower, dirfd, entry, &st);

@@ -352,6 +352,7 @@ int live_close_all(struct volume *v, bool discard)
 	/* What cannot be closed becomes the youngest: so each is tried once. */
 	for (n = v->file_count; n > 0 && v->files.next != &v->files; n--) {
 		struct inode *i = oldest_file(v);
+		struct iofile *f = NULL;
 
 		i->refs++;
 		if (!try_close(v, i)) {
@@ -359,12 +360,14 @@ int live_close_all(struct volume *v, bool discard)
 				inode_link_remove(&i->file_lru);
 				i->file_state = INODE_FILE_NONE;
 				v->file_count--;
-				iofile_discard(take_ptr(i->file));
+				f = take_ptr(i->file);
 			} else {
 				r = -EBUSY;
 			}
 		}
 		lock_drop(&v->lock);
+		if (f)
+			iofile_discard(f);
 		inode_put(v, i);
 		lock_take(&v->lock);
 	}

@@ -1,5 +1,5 @@
-/* readdir.c: listing (readdir.h). Three passes over what fits into one reply: names, then stats and the headers of regular files in one batch,
- * then inodes. An entry that vanishes between the passes is left out of the attributes, and the kernel will ask for it. */
+/* readdir.c: listing (readdir.h). Three passes over what fits into one reply: names, then stats and the headers of regular files in
+ * batches, then inodes. An entry that vanishes between the passes is left out of the attributes, and the kernel will ask for it. */
 #include "fs/readdir.h"
 
 #include <dirent.h>
@@ -169,13 +169,13 @@ static bool is_held(struct volume *v, uint64_t ino)
 	return held;
 }
 
-/* Open the regular files that nobody holds. What cannot be opened (too many descriptors, gone) is left out. */
-static void batch_open(struct listing *s, struct batch *b)
+/* Open regular files that nobody holds, from entry k on, until the batch is full; returns where to go on. What cannot be opened (too many
+ * descriptors, gone) is left out. */
+static size_t batch_open(struct listing *s, struct batch *b, size_t k)
 {
 	const struct lower_ops *ops = s->v->lower->ops;
-	size_t k;
 
-	for (k = 0; k < s->l->n; k++) {
+	for (; k < s->l->n && b->n < s->v->batch_max; k++) {
 		struct readdir_entry *e = &s->l->e[k];
 		int fd;
 
@@ -191,6 +191,7 @@ static void batch_open(struct listing *s, struct batch *b)
 		b->index[b->n] = k;
 		b->fds[b->n++] = fd;
 	}
+	return k;
 }
 
 static void give_inode(struct listing *s, struct readdir_entry *e, const struct inode_attr *a, uint64_t closes)
@@ -205,28 +206,38 @@ static void give_inode(struct listing *s, struct readdir_entry *e, const struct 
 		inode_attr(s->v, i, &e->got.attr);
 }
 
-/* Regular files: sizes in one batch. A bad one gets no inode here; looking it up says what is wrong. */
-static int fill_files(struct listing *s)
+/* Regular files: sizes in batches. A bad one gets no inode here; looking it up says what is wrong. */
+static int fill_batch(struct listing *s, size_t *k)
 {
 	uint64_t closes = inode_closes(s->v);
 	struct inode_attr a;
 	struct batch b;
-	size_t k;
+	size_t j;
 	int r;
 
-	r = batch_init(&b, s->l->n);
+	r = batch_init(&b, s->v->batch_max);
 	if (r == 0) {
-		batch_open(s, &b);
+		*k = batch_open(s, &b, *k);
 		if (b.n > 0)
 			r = vio_peek_batch(s->v->vio, b.fds, b.st, b.n, b.size, b.r);
-		for (k = 0; r == 0 && k < b.n; k++) {
-			if (b.r[k] < 0)
+		for (j = 0; r == 0 && j < b.n; j++) {
+			if (b.r[j] < 0)
 				continue;
-			inode_attr_from(&b.st[k], b.size[k], &a);
-			give_inode(s, &s->l->e[b.index[k]], &a, closes);
+			inode_attr_from(&b.st[j], b.size[j], &a);
+			give_inode(s, &s->l->e[b.index[j]], &a, closes);
 		}
 	}
 	batch_done(s->v, &b);
+	return r;
+}
+
+static int fill_files(struct listing *s)
+{
+	size_t k = 0;
+	int r = 0;
+
+	while (r == 0 && k < s->l->n)
+		r = fill_batch(s, &k);
 	return r;
 }
 

@@ -16,6 +16,8 @@
 
 #define LIMIT_FALLBACK 1024
 #define CLOSE_ROUNDS 3
+#define BATCH_MIN 4
+#define BATCH_MAX 256
 
 /* ---- configuration */
 
@@ -168,6 +170,8 @@ static void limits(struct volume *v)
 		n = (size_t)rl.rlim_cur;
 	v->files_max = n / 4 < LIVE_FILES_MAX ? n / 4 : LIVE_FILES_MAX;
 	v->dirs_max = n / 8 < DIRFD_MAX ? n / 8 : DIRFD_MAX;
+	/* Each of the workers may list at once. */
+	v->batch_max = n / 64 < BATCH_MIN ? BATCH_MIN : n / 64 > BATCH_MAX ? BATCH_MAX : n / 64;
 }
 
 static int make_root(struct volume *v)

@@ -18,7 +18,7 @@ struct volume {
 	struct volume_events events;
 	struct volume_info info;
 	bool handles;            /* inodes can be opened by handle */
-	size_t files_max, dirs_max;
+	size_t files_max, dirs_max, batch_max; /* shares of the descriptors we may have */
 
 	/* Guards the table, all inodes and all below. Never held across a call of lower, vio or libfuse. */
 	struct lock lock;

@@ -195,7 +195,7 @@ static int write_file(struct iofile *f)
 		iofile_fd_put(f);
 	}
 	cache_buf_put(v, image);
-	return r;
+	return r == -ESTALE && f->gone ? 0 : r; /* discarded meanwhile, so v->names_due is set */
 }
 
 /* ---- flushing */
@@ -236,7 +236,7 @@ static int flush_files(struct vio *v, struct ckpt_list *l)
 			return r;
 	}
 	for (size_t i = 0; i < l->n; i++) {
-		r = l->f[i]->gone ? 0 : iofile_flush_home(l->f[i]);
+		r = iofile_flush_home(l->f[i]); /* also of one discarded meanwhile: its unlink may not be durable */
 		if (r < 0)
 			ret = r;
 	}

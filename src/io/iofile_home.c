@@ -168,6 +168,13 @@ int iofile_flush_home(struct iofile *f)
 	if (gen == f->home_flushed)
 		return 0;
 	r = iofile_fd(f, false, &fd);
+	if (r == -ESTALE && f->gone) {
+		/* Discarded meanwhile. Flushing all makes its unlink durable too, so no replay meets the file. */
+		r = v->l->ops->syncfs(v->l, v->p.root_fd);
+		if (r == 0)
+			iofile_flushed(f, gen);
+		return r;
+	}
 	if (r < 0)
 		return r;
 	r = v->l->ops->fdatasync(v->l, fd);

@@ -290,6 +290,8 @@ static int add_to_tx(struct tx *tx, struct iofile *f)
 	}
 	if (r == 0)
 		r = collect_sync(tx, f);
+	if (r == -ESTALE && f->gone)
+		return 0; /* discarded meanwhile: nobody asks for it */
 	if (r < 0)
 		iofile_fail(f, r);
 	return r;

@@ -264,8 +264,14 @@ static ssize_t real_readlinkat(struct lower *l, int dirfd, const char *name, cha
 
 static int real_linkat(struct lower *l, int olddirfd, const char *old, int newdirfd, const char *new)
 {
+	char path[32];
+
 	(void)l;
-	return linkat(olddirfd, old, newdirfd, new, 0) < 0 ? -errno : 0;
+	if (*old)
+		return linkat(olddirfd, old, newdirfd, new, 0) < 0 ? -errno : 0;
+	/* A magic link, as in reopen: AT_EMPTY_PATH would need a capability. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", olddirfd);
+	return linkat(AT_FDCWD, path, newdirfd, new, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
 static int real_unlinkat(struct lower *l, int dirfd, const char *name, int flags)

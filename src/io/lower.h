@@ -51,6 +51,7 @@ struct lower_ops {
 	int (*mknodat)(struct lower *l, int dirfd, const char *name, mode_t mode, dev_t dev);
 	int (*symlinkat)(struct lower *l, const char *target, int dirfd, const char *name);
 	ssize_t (*readlinkat)(struct lower *l, int dirfd, const char *name, char *buf, size_t max);
+	/* old "" = olddirfd itself, a file with at least one link. */
 	int (*linkat)(struct lower *l, int olddirfd, const char *old, int newdirfd, const char *new);
 	int (*unlinkat)(struct lower *l, int dirfd, const char *name, int flags);
 	int (*renameat2)(struct lower *l, int olddirfd, const char *old, int newdirfd, const char *new, unsigned flags);

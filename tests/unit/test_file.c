@@ -72,7 +72,14 @@ static void a_link_removed_under_its_known_name_leaves_the_file_usable(void **st
 	assert_int_equal(vio_checkpoint(fixture_v->vio), 0);
 	assert_int_equal(live_close_all(fixture_v, false), 0);
 	assert_text(f, "content");
-	inode_forget(fixture_v, f->id, 1);
+	assert_int_equal(dir_link(fixture_v, f, fixture_v->root, "h", &d), 0);
+	assert_ptr_equal(d.inode, f);
+	inode_put(fixture_v, d.inode);
+	assert_int_equal(f->attr.nlink, 2);
+	inode_forget(fixture_v, f->id, 2);
+	drop(f);
+	f = find(fixture_v->root, "h");
+	assert_text(f, "content");
 	drop(f);
 }
 
