@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -123,19 +124,38 @@ static char *absolute(const char *dir)
 	return out;
 }
 
+/* What a name of volumes.d has as mountpoint=; malloc'ed or NULL, nothing is said. */
+static char *mountpoint_of(const struct cmd_global *g, const char *name)
+{
+	char *dir = NULL, *options = NULL, path[PATH_MAX];
+
+	if (strchr(name, '/') || snprintf(path, sizeof(path), "%s/volumes.d/%s.conf", g->config, name) >= (int)sizeof(path) ||
+	    access(path, F_OK) < 0 || cmd_volume_mount(g, name, &dir, &options) != 0)
+		return NULL;
+	free(options);
+	return dir;
+}
+
 int cmd_umount(const struct cmd_global *g, int argc, char **argv)
 {
 	AUTO_FREE char *dir = NULL, *source = NULL;
+	struct stat st;
 	int r;
 
-	(void)g;
 	if (argc != 2)
 		return cmd_usage("umount", "needs one MOUNTPOINT");
 	dir = absolute(argv[1]);
 	source = dir ? mount_source(dir) : NULL;
+	if (!source) {
+		free(dir);
+		dir = mountpoint_of(g, argv[1]);
+		source = dir ? mount_source(dir) : NULL;
+	}
 	if (!source)
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
 	r = umount2(dir, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+	if (r == -EBUSY && stat(dir, &st) < 0 && errno == ENOTCONN)
+		r = umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; /* dead: only its users' open files are left */
 	if (r == -EPERM)
 		r = fusermount(dir);
 	if (r == -EBUSY)

@@ -311,7 +311,9 @@ static int mount_point(struct mounting *m, const char *dir)
 
 	m->mountpoint = realpath(dir, NULL);
 	if (!m->mountpoint || stat(m->mountpoint, &st) < 0)
-		return cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: %s", err_text(-errno));
+		return errno == ENOTCONN ? cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: the mount that is there has died; "
+						    "take it away: coffer umount %s", dir) :
+					   cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: %s", err_text(-errno));
 	if (!S_ISDIR(st.st_mode))
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, dir, "unfit as a mount point: not a directory");
 	log_hold();

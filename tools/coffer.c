@@ -14,7 +14,7 @@
 static const struct cmd commands[] = {
 	{ "init", cmd_init, "VOLUME --tenant NAME [--kms URI]... [--log-size MiB] [--unsafe-backing]", "make a volume in an empty directory" },
 	{ "mount", cmd_mount, "VOLUME MOUNTPOINT [-o OPTIONS] [--foreground]", "mount a volume" },
-	{ "umount", cmd_umount, "MOUNTPOINT", "unmount; returns when all is durable and the volume is free" },
+	{ "umount", cmd_umount, "MOUNTPOINT|NAME", "unmount; returns when all is durable and the volume is free" },
 	{ "sync", cmd_sync, "MOUNTPOINT", "wait until everything handed over is committed" },
 	{ "status", cmd_status, "", "mounts of this host" },
 	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },

@@ -111,6 +111,36 @@ static int probe_links(struct lower *l, int root_fd)
 	return r;
 }
 
+/* Overlays of several filesystems give files other device numbers than directories; then nothing tells a file from one that was planted. */
+static int one_device(struct lower *l, int root_fd, int fd)
+{
+	struct stat dir, file;
+	int r;
+
+	r = l->ops->fstat(l, root_fd, &dir);
+	if (r == 0)
+		r = l->ops->fstat(l, fd, &file);
+	if (r == 0 && dir.st_dev != file.st_dev) {
+		log_err("the backing filesystem is not fit for a volume: its files and directories have different device numbers (overlayfs?)");
+		r = -EMEDIUMTYPE;
+	}
+	return r;
+}
+
+static int probe_device(struct lower *l, int root_fd)
+{
+	int fd, r;
+
+	fd = l->ops->openat(l, root_fd, NAME_LOCK, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	r = one_device(l, root_fd, fd);
+	lower_close(l, fd);
+	if (r < 0)
+		(void)l->ops->unlinkat(l, root_fd, NAME_LOCK, 0);
+	return r == 0 ? l->ops->unlinkat(l, root_fd, NAME_LOCK, 0) : r;
+}
+
 static int write_config(struct lower *l, int root_fd, const uint8_t *config, size_t len)
 {
 	int fd, r;
@@ -149,6 +179,8 @@ int volume_create(struct lower *l, int root_fd, const uint8_t *config, size_t le
 	r = open_config(config, len, key, &info, &ring);
 	if (r == 0)
 		r = probe_links(l, root_fd);
+	if (r == 0)
+		r = probe_device(l, root_fd);
 	if (r < 0)
 		return r;
 	p.ring = ring;
@@ -266,6 +298,9 @@ static int open_parts(struct volume *v, const uint8_t *config, size_t len, const
 		log_err("the volume is in use: %s", ret_holder);
 	if (r < 0)
 		return r == -EBUSY ? r : log_ret(r, NAME_LOCK);
+	r = one_device(v->lower, v->root_fd, v->lock_fd);
+	if (r < 0)
+		return r;
 	r = make_root(v);
 	if (r < 0)
 		return log_ret(r, "the volume's directory");

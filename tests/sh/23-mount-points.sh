@@ -22,6 +22,14 @@ cd "$mnt"
 expect 19 coffer umount "$mnt" && grep -q 'in use' "$tmp/err" && ok "umount of a mount in use" || not_ok "umount of a mount in use"
 cd /
 expect 0 coffer umount "$mnt" && ok "umount" || not_ok "umount"
+expect 0 coffer mount "$tmp/v" "$mnt"
+exec 9>"$mnt/open"
+kill -KILL "$(mount_pid v)"
+wait_for 5 sh -c "! stat '$mnt' 2>/dev/null"
+refuses 14 'coffer umount' v coffer mount "$tmp/v" "$mnt"
+expect 0 coffer umount "$mnt" && ! grep -q "$mnt" /proc/self/mountinfo && ok "umount takes a dead mount away" || not_ok "a dead mount stays"
+exec 9>&-
+expect 0 coffer fsck "$tmp/v"
 
 # mount(8) calls the helper by its name; its exit status is mount(8)'s.
 ln -s "$(readlink -f "$bin/coffer")" "$tmp/mount.coffer"

@@ -32,6 +32,13 @@ expect 0 coffer init "$tmp/fs/v" --tenant t --unsafe-backing && expect 0 coffer 
 	echo text >"$mnt/file" && expect 0 coffer umount "$mnt" && ok "unsafe-backing takes it all the same" || not_ok "unsafe-backing takes it all the same"
 refuses 15 'memory' fs coffer mount "$tmp/fs/v" "$mnt"
 umount "$tmp/fs"
+mount -t tmpfs none "$tmp/fs"
+mkdir "$tmp/fs/lower" "$tmp/fs/upper" "$tmp/fs/work" "$tmp/fs/v" "$tmp/low"
+if mount -t overlay -o "lowerdir=$tmp/low,upperdir=$tmp/fs/upper,workdir=$tmp/fs/work" none "$tmp/fs/v" 2>/dev/null; then
+	refuses 15 'device' fs coffer init "$tmp/fs/v/x" --tenant t
+	umount "$tmp/fs/v"
+fi
+umount "$tmp/fs"
 image mkfs.ext2 600
 refuses 15 'journal' fs coffer init "$tmp/fs/v" --tenant t
 gone
