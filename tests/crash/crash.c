@@ -89,7 +89,7 @@ static void on_call(void *arg, struct simfs *fs, enum simfs_call call)
 	x.n.cuts++;
 	o = snapshot(arg);
 	(void)simfs_cut_all(fs, x.cap, &x.rng, take, &o);
-	if (simfs_rng_below(&x.rng, 6) == 0) {
+	if (simfs_rng_below(&x.rng, x.rules_off ? 2 : 6) == 0) {
 		struct simfs *clone = simfs_clone(fs);
 
 		simfs_close_all(clone);
@@ -229,20 +229,39 @@ static uint64_t vouched(struct simfs *fs)
 	return most;
 }
 
+/* Where to damage the log: often in the newest descriptor that verifies. */
+static uint64_t log_sector(struct simfs *fs, int dir)
+{
+	struct lower *l = simfs_lower(fs);
+	struct log_desc *d = malloc(sizeof(*d));
+	uint64_t best = 0, seq = 0;
+	uint8_t p[BLOCK_SIZE];
+	int fd = l->ops->openat(l, dir, NAME_LOG, O_RDONLY, 0);
+
+	for (uint64_t b = 0; b < LOG_BLOCKS && simfs_rng_below(&x.rng, 200) != 0; b++)
+		if (lower_pread_full(l, fd, p, BLOCK_SIZE, b * BLOCK_SIZE) == 0 && log_desc_open(blockcrypt_get(), crash_ring(), p, d) == 0 &&
+		    d->sequence >= seq) {
+			seq = d->sequence;
+			best = b;
+		}
+	lower_close(l, fd);
+	free(d);
+	return best * 8 + simfs_rng_below(&x.rng, 16);
+}
+
 static bool check_damaged(const struct state *s)
 {
 	struct simfs *fs = simfs_clone(s->fs);
 	struct lower *l = simfs_lower(fs);
 	uint8_t rot[512];
 	bool log = simfs_rng_below(&x.rng, 4) != 0;
-	uint64_t sectors = log ? LOG_BLOCKS * 8 : 16, least;
+	uint64_t least;
 	int dir, r;
 
 	x.n.damaged++;
 	dir = l->ops->openat(l, AT_FDCWD, VOLUME_DIR, O_RDONLY | O_DIRECTORY, 0);
 	memset(rot, (int)(1 + simfs_rng_below(&x.rng, 255)), sizeof(rot));
-	r = simfs_poke(fs, dir, log ? NAME_LOG : NAME_STATE,
-		       simfs_rng_below(&x.rng, log && simfs_rng_below(&x.rng, 2) ? 200 : sectors) * 512, rot, sizeof(rot));
+	r = simfs_poke(fs, dir, log ? NAME_LOG : NAME_STATE, (log ? log_sector(fs, dir) : simfs_rng_below(&x.rng, 16)) * 512, rot, sizeof(rot));
 	assert(r == 0);
 	lower_close(l, dir);
 	simfs_close_all(fs);
@@ -339,6 +358,8 @@ static bool run_program(const struct op *setup, size_t nsetup, const struct op *
 	ok = run_ops(setup, nsetup);
 	x.cutting = true;
 	ok = ok && run_ops(prog, n);
+	if (ok)
+		on_call(x.w, x.w->fs, SIMFS_CALL_FLUSH); /* and a cut behind the last call */
 	x.cutting = false;
 	ok = drain() && ok;
 	world_free(x.w);

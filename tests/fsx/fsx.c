@@ -186,7 +186,7 @@ static uint64_t some_offset(const struct model *m)
 
 static uint64_t some_length(void)
 {
-	static const uint64_t most[] = { 1, 64, 600, 5000, 20000, 70000, 300000 };
+	static const uint64_t most[] = { 1, 64, 600, 5000, 9000, 20000, 70000 };
 
 	return 1 + rnd(most[rnd(7)]);
 }
@@ -440,8 +440,8 @@ static void one_op(void)
 		op_direct(m, true);
 	else if (what < 94)
 		op_direct(m, false);
-	else if (what < 99)
-		op_fsync(m);
+	else if (what < 99 || rnd(3))
+		rnd(3) ? op_read(m) : op_fsync(m);
 	else
 		compare_all(m);
 }

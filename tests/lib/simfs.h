@@ -98,7 +98,7 @@ enum simfs_call {
 };
 
 /* Called before each such call, in its thread, with the mutex held: nothing changes meanwhile; simfs_cut*, simfs_clone and the queries above
- * may be called, lower calls on this simfs may not. The thread may hold ranked locks (base/lock.h): mount a cut in another thread. */
+ * may be called, lower calls on this simfs may not. A dsync write calls it twice: before the write, and before its flush. The thread may hold ranked locks (base/lock.h): mount a cut in another thread. */
 typedef void simfs_hook_fn(void *arg, struct simfs *fs, enum simfs_call call);
 void simfs_set_hook(struct simfs *fs, simfs_hook_fn *fn, void *arg);
 

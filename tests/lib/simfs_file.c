@@ -130,6 +130,8 @@ ssize_t sim_file_write(struct simfs *fs, struct sim_inode *i, const struct iovec
 	}
 	if (len < want)
 		return -ENOSPC;
+	if (dsync)
+		(void)sim_begin(fs, SIMFS_CALL_FLUSH); /* written, not durable yet: a cut here tears it */
 	if (dsync && sim_fault_hits(fs, i))
 		sim_file_lose(fs, i, i->nops - 1, fs->fault.err);
 	else if (dsync)
