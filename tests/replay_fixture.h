@@ -175,20 +175,34 @@ static RV_FN void file_keys(const struct rfile *f, uint16_t epoch, struct file_k
 	fixture_must(key_ring_file(fixture_ring(), epoch, f->id, k) == 0);
 }
 
+/* Kept until the process ends: copies of a model share them. */
+static RV_FN uint8_t *cipher_new(void)
+{
+	static struct chain {
+		struct chain *next;
+		uint8_t p[BLOCK_SIZE];
+	} *all;
+	struct chain *c = malloc(sizeof(*c));
+
+	fixture_must(c != NULL);
+	c->next = all;
+	all = c;
+	return c->p;
+}
+
 /* The block becomes 4096 times fill. */
 static RV_FN void set(struct rvol *v, struct rfile *f, unsigned g, unsigned i, uint8_t fill)
 {
 	struct block_pos pos = { .file_id = f->id, .block = g * GROUP_BLOCKS + i, .stamp = rv_stamp(v), .epoch = f->g[g].epoch };
 	struct entry *e = &f->g[g].e[i];
-	uint8_t *p = malloc(BLOCK_SIZE);
+	uint8_t *p = cipher_new();
 	struct file_keys k;
 
-	fixture_must(p != NULL);
 	memset(p, fill, BLOCK_SIZE);
 	file_keys(f, f->g[g].epoch, &k);
 	fixture_must(blockcrypt_seal(fixture_bc(), &k, &pos, p, p, e->tag, &e->sum) == 0);
 	e->stamp = pos.stamp;
-	f->g[g].cipher[i] = p; /* kept until the process ends: other copies of the model may have it */
+	f->g[g].cipher[i] = p;
 }
 
 /* The model as it is now. */
