@@ -33,7 +33,12 @@ start=$(date +%s)
 mkdir "$tmp/other"
 expect 6 coffer mount "$tmp/v" "$tmp/other" && grep -q "pid $(mount_pid v)" "$tmp/err" && ok "a second mount is told who holds the volume" || not_ok "a second mount is told who holds the volume"
 [ $(($(date +%s) - start)) -ge 9 ] && ok "after waiting for a leaving one" || not_ok "it did not wait"
+coffer mount "$tmp/v" "$tmp/other" &
+waits=$!
+sleep 1
 expect 0 coffer umount "$mnt" && ok "umount" || not_ok "umount"
+wait $waits && [ -e "$tmp/other/d/big" ] && ok "one that waited gets it" || not_ok "the one that waited did not get it"
+expect 0 coffer umount "$tmp/other"
 expect 14 coffer umount "$mnt" && expect 14 coffer sync "$mnt" && ok "umount and sync of what is not mounted" || not_ok "umount and sync of what is not mounted"
 expect 0 coffer --json info "$tmp/v" && is_json && grep -q '"tenant":"v"' "$tmp/out" && ok "info --json" || not_ok "info --json"
 expect 0 coffer --json fsck "$tmp/v" && is_json && grep -q '"problems":0' "$tmp/out" && ok "fsck --json" || not_ok "fsck --json"
