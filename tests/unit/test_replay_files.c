@@ -621,15 +621,7 @@ static void what_only_the_cache_shows_is_not_believed(void **state)
 	struct replay_result res;
 	int fd;
 
-	tx_one(v, f, 0, 1, 11);
-	rv_peek(v, NAME_LOG, pos * BLOCK_SIZE, p, sizeof(p));
-	memset(p, 0, sizeof(p));
-	rv_poke(v, NAME_LOG, pos * BLOCK_SIZE, p, sizeof(p)); /* back */
-	v->pos = pos;
-	v->sequence = 0;
-	v->durable = 0;
-	*f = *before;
-	/* Now written again, but the flush loses it, and who had written it is killed. */
+	/* The flush of a transaction loses it, and who had written it is killed. */
 	set(v, f, 0, 1, 11);
 	tx_begin(v);
 	tx_file(v, f, true);
@@ -645,8 +637,8 @@ static void what_only_the_cache_shows_is_not_believed(void **state)
 	assert_true(simfs_flush_failed(v->fs));
 	lower_close(v->l, fd);
 	assert_int_equal(replay(v, &res), 0);
-	if (res.transactions == 0) /* a part may have become durable, or all */
-		assert_home(v, before);
+	assert_int_equal(res.transactions, 0); /* of what was lost nothing, with this seed, had become durable before */
+	assert_home(v, before);
 #if COFFER_TEST_HOOKS
 	v->p.rules_off = 1u << RULE_directlog;
 	assert_int_equal(replay(v, &res), 0);
