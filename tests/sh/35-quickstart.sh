@@ -37,6 +37,8 @@ before=$(cd "$tmp/demo" && find . -type f -exec sha256sum {} + | sort | sha256su
 run 0 second "$tmp/demo"
 grep -q 'already up' "$tmp/second" && [ "$before" = "$(cd "$tmp/demo" && find . -type f -exec sha256sum {} + | sort | sha256sum)" ] &&
 	echo "ok - run twice: it says so and does no harm" || echo "not ok - run twice: $(cat "$tmp/second")"
+run 0 third "$tmp/elsewhere"
+grep -q "already up.* $tmp/demo" "$tmp/third" && [ ! -e "$tmp/elsewhere" ] && echo "ok - also when asked for another place" || echo "not ok - $(cat "$tmp/third")"
 run 0 down --down
 ! grep -q "$tmp/demo" /proc/self/mountinfo && [ ! -e /var/lib/coffer-quickstart ] && [ ! -e "$tmp/demo" ] && echo "ok - --down" ||
 	echo "not ok - --down leaves $(ls -d /var/lib/coffer-quickstart "$tmp/demo" 2>/dev/null)"
