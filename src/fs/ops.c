@@ -27,6 +27,7 @@
 #define FUSE_MAJOR 10
 #define FUSE_MINOR 229
 #define READ_AHEAD_KB 4096
+#define QUIET_MS 5000
 #define HUGE_PAGE (2u << 20)
 /* What libfuse reads at most: max_write and a page for the header. */
 #define IN_ROOM (OPS_IO_MAX + BLOCK_SIZE)
@@ -279,33 +280,48 @@ static int wait_answer(struct ops *o)
 	return 0;
 }
 
-static void unmount_now(struct ops *o)
+/* True: nobody of this mount namespace can see it any more, so it should end by itself. */
+static bool unmount_now(struct ops *o)
 {
 	if (umount2(o->mountpoint, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
-		return;
+		return true;
 	if (errno == EBUSY)
 		log_warning("%s: in use; it disappears now and ends with its last user", o->mountpoint);
 	if (umount2(o->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
 		fuse_session_unmount(o->session);
+	return false;
+}
+
+/* Stopped and unmounted here, but still alive: a copy of the mount lives in another mount namespace. The kernel hands over what it holds as
+ * long as there is something, so we end when nothing has come for a while. */
+static void wait_quiet(struct ops *o)
+{
+	struct pollfd p = { .fd = o->wake_fd, .events = POLLIN };
+	uint64_t before;
+	uint64_t n;
+
+	do {
+		before = atomic_load(&o->requests);
+		if (poll(&p, 1, QUIET_MS) > 0 && read(o->wake_fd, &n, sizeof(n)) < 0)
+			return;
+	} while (atomic_load(&o->ended) == 0 && atomic_load(&o->stops) < 2 && atomic_load(&o->requests) != before);
 }
 
 static void serve(struct ops *o)
 {
-	unsigned handled = 0;
+	bool stopping = false;
 	uint64_t n;
 
-	while (atomic_load(&o->ended) == 0) {
-		unsigned stops;
-
+	while (atomic_load(&o->ended) == 0 && atomic_load(&o->stops) < 2) {
 		if (read(o->wake_fd, &n, sizeof(n)) < 0 && errno != EINTR)
-			break;
-		stops = atomic_load(&o->stops);
-		if (stops > 1)
-			break;
-		if (stops == 1 && handled == 0) {
-			handled = 1;
-			unmount_now(o);
-		}
+			return;
+		if (stopping || atomic_load(&o->stops) != 1 || atomic_load(&o->ended) > 0)
+			continue;
+		stopping = true;
+		if (!unmount_now(o))
+			continue;
+		wait_quiet(o);
+		return;
 	}
 }
 
@@ -323,7 +339,7 @@ int ops_serve(struct ops *o)
 		serve(o);
 	gone = atomic_load(&o->ended) > 0;
 	if (!gone)
-		log_warning("%s: ended while in use", o->mountpoint);
+		log_warning("%s: ended while in use, perhaps in another mount namespace", o->mountpoint);
 	fuse_session_exit(o->session);
 	/* Unmounted: all of them get ENODEV. Else they may wait for ever. */
 	join_workers(o, !gone || atomic_load(&o->first_error) != 0);

@@ -33,7 +33,8 @@ int ops_check(const char *mountpoint, bool nonempty) must_check;
 int ops_mount(const struct ops_params *p, struct ops **ret_o) must_check;
 /* Serve until unmounted or stopped. 0, or the first error that made it end. Logs. */
 int ops_serve(struct ops *o) must_check;
-/* Unmount: plainly if nobody uses it, else lazily, and then ops_serve returns when the last user is gone. A second call ends at once:
+/* Unmount: plainly if nobody uses it (a copy of the mount in another namespace ends too), else lazily, and then ops_serve returns when the
+ * last user is gone. A second call ends at once:
  * users get ENOTCONN, and what the kernel had not handed over is lost. Async-signal-safe. */
 void ops_stop(struct ops *o);
 /* NULL is fine. */
