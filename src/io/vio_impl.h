@@ -266,6 +266,12 @@ int log_seal_group(struct iofile *f, uint32_t no, struct gmeta *m, const struct 
 /* The 4096 bytes of a metadata block. */
 void log_meta_image(const struct iofile *f, uint32_t no, const struct gmeta *m, const struct file_shape *shape, uint8_t *ret_p);
 
+/* ---- vio_peek.c */
+/* The first 4 KiB into p (BLOCK_SIZE bytes): 1 a header, 0 none (an empty file), or -errno. */
+int vio_read_header(struct vio *v, int fd, const struct stat *st, uint8_t *p, struct group_header *ret_h) must_check;
+/* -EIO, counted and told, for what does not verify; other errors as they are. */
+int vio_header_error(struct vio *v, const struct stat *st, int r) must_check;
+
 /* ---- vio.c */
 uint8_t *vio_scratch(struct vio *v);                              /* VIO_SCRATCH_LEN bytes of this thread, aligned; NULL: no memory */
 struct ioq *vio_ioq(struct vio *v);                               /* of this thread; NULL: no memory */
