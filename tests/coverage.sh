@@ -18,7 +18,7 @@ done | awk -v minimum="$src/tests/coverage.min" '
 	/^File / { file = $2; gsub(/\x27/, "", file); sub(/.*\/src\//, "src/", file); next }
 	/^Lines executed:/ && file ~ /^src\/.*\.c$/ {
 		sub(/Lines executed:/, ""); sub(/%/, "", $1)
-		if (!(file in all) || $1 > percent[file]) { percent[file] = $1; all[file] = $3 }
+		if (!(file in all) || $1 + 0 > percent[file]) { percent[file] = $1 + 0; all[file] = $3 }
 		file = ""
 	}
 	END {

@@ -162,6 +162,19 @@ static void err_text_has_our_meanings_and_the_libc_ones(void **state)
 	assert_non_null(strstr(err_text(-99999), "99999"));
 }
 
+static void each_errno_with_our_meaning_has_a_text_of_its_own(void **state)
+{
+	static const int ours[] = { EBADMSG, EUCLEAN, EKEYREJECTED, ENOKEY, EPROTO, EOPNOTSUPP, ESTALE, EXDEV };
+	size_t i, k;
+
+	(void)state;
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		assert_string_not_equal(err_text(ours[i]), strerror(ours[i]));
+		for (k = 0; k < i; k++)
+			assert_string_not_equal(err_text(ours[i]), err_text(ours[k]));
+	}
+}
+
 static void an_empty_variable_is_as_good_as_none(void **state)
 {
 	(void)state;
@@ -190,6 +203,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_journal_gets_the_level_as_prefix, catch_stderr, release_stderr),
 		cmocka_unit_test(level_names_parse),
 		cmocka_unit_test(err_text_has_our_meanings_and_the_libc_ones),
+		cmocka_unit_test(each_errno_with_our_meaning_has_a_text_of_its_own),
 		cmocka_unit_test(an_empty_variable_is_as_good_as_none),
 	};
 
