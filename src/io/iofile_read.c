@@ -235,5 +235,6 @@ ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off)
 	pthread_rwlock_unlock(&f->shape_lock);
 	cache_trim(f->v);
 	atomic_fetch_add(&f->v->read_bytes, done);
-	return done > 0 || r == 0 ? (ssize_t)done : r;
+	/* never short for an error: to the kernel a short read is the end of the file, and it would show zeros behind it */
+	return r < 0 ? r : (ssize_t)done;
 }
