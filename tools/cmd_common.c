@@ -66,7 +66,7 @@ static const struct ini_rule volume_rules[] = {
 static int conf_read(const struct cmd_global *g, const char *name, struct ini **ret_ini)
 {
 	AUTO_INI struct ini *ini = NULL;
-	char file[NAME_MAX + 1], path[PATH_MAX], dir[PATH_MAX];
+	char file[NAME_MAX + 1], path[PATH_MAX], dir[PATH_MAX], why[CMD_WHY_MAX];
 	AUTO_CLOSE int fd = -1;
 	const char *source;
 	int r;
@@ -76,12 +76,15 @@ static int conf_read(const struct cmd_global *g, const char *name, struct ini **
 	    snprintf(path, sizeof(path), "%s/%s", dir, file) >= (int)sizeof(path))
 		return cmd_fail(EXIT_CODE_USAGE, name, "not a volume's name");
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	log_hold();
 	r = fd < 0 ? -errno : conf_load_at(fd, file, path, volume_rules, &ini);
+	if (!log_release(why, sizeof(why)))
+		(void)snprintf(why, sizeof(why), "%.400s: %.100s", path, err_text(r));
 	if (r == -ENOENT)
 		return cmd_fail(EXIT_CODE_NOT_FOUND, name, "no such volume: %s is not there; give a path with a slash, or write that file",
 				path);
 	if (r < 0)
-		return cmd_fail(EXIT_CODE_CONFIG, path, "not usable: %s", err_text(r));
+		return cmd_fail(EXIT_CODE_CONFIG, name, "%s", why);
 	source = ini_string(ini_section(ini, "volume", 0), "source", 0);
 	if (!source || source[0] != '/')
 		return cmd_fail(EXIT_CODE_CONFIG, path, "source= of [volume] must be there, an absolute path");

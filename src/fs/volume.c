@@ -127,7 +127,8 @@ static int one_device(struct lower *l, int root_fd, int fd)
 	return r;
 }
 
-static int probe_device(struct lower *l, int root_fd)
+/* Made with the volume: a read-only mount, which makes nothing, wants it. */
+static int make_lock(struct lower *l, int root_fd)
 {
 	int fd, r;
 
@@ -138,7 +139,7 @@ static int probe_device(struct lower *l, int root_fd)
 	lower_close(l, fd);
 	if (r < 0)
 		(void)l->ops->unlinkat(l, root_fd, NAME_LOCK, 0);
-	return r == 0 ? l->ops->unlinkat(l, root_fd, NAME_LOCK, 0) : r;
+	return r;
 }
 
 static int write_config(struct lower *l, int root_fd, const uint8_t *config, size_t len)
@@ -162,6 +163,7 @@ static int write_config(struct lower *l, int root_fd, const uint8_t *config, siz
 int volume_create(struct lower *l, int root_fd, const uint8_t *config, size_t len, struct secret **root, uint64_t log_blocks,
 		  const struct volume_options *o)
 {
+	static const char *const made[] = { NAME_LOG, NAME_STATE, NAME_RESERVE, NAME_LOCK };
 	AUTO_SECRET struct secret *key = take_ptr(*root);
 	AUTO_KEY_RING struct key_ring *ring = NULL;
 	struct volume_info info;
@@ -180,7 +182,7 @@ int volume_create(struct lower *l, int root_fd, const uint8_t *config, size_t le
 	if (r == 0)
 		r = probe_links(l, root_fd);
 	if (r == 0)
-		r = probe_device(l, root_fd);
+		r = make_lock(l, root_fd);
 	if (r < 0)
 		return r;
 	p.ring = ring;
@@ -188,6 +190,9 @@ int volume_create(struct lower *l, int root_fd, const uint8_t *config, size_t le
 	r = vio_format(&p, log_blocks);
 	if (r == 0)
 		r = write_config(l, root_fd, config, len);
+	/* The directory was empty, so what is there is ours. */
+	for (size_t i = 0; r < 0 && i < sizeof(made) / sizeof(made[0]); i++)
+		(void)l->ops->unlinkat(l, root_fd, made[i], 0);
 	return r;
 }
 

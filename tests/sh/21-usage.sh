@@ -2,7 +2,6 @@
 # Goals:
 # 1. What is not understood is told with exit code 2, never guessed; an unknown mount option among it.
 # 2. Commands of later versions say that they are; names and paths that are not there are told apart.
-# 3. volumes.d gives volumes names; a mistake in it is told with file and line.
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
 
