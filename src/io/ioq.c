@@ -157,7 +157,8 @@ int ioq_run(struct ioq *q, struct ioq_req *reqs, size_t n)
 	int r;
 
 	assert(q->outstanding == 0);
-	if (n == 1 && (reqs->op == IOQ_READ || reqs->op == IOQ_WRITE)) {
+	/* Alone a request gains nothing from a ring: two calls instead of one, and a flush would wake an io-wq thread. */
+	if (n == 1) {
 		if (reqs->iovcnt < 0 || reqs->iovcnt > IOV_MAX)
 			reqs->result = -EINVAL;
 		else

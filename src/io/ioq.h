@@ -38,8 +38,8 @@ bool ioq_is_uring(const struct ioq *q);
 int ioq_submit(struct ioq *q, struct ioq_req *r) must_check;
 /* The next completed request, in any order; blocks while some are in flight; NULL when none are. */
 struct ioq_req *ioq_wait(struct ioq *q);
-/* Submit all, wait for all; nothing else is in the queue. 0, or the first failing result (all have ended in any case). A single request that is a plain read or
- * write is a plain call in both engines (a ring around one buffered call costs 2-3 times the CPU). */
+/* Submit all, wait for all; nothing else is in the queue. 0, or the first failing result (all have ended in any case). A single request is a plain call in
+ * both engines (a ring around one call costs 2-3 times the CPU, and a flush in a ring wakes another thread). */
 int ioq_run(struct ioq *q, struct ioq_req *reqs, size_t n) must_check;
 
 #endif
