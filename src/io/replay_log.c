@@ -209,7 +209,7 @@ static int check_records(struct replay *rp, uint64_t pos, struct replay_file **f
 				r = replay_gather_seen(rp, *f, REPLAY_WHOLE_FILE);
 			continue;
 		}
-		if (!*f)
+		if (!*f || !group_exists(&rp->lf.shape, rp->lg.group)) /* rp->lf: the last FILE, maybe of an earlier part */
 			return -EUCLEAN;
 		r = replay_gather_seen(rp, *f, rp->lg.group);
 		if (r == 0)
