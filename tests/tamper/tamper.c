@@ -42,7 +42,10 @@ static bool group_of_some_commit(const struct scene *s, const struct result *r, 
 	for (unsigned k = 0; k < s->nversions; k++)
 		if (group_reads_as(r, i, g, &s->versions[k], of))
 			return true;
-	return group_reads_as(r, i, g, &s->cloned, of);
+	for (unsigned k = 0; k < CLONED; k++)
+		if (group_reads_as(r, i, g, &s->cloned[k], of))
+			return true;
+	return false;
 }
 
 /* first, of: whose group 0 is there. */
@@ -123,8 +126,8 @@ static bool mixture_of_groups(const struct scene *s, const struct result *r, uns
 	const struct version *v;
 	bool size = r->f[i].open_r < 0;
 
-	for (unsigned k = 0; k <= s->nversions; k++) {
-		v = k < s->nversions ? &s->versions[k] : &s->cloned;
+	for (unsigned k = 0; k < s->nversions + CLONED; k++) {
+		v = k < s->nversions ? &s->versions[k] : &s->cloned[k - s->nversions];
 		size = size || v->size[i] == r->f[i].size;
 	}
 	for (uint64_t g = 0; size && r->f[i].open_r == 0 && g * G < r->f[i].size; g++) {
@@ -167,6 +170,28 @@ static const char *judge(const struct change *c, const struct result *r)
 			       ? NULL
 			       : "damage in a file keeps the volume from being mounted";
 	return c->touched[LOG] || c->touched[STATE] ? judge_log(c, r) : judge_files(c, r);
+}
+
+/* For who has to find out: what each group that was read agrees with. */
+static void explain(const struct scene *s, const struct result *r)
+{
+	for (unsigned i = 0; i < NAMES && !r->refused; i++)
+		for (uint64_t g = 0; r->f[i].open_r == 0 && g * G < r->f[i].size; g++) {
+			uint64_t bad = 0;
+
+			for (uint64_t b = g * GROUP_BLOCKS;
+			     b < (g + 1) * GROUP_BLOCKS && b * B < r->f[i].size; b++)
+				bad += r->f[i].bad[b];
+			(void)printf("#   %s group %llu: %llu blocks EIO, else as at commits",
+				     file_name(i), (unsigned long long)g, (unsigned long long)bad);
+			for (unsigned k = 0; k < s->nversions; k++)
+				if (group_reads_as(r, i, g, &s->versions[k], i))
+					(void)printf(" %u", k);
+			for (unsigned k = 0; k < CLONED; k++)
+				if (group_reads_as(r, i, g, &s->cloned[k], i))
+					(void)printf(" clone %u", k);
+			(void)printf("\n");
+		}
 }
 
 static void tally(const struct change *c, const struct result *r)
@@ -221,6 +246,8 @@ static bool try_one(const struct scene *s, uint64_t seed, bool unclean, uint64_t
 				     r.strange, r.f[0].open_r, (unsigned long long)r.f[0].size,
 				     r.f[1].open_r, (unsigned long long)r.f[1].size, r.f[2].open_r,
 				     (unsigned long long)r.f[2].size);
+		if (e)
+			explain(s, &r);
 		if (!again)
 			tally(&c, &r);
 		n->remounted += again;

@@ -15,6 +15,7 @@
 #define STATE        (NAMES + 1)
 #define FILES        (NAMES + 2)
 #define VERSIONS_MAX 32
+#define CLONED       8 /* commits of the clone */
 #define LOWER_MAX    (8ull << 20)
 #define DONORS       5
 
@@ -37,7 +38,7 @@ struct scene {
 	struct image clean, unclean;
 	struct image donor[DONORS]; /* two older states, a clone that went its own way, another
 				       volume, what is at home while the log is not empty */
-	struct version versions[VERSIONS_MAX], cloned;
+	struct version versions[VERSIONS_MAX], cloned[CLONED];
 	unsigned nversions;
 };
 

@@ -186,14 +186,14 @@ static void make_clone(struct scene *s, struct simfs *older, const struct world 
 		abort();
 	}
 	world_restart(w2);
-	random_changes(w2, rng, 12);
-	do_op(w2, OP_COMMIT_ALL, 0, 0, 0);
-	do_op(w2, OP_CHECKPOINT, 0, 0, 0);
-	random_changes(w2, rng, 3);
-	do_op(w2, OP_COMMIT_ALL, 0, 0, 0);
-	do_op(w2, OP_CHECKPOINT, 0, 0, 0);
-	take_version(&s->cloned, w2);
-	image_of_clone(&s->donor[2], w2->fs, &s->cloned, false);
+	for (unsigned k = 0; k < CLONED; k++) {
+		random_changes(w2, rng, 2);
+		do_op(w2, OP_COMMIT_ALL, 0, 0, 0);
+		if (k % 2)
+			do_op(w2, OP_CHECKPOINT, 0, 0, 0);
+		take_version(&s->cloned[k], w2);
+	}
+	image_of_clone(&s->donor[2], w2->fs, &s->cloned[CLONED - 1], false);
 	world_free(w2);
 }
 
@@ -263,7 +263,8 @@ void scene_free(struct scene *s)
 		image_drop(&s->donor[i]);
 	for (unsigned i = 0; i < s->nversions; i++)
 		version_drop(&s->versions[i]);
-	version_drop(&s->cloned);
+	for (unsigned i = 0; i < CLONED; i++)
+		version_drop(&s->cloned[i]);
 }
 
 /* ---- mounting and reading */
