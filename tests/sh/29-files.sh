@@ -27,6 +27,7 @@ same "$mnt/tree" && ok "the sources, copied, are the same" || not_ok "the source
 expect 0 coffer umount "$mnt"
 expect 0 coffer mount "$tmp/v" "$mnt"
 same "$mnt/tree" && ok "also when mounted again" || not_ok "they differ when mounted again"
+/usr/bin/python3 "$top_srcdir/tests/mount/two_processes.py" "$mnt" 2>"$tmp/said" && ok "two processes append and share a mapping" || not_ok "two processes: $(tail -n 1 "$tmp/said")"
 mkdir -m 1777 "$mnt/shared"
 setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "umask 077 && echo mine >'$mnt/shared/file' && mkdir '$mnt/shared/dir'" &&
 	[ "$(stat -c %u:%g:%a "$mnt/shared/file" "$mnt/shared/dir" | xargs)" = '65534:65534:600 65534:65534:700' ] &&

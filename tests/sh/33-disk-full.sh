@@ -12,29 +12,6 @@ mkfs.ext4 -q "$tmp/image"
 mount -o loop "$tmp/image" "$tmp/fs"
 mkdir "$tmp/fs/v"
 expect 0 coffer init "$tmp/fs/v" --tenant v --log-size 16
-cat >"$tmp/fill.py" <<'END'
-"""Write files until there is no space, fsync each; print name and sum of those whose fsync was answered. Then overwrite one and append."""
-import errno, hashlib, os, sys
-top, n = sys.argv[1], 0
-def put(name, data, flags=os.O_CREAT | os.O_TRUNC):
-    fd = os.open(f"{top}/{name}", os.O_WRONLY | flags, 0o600)
-    try:
-        at = 0
-        while at < len(data):
-            at += os.write(fd, data[at:])
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    print(name, hashlib.sha256(data).hexdigest(), flush=True)
-try:
-    while n < 2000:
-        put(f"f{n}", os.urandom(1000 + (n * 7919) % 3000000))
-        n += 1
-    sys.exit("the disk is never full")
-except OSError as e:
-    if e.errno != errno.ENOSPC:
-        sys.exit(f"{e}")
-END
 check_sums() { # every acknowledged file has its bytes
 	/usr/bin/python3 - "$mnt" "$tmp/acked" >"$tmp/out" 2>&1 <<-'END'
 		import hashlib, sys
@@ -50,7 +27,7 @@ ballast() {
 }
 expect 0 coffer mount "$tmp/fs/v" "$mnt" -o dirty=16M
 whole=$(ballast)
-/usr/bin/python3 "$tmp/fill.py" "$mnt" >"$tmp/acked" 2>"$tmp/said" && ok "the disk is full: ENOSPC after $(wc -l <"$tmp/acked") files" ||
+/usr/bin/python3 "$top_srcdir/tests/mount/fill.py" "$mnt" >"$tmp/acked" 2>"$tmp/said" && ok "the disk is full: ENOSPC after $(wc -l <"$tmp/acked") files" ||
 	not_ok "$(tail -n 1 "$tmp/said")"
 check_sums && ok "what was fsynced is there: $(cat "$tmp/out")" || not_ok "full: $(tail -n 1 "$tmp/out")"
 dd if=/dev/urandom of="$mnt/f3" bs=4096 count=1 conv=notrunc,fsync status=none 2>"$tmp/said" && ok "old bytes can be written over" ||
