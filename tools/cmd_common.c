@@ -245,6 +245,7 @@ int cmd_open_fail(const char *path, int r, const char *holder)
 	case -EBADMSG:
 	case -EUCLEAN:
 	case -ENODATA:
+	case -ENOENT: /* coffer.volume was there, so one of the others has gone */
 		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s", why);
 	case -EMEDIUMTYPE:
 		return cmd_fail(EXIT_CODE_HOST_LACKS, path, "%s", why);
