@@ -246,8 +246,10 @@ static int commit_tx(struct tx *tx)
 	} else {
 		r = tx->nsync ? ring_write_once(tx, 0, false, true) : 0;
 	}
-	if (r < 0)
+	if (r < 0) {
+		sync_done(tx, r); /* still due */
 		return r;
+	}
 	rs = sync_names(tx);
 	sync_done(tx, rs);
 	if (need > 0) {
@@ -496,6 +498,8 @@ int iofile_fsync(struct iofile *f, bool attr_changed)
 			r = log_commit(v, f);
 	} else {
 		wait_ticket(v, ticket);
+		if (vio_is_read_only(v) && !v->p.read_only)
+			r = -EROFS; /* what was gathered last may have failed with the log */
 	}
 	lock_take(&f->m);
 	if (f->err_count != errs)

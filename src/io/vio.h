@@ -75,7 +75,7 @@ int vio_format(const struct vio_params *p, uint64_t log_blocks) must_check;
 int vio_open(const struct vio_params *p, struct vio **ret_v) must_check;
 /* Commit all, checkpoint, clean state, stop threads, free. All iofiles must have been closed. Returns the first error; frees in any case. */
 int vio_close(struct vio *v) must_check;
-/* Test builds and SIGKILL tests: free without writing anything. */
+/* Free without writing anything: what is committed comes home at the next mount. For a volume that could not be brought to rest, and tests. */
 void vio_abandon(struct vio *v);
 
 /* Commit everything handed over so far and wait. */
