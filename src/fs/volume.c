@@ -357,7 +357,7 @@ static int settle(struct volume *v)
 
 int volume_close(struct volume *v)
 {
-	int r, r2;
+	int r;
 
 	if (!v)
 		return 0;
@@ -368,9 +368,12 @@ int volume_close(struct volume *v)
 		if (live_close_all(v, true) < 0)
 			log_err("files are left open");
 	}
-	r2 = vio_close(take_ptr(v->vio));
+	if (r < 0)
+		vio_abandon(take_ptr(v->vio)); /* closing would take the log away from the files that were just dropped */
+	else
+		r = vio_close(take_ptr(v->vio));
 	volume_free(v);
-	return r < 0 ? r : r2;
+	return r;
 }
 
 /* ---- while it is open */
