@@ -82,6 +82,16 @@ struct key_ring *crash_ring(void);
 struct world *world_new(uint64_t seed, enum simfs_mode mode, unsigned rules_off);
 /* Mount what is on fs (taken over), whose files are known by inode number. NULL: not mounted, *ret_r says why. */
 struct world *world_from(struct simfs **fs, const char *dir, const struct world *like, unsigned rules_off, int *ret_r);
+/* The two halves of it: the disk, then the volume. */
+struct world *world_attach(struct simfs **fs, const char *dir, const struct world *like, unsigned rules_off);
+int world_format(struct world *w);
+int world_mount(struct world *w);
+/* What worlds put around the lower layer of their disk from now on; NULL: nothing. */
+extern struct lower *(*world_wrap)(struct lower *inner);
+/* SIGKILL: the files and the volume are dropped; the disk stays. */
+void world_kill(struct world *w);
+/* What a mount does when it leaves. The first error; then as killed. */
+int world_unmount(struct world *w);
 /* Do reads of the mounted files give what the model says? */
 const char *world_reread(struct world *w);
 #define VOLUME_DIR "vol"

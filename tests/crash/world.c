@@ -110,10 +110,12 @@ static struct vio_params params(struct world *w)
 
 /* ---- making and mounting */
 
+struct lower *(*world_wrap)(struct lower *inner);
+
 static void init(struct world *w, struct simfs *fs, const char *dir, unsigned rules_off)
 {
 	w->fs = fs;
-	w->l = simfs_lower(fs);
+	w->l = world_wrap ? world_wrap(simfs_lower(fs)) : simfs_lower(fs);
 	w->rules_off = rules_off;
 	w->top = simfs_open_root(fs);
 	w->root = w->l->ops->openat(w->l, w->top, dir, O_RDONLY | O_DIRECTORY, 0);
@@ -147,19 +149,37 @@ struct world *world_new(uint64_t seed, enum simfs_mode mode, unsigned rules_off)
 	return w;
 }
 
-struct world *world_from(struct simfs **fs, const char *dir, const struct world *like, unsigned rules_off, int *ret_r)
+struct world *world_attach(struct simfs **fs, const char *dir, const struct world *like, unsigned rules_off)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	struct vio_params p;
-	int r;
 
 	assert(w);
 	init(w, *fs, dir, rules_off);
 	*fs = NULL;
 	memcpy(w->ino, like->ino, sizeof(w->ino));
 	w->label = like->label;
-	p = params(w);
-	r = vio_open(&p, &w->v);
+	return w;
+}
+
+int world_format(struct world *w)
+{
+	struct vio_params p = params(w);
+
+	return vio_format(&p, LOG_BLOCKS);
+}
+
+int world_mount(struct world *w)
+{
+	struct vio_params p = params(w);
+
+	return vio_open(&p, &w->v);
+}
+
+struct world *world_from(struct simfs **fs, const char *dir, const struct world *like, unsigned rules_off, int *ret_r)
+{
+	struct world *w = world_attach(fs, dir, like, rules_off);
+	int r = world_mount(w);
+
 	if (r < 0) {
 		*ret_r = r;
 		world_free(w);
@@ -181,13 +201,38 @@ static void close_all(struct world *w, bool discard)
 	}
 }
 
+void world_kill(struct world *w)
+{
+	close_all(w, true);
+	if (w->v)
+		vio_abandon(w->v);
+	w->v = NULL;
+}
+
+int world_unmount(struct world *w)
+{
+	int r = vio_sync(w->v);
+
+	if (r == 0)
+		r = vio_checkpoint(w->v);
+	for (int i = 0; i < NAMES && r == 0; i++)
+		if (w->f[i].io) {
+			r = iofile_close(w->f[i].io);
+			w->f[i].io = r == 0 ? NULL : w->f[i].io;
+		}
+	if (r == 0) {
+		r = vio_close(w->v);
+		w->v = NULL;
+	}
+	world_kill(w);
+	return r;
+}
+
 void world_free(struct world *w)
 {
 	if (!w)
 		return;
-	close_all(w, true);
-	if (w->v)
-		vio_abandon(w->v);
+	world_kill(w);
 	simfs_free(w->fs);
 	for (int i = 0; i < NAMES; i++) {
 		free(w->f[i].bytes);
