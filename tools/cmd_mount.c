@@ -237,6 +237,7 @@ static int open_volume(struct mounting *m)
 	m->instance = v.instance;
 	m->seen.config_version = v.parsed->config_version;
 	o.min_stamp_limit = u.seen.stamp_limit;
+	memcpy(o.seen_generation, u.seen.generation, GENERATION_LEN);
 	o.accept_older = u.seen.older_ok;
 	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &m->volume);
 	if (r == -ESTALE)

@@ -434,6 +434,7 @@ int cmd_fsck(const struct cmd_global *g, int argc, char **argv)
 		return r;
 	f = (struct fsck){ .g = g, .path = path };
 	o.min_stamp_limit = u.seen.stamp_limit;
+	memcpy(o.seen_generation, u.seen.generation, GENERATION_LEN);
 	o.accept_older = u.seen.older_ok;
 	log_hold();
 	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &vol);

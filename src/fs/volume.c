@@ -86,6 +86,7 @@ static void fill_params(struct volume *v, struct vio_params *p)
 		.rules_off = o->rules_off,
 		.gather_log_fd = o->gather_log_fd,
 	};
+	memcpy(p->seen_generation, o->seen_generation, GENERATION_LEN);
 }
 
 /* ---- creating */

@@ -18,7 +18,8 @@ struct volume_options {
 	unsigned commit_seconds;
 	uint64_t log_blocks;
 	unsigned lock_wait_ms;   /* how long to wait for a leaving writer; 0: VOLUME_LOCK_WAIT_MS */
-	uint64_t min_stamp_limit;
+	uint64_t min_stamp_limit;                /* what this host has seen last; io/vio.h */
+	uint8_t seen_generation[GENERATION_LEN];
 	bool accept_older;
 	bool no_threads;         /* tests */
 	unsigned rules_off;      /* test builds */

@@ -434,6 +434,22 @@ static int recover(struct vio *v, const struct volume_state *st)
 	return 0;
 }
 
+/* A clone that lived as long as the original has its stamps, but not its random bytes. */
+static bool is_older(const struct vio *v, const struct volume_state *st)
+{
+	static const uint8_t none[GENERATION_LEN];
+	const uint8_t *seen = v->p.seen_generation;
+	uint64_t now_stamp, seen_stamp;
+
+	if (st->stamp_limit < v->p.min_stamp_limit)
+		return true;
+	if (memcmp(seen, none, GENERATION_LEN) == 0)
+		return false;
+	now_stamp = layout_get64(st->generation);
+	seen_stamp = layout_get64(seen);
+	return now_stamp < seen_stamp || (now_stamp == seen_stamp && memcmp(st->generation, seen, GENERATION_LEN) != 0);
+}
+
 static int open_all(struct vio *v)
 {
 	struct volume_state st;
@@ -443,7 +459,7 @@ static int open_all(struct vio *v)
 	if (r < 0)
 		return log_ret(r, "%s", NAME_STATE);
 	state_get(v->state, &st);
-	if (st.stamp_limit < v->p.min_stamp_limit && !v->p.accept_older)
+	if (is_older(v, &st) && !v->p.accept_older)
 		return log_ret(-ESTALE, "the volume is older than this host has seen it");
 	r = open_log(v, st.log_blocks);
 	if (r < 0)

@@ -60,6 +60,7 @@ struct vio_params {
 	bool read_only;                  /* refuse an unclean volume with -EROFS for now */
 	bool no_threads;                 /* tests: no timer, no background commit or checkpoint */
 	uint64_t min_stamp_limit;        /* highest stamp limit this host has seen; a lower one is -ESTALE unless accept_older */
+	uint8_t seen_generation[GENERATION_LEN]; /* with it; one of a lower stamp, or of this stamp and another history, likewise; zero: none seen */
 	bool accept_older;
 	unsigned rules_off;              /* test builds only: bits of rules.h that are switched off */
 	int gather_log_fd;               /* test builds only: gather_log.h; 0: none */

@@ -41,4 +41,14 @@ expect 0 coffer mount "$tmp/v" "$mnt" && [ "$(cat "$mnt/file")" = one ] && ok "t
 expect 0 coffer umount "$mnt"
 put_back "$tmp/old"
 refuses 23 'trust --older' v coffer mount "$tmp/v" "$mnt"
+
+# A clone that lived as long as the original: as new, but another history.
+put_back "$tmp/new"
+expect 0 coffer trust "$tmp/v" --older
+cp -a "$tmp/new" "$tmp/clone"
+expect 0 coffer trust "$tmp/clone"
+expect 0 coffer mount "$tmp/clone" "$mnt" && expect 0 coffer umount "$mnt"
+expect 0 coffer mount "$tmp/v" "$mnt" && expect 0 coffer umount "$mnt"
+put_back "$tmp/clone"
+refuses 23 'trust --older' v coffer mount "$tmp/v" "$mnt"
 grep -q '"event":"older-refused"' "$tmp/state/audit.log" && grep -q '"event":"trust-older"' "$tmp/state/audit.log" && ok "all in the audit log" || not_ok "all in the audit log"
