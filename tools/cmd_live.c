@@ -16,6 +16,7 @@
 #define MOUNTINFO "/proc/self/mountinfo"
 #define FREE_POLL_MS 20
 #define FREE_WAIT_MS 600000
+#define HOLDER_MAX 256
 #define STATUS_MAX (16u << 20)
 
 /* The kernel writes space, tab, line feed and backslash as three octal digits. */
@@ -63,27 +64,43 @@ static char *mount_source(const char *mountpoint)
 	return found;
 }
 
-/* Wait until nobody writes to the volume in source: the lock of its writer is gone. */
-static int wait_free(const char *source)
+struct holder {
+	int fd;                  /* coffer.lock; -1: there is none */
+	char text[HOLDER_MAX];   /* who had it before we unmounted */
+};
+
+static int holder_open(const char *source, struct holder *ret_h)
 {
 	char path[PATH_MAX];
-	struct flock fl;
-	int fd, r = 0;
+	ssize_t n;
 
+	*ret_h = (struct holder){ .fd = -1 };
 	if (snprintf(path, sizeof(path), "%s/%s", source, NAME_LOCK) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
+	ret_h->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (ret_h->fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	for (int i = 0; i < FREE_WAIT_MS / FREE_POLL_MS; i++) {
+	n = pread(ret_h->fd, ret_h->text, sizeof(ret_h->text) - 1, 0);
+	return n < 0 ? -errno : 0;
+}
+
+/* Wait until that holder does not write to the volume any more: the lock is free, or somebody who waited for it has it already. */
+static int holder_wait(const struct holder *h)
+{
+	struct timespec pause = { .tv_nsec = FREE_POLL_MS * 1000000L };
+	char now[HOLDER_MAX] = "";
+	struct flock fl;
+
+	for (int i = 0; h->fd >= 0 && i < FREE_WAIT_MS / FREE_POLL_MS; i++) {
 		fl = (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET };
-		r = fcntl(fd, F_OFD_GETLK, &fl) < 0 ? -errno : fl.l_type == F_UNLCK ? 0 : -EBUSY;
-		if (r != -EBUSY)
-			break;
-		(void)nanosleep(&(struct timespec){ .tv_nsec = FREE_POLL_MS * 1000000L }, NULL);
+		if (fcntl(h->fd, F_OFD_GETLK, &fl) < 0 || pread(h->fd, now, sizeof(now) - 1, 0) < 0)
+			return -errno;
+		if (fl.l_type == F_UNLCK || (*now && strcmp(now, h->text) != 0))
+			return 0;
+		memset(now, 0, sizeof(now));
+		(void)nanosleep(&pause, NULL);
 	}
-	(void)close(fd);
-	return r;
+	return h->fd < 0 ? 0 : -EBUSY;
 }
 
 static int fusermount(const char *dir)
@@ -139,8 +156,9 @@ static char *mountpoint_of(const struct cmd_global *g, const char *name)
 int cmd_umount(const struct cmd_global *g, int argc, char **argv)
 {
 	AUTO_FREE char *dir = NULL, *source = NULL;
+	struct holder h;
 	struct stat st;
-	int r;
+	int r, rh;
 
 	if (argc != 2)
 		return cmd_usage("umount", "needs one MOUNTPOINT");
@@ -153,19 +171,21 @@ int cmd_umount(const struct cmd_global *g, int argc, char **argv)
 	}
 	if (!source)
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
+	rh = holder_open(source, &h);
 	r = umount2(dir, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 	if (r == -EBUSY && stat(dir, &st) < 0 && errno == ENOTCONN)
 		r = umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; /* dead: only its users' open files are left */
 	if (r == -EPERM)
 		r = fusermount(dir);
+	if (r == 0) {
+		r = rh < 0 ? rh : holder_wait(&h);
+		auto_close_p(&h.fd);
+		return r < 0 ? cmd_fail(EXIT_CODE_BUSY, source, "unmounted, but perhaps still being written: %s", err_text(r)) : 0;
+	}
+	auto_close_p(&h.fd);
 	if (r == -EBUSY)
 		return cmd_fail(EXIT_CODE_BUSY, argv[1], "in use: close what is open in it, or leave it as working directory");
-	if (r < 0)
-		return cmd_fail(EXIT_CODE_OTHER, argv[1], "not unmounted: %s", err_text(r));
-	r = wait_free(source);
-	if (r < 0)
-		return cmd_fail(EXIT_CODE_BUSY, source, "unmounted, but still being written: %s", err_text(r));
-	return 0;
+	return cmd_fail(EXIT_CODE_OTHER, argv[1], "not unmounted: %s", err_text(r));
 }
 
 int cmd_sync(const struct cmd_global *g, int argc, char **argv)

@@ -36,7 +36,7 @@ expect 6 coffer mount "$tmp/v" "$tmp/other" && grep -q "pid $(mount_pid v)" "$tm
 coffer mount "$tmp/v" "$tmp/other" &
 waits=$!
 sleep 1
-expect 0 coffer umount "$mnt" && ok "umount" || not_ok "umount"
+expect 0 timeout 60 "$bin/coffer" umount "$mnt" && ok "umount" || not_ok "umount"
 wait $waits && [ -e "$tmp/other/d/big" ] && ok "one that waited gets it" || not_ok "the one that waited did not get it"
 expect 0 coffer umount "$tmp/other"
 expect 14 coffer umount "$mnt" && expect 14 coffer sync "$mnt" && ok "umount and sync of what is not mounted" || not_ok "umount and sync of what is not mounted"
