@@ -26,7 +26,7 @@
 /* Text for -errno (or errno), with the meanings above; static or thread-local storage. */
 const char *err_text(int r);
 
-/* Exit codes of coffer(1); never renumbered (docs/interface.md, coffer(1)). */
+/* Exit codes of coffer(1); never renumbered (coffer(1)). */
 enum coffer_exit {
 	EXIT_CODE_OK = 0,
 	EXIT_CODE_OTHER = 1,
