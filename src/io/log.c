@@ -384,6 +384,10 @@ static int run_all(struct vio *v)
 				end = true;
 				break;
 			}
+			if (f->in_fl) { /* written again since this transaction gathered it: a transaction names a file once */
+				iofile_unref(f);
+				break;
+			}
 			end = f == last;
 			off_dirty(f);
 			r = add_to_tx(&tx, f);
