@@ -41,12 +41,26 @@ static struct explorer {
 	bool cutting;
 	unsigned every;          /* cut at one in so many calls */
 	uint64_t cap;
+	double until;            /* no more cuts are taken or tried behind this time; 0: no end */
 	struct {
 		uint64_t programs, cuts, states, deep, copies, damaged, refused, killed;
 	} n;
 	const char *what;        /* the violation */
 	char where[200];
 } x;
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static bool time_is_over(void)
+{
+	return x.until > 0 && now() > x.until;
+}
 
 /* ---- taking cuts, inside the hook */
 
@@ -84,7 +98,7 @@ static void on_call(void *arg, struct simfs *fs, enum simfs_call call)
 	unsigned o;
 
 	(void)call;
-	if (!x.cutting || simfs_rng_below(&x.rng, x.every) != 0)
+	if (!x.cutting || time_is_over() || simfs_rng_below(&x.rng, x.every) != 0)
 		return;
 	x.n.cuts++;
 	o = snapshot(arg);
@@ -296,7 +310,7 @@ static bool drain(void)
 	bool ok = !x.what;
 
 	for (size_t i = 0; i < x.nq; i++) {
-		if (ok)
+		if (ok && !time_is_over())
 			ok = check_state(&x.q[i]);
 		simfs_free(x.q[i].fs);
 	}
@@ -479,14 +493,6 @@ static void print_violation(const char *kind, uint64_t seed, const struct op *se
 		(void)printf("#   setup %s\n", op_text(&setup[i], text, sizeof(text)));
 	for (size_t i = 0; i < n; i++)
 		(void)printf("#   %s\n", op_text(&prog[i], text, sizeof(text)));
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 static int random_programs(uint64_t count, uint64_t seed, double seconds, bool quiet)

@@ -11,6 +11,7 @@
 #define XL_ { OP_FAIL_LOG, 0, 0, 0 }
 #define XH_ { OP_FAIL_HOME, 0, 0, 0 }
 #define MAXT 16
+#define TRACE_SECONDS 3.0
 #define SETUP_MAX 24
 
 struct trace {
@@ -82,6 +83,7 @@ static bool run_trace(const struct trace *t, uint64_t seed, uint64_t cap)
 	x.rng.s = seed * 0x9e3779b97f4a7c15ull + 7;
 	x.every = 1;
 	x.cap = cap;
+	x.until = now() + TRACE_SECONDS;
 	if (t->threads)
 		return run_threads(seed, true);
 	return run_program(t->setup, ops_in(t->setup, SETUP_MAX), t->prog, ops_in(t->prog, MAXT), seed, SIMFS_EXT4);
@@ -119,6 +121,7 @@ static bool found_without(unsigned bit, const char *rule)
 		for (uint64_t seed = 1; traces[i].rule && strcmp(traces[i].rule, rule) == 0 && seed <= 40 && !found; seed++)
 			found = !run_trace(&traces[i], seed, 30);
 	(void)snprintf(found_text, sizeof(found_text), "%s", found && x.what ? x.what : "a random program");
+	x.until = 0;
 	if (!found)
 		found = random_programs(300, 99, 5, true) > 0;
 	x.rules_off = 0;
