@@ -1,7 +1,7 @@
 /* cache.c: what a file's groups and blocks look like in memory: nodes, their views, sealed versions of blocks, and the pools they
  * come from. See vio_impl.h for what the views mean. No I/O happens here.
  *
- * Invariants (cache_check in developer builds):
+ * Invariants:
  *   - a view is never changed while shared: cache_node_own makes cur private first
  *   - a node is on the LRU only if cur == com == home, no fl, no versions, no pins, not on any list
  *   - a DBLK_U has the stamp of cur, a DBLK_C that of com */
@@ -238,19 +238,6 @@ bool cache_node_has_committed(const struct gnode *g)
 		if (cache_dblk_state(g, i, DBLK_C))
 			return true;
 	return false;
-}
-
-int cache_dblk_add(struct gnode *g, unsigned i, struct dblk *b)
-{
-	if (!g->d) {
-		g->d = calloc(GROUP_BLOCKS, sizeof(*g->d));
-		if (!g->d)
-			return -ENOMEM;
-	}
-	b->next = g->d[i];
-	g->d[i] = b;
-	g->ndblk++;
-	return 0;
 }
 
 void cache_dblk_drop(struct gnode *g, unsigned i, struct dblk *b)

@@ -129,7 +129,6 @@ struct vio {
 	struct reserve *reserve;
 	int log_fd;
 	atomic_bool read_only;
-	bool uring_ok;
 
 	pthread_rwlock_t range[VIO_RANGE_LOCKS];
 
@@ -200,7 +199,6 @@ void cache_dblk_unref(struct vio *v, struct dblk *b);
 /* The version with this stamp, or in this state; NULL. lock: f->m */
 struct dblk *cache_dblk_find(const struct gnode *g, unsigned i, uint64_t stamp);
 struct dblk *cache_dblk_state(const struct gnode *g, unsigned i, enum dblk_state st);
-int cache_dblk_add(struct gnode *g, unsigned i, struct dblk *b) must_check; /* consumes the reference on success */
 bool cache_node_has_committed(const struct gnode *g); /* a DBLK_C is left */
 void cache_dblk_drop(struct gnode *g, unsigned i, struct dblk *b);
 
