@@ -208,7 +208,8 @@ static int keys_load(struct iofile *f)
 	return r;
 }
 
-/* Group 0 exists from here on, all holes. */
+/* Group 0 exists from here on, all holes. It counts as pending, so the file is on the dirty list from now on: whoever waits for room must be able to
+ * commit it, also when the write that asked for an id never takes effect. */
 int iofile_assign_id(struct iofile *f)
 {
 	struct gnode *g = NULL;
@@ -234,6 +235,7 @@ int iofile_assign_id(struct iofile *f)
 	cache_node_mark_changed(g);
 	f->cur.alloc_groups = 1;
 	f->has_id = true;
+	iofile_mark_dirty(f);
 	return 0;
 }
 

@@ -410,6 +410,25 @@ static void random_programs_match_a_byte_array(void **state)
 	assert_int_equal(t->events, 0);
 }
 
+/* What is pending of a file must be within reach of a commit, or writers wait for room for ever. */
+static void a_first_write_of_all_that_may_wait_finds_room(void **state)
+{
+	struct vol *t = *state;
+	uint8_t *m = calloc(1, MODEL_MAX);
+	struct vio_params p = params(t);
+	size_t size = 0;
+
+	assert_int_equal(vio_close(t->v), 0);
+	p.dirty_bytes = VIO_WRITE_MAX;
+	assert_int_equal(vio_open(&p, &t->v), 0);
+	(void)alarm(20);
+	put(t, 0, m, &size, 0, VIO_WRITE_MAX, 1);
+	put(t, 1, m, &size, 0, VIO_WRITE_MAX, 2);
+	(void)alarm(0);
+	expect(t, 1, m, size);
+	free(m);
+}
+
 static void a_flipped_byte_is_eio_and_counted(void **state)
 {
 	struct vol *t = *state;
@@ -439,6 +458,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bulk_write_goes_home_and_survives, setup, teardown),
 		cmocka_unit_test_setup_teardown(gaps_beyond_the_limit_are_filled, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_programs_match_a_byte_array, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_first_write_of_all_that_may_wait_finds_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flipped_byte_is_eio_and_counted, setup, teardown),
 	};
 
