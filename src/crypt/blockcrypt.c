@@ -87,7 +87,9 @@ void blockcrypt_free(struct blockcrypt *bc)
 	free(bc);
 }
 
-/* One per thread: the only file-scope state here is the name under which a thread finds its own. */
+/* One per thread and process: the only file-scope state here is the name under which a thread finds its own. A child of fork(2) leaves its parent's
+ * alone: the contexts are a copy of its own, but the secret memory that says how they are keyed may be shared, and either would then use keys that the
+ * other has set. */
 static pthread_once_t own_once = PTHREAD_ONCE_INIT;
 static pthread_key_t own_key;
 static bool own_ready;
@@ -97,9 +99,14 @@ static void own_free(void *bc)
 	blockcrypt_free(bc);
 }
 
+static void own_leave(void)
+{
+	(void)pthread_setspecific(own_key, NULL);
+}
+
 static void own_init(void)
 {
-	own_ready = pthread_key_create(&own_key, own_free) == 0;
+	own_ready = pthread_key_create(&own_key, own_free) == 0 && pthread_atfork(NULL, NULL, own_leave) == 0;
 }
 
 struct blockcrypt *blockcrypt_get(void)

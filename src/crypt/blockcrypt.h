@@ -1,7 +1,7 @@
 /* blockcrypt.h: AES-256-XTS with a stamp tweak and the egmac tag (docs/format.md section 2, "Tags" and "Blocks").
  * A struct blockcrypt holds OpenSSL contexts for one thread; it is re-keyed only when the keys change, so work on one
  * file costs no key schedule (it remembers the last keys by their bytes). Pure. Not thread safe: one per worker, or
- * borrowed from blockcrypt_get (one per thread, freed at thread exit). */
+ * borrowed from blockcrypt_get (one per thread and process, freed at thread exit). */
 #ifndef COFFER_CRYPT_BLOCKCRYPT_H
 #define COFFER_CRYPT_BLOCKCRYPT_H
 
