@@ -66,6 +66,7 @@ void replay_id_text(const uint8_t file_id[static FILE_ID_LEN], char ret_text[sta
 
 /* ---- the order ---- */
 
+/* An error of before is told once to each descriptor and each file: what it lost is not in the cache's favour, because log and metadata are read past it. */
 static int flush_first(struct replay *rp)
 {
 	int r;
@@ -73,34 +74,52 @@ static int flush_first(struct replay *rp)
 	if (rp->check_only || !rule_on(rp->p, mountsync))
 		return 0;
 	r = rp->l->ops->fsync(rp->l, rp->log_fd); /* the state was flushed when it was opened */
+	if (r < 0) {
+		log_warning("%s had lost writes (%s); flushing again", NAME_LOG, err_text(r));
+		r = rp->l->ops->fsync(rp->l, rp->log_fd);
+	}
 	if (r < 0)
 		return log_ret(r, NAME_LOG);
 	r = rp->l->ops->syncfs(rp->l, rp->p->root_fd);
 	if (r < 0) {
-		/* An error of before, told once: what it lost is not in the cache's favour, because log and metadata are read past it. */
 		log_warning("the backing filesystem had lost writes (%s); flushing again", err_text(r));
 		r = rp->l->ops->syncfs(rp->l, rp->p->root_fd);
 	}
 	return r < 0 ? log_ret(r, "the backing filesystem cannot be flushed") : 0;
 }
 
-static int write_files(struct replay *rp)
+static int write_each(struct replay *rp, bool flush)
 {
-	bool one_by_one;
-	size_t i, n = 0;
+	size_t i;
 	int r = 0;
 
 	rp->res.files = 0;
-	for (i = 0; i < rp->nfiles; i++)
-		n += rp->files[i]->found;
-	one_by_one = n <= SYNCFS_MIN;
 	for (i = 0; i < rp->nfiles && r == 0; i++) {
 		if (rp->files[i]->found)
-			r = replay_file_run(rp, rp->files[i], one_by_one);
+			r = replay_file_run(rp, rp->files[i], flush);
 	}
-	if (r == 0 && !one_by_one && !rp->check_only)
-		r = rp->l->ops->syncfs(rp->l, rp->p->root_fd);
 	return r;
+}
+
+/* What is written again after a failed flush counts (replay_file.c does the same for one file). */
+static int write_files(struct replay *rp)
+{
+	size_t i, n = 0;
+	int r;
+
+	for (i = 0; i < rp->nfiles; i++)
+		n += rp->files[i]->found;
+	if (n <= SYNCFS_MIN || rp->check_only)
+		return write_each(rp, true);
+	r = write_each(rp, false);
+	if (r < 0)
+		return r;
+	r = rp->l->ops->syncfs(rp->l, rp->p->root_fd);
+	if (r == 0)
+		return 0;
+	log_warning("the flush behind replay failed (%s); writing again", err_text(r));
+	r = write_each(rp, false);
+	return r < 0 ? r : rp->l->ops->syncfs(rp->l, rp->p->root_fd);
 }
 
 static int write_home(struct replay *rp)

@@ -177,7 +177,7 @@ static int write_meta(struct work *w, const struct replay_group *g)
 	return r < 0 ? r : put(w, w->p, BLOCK_SIZE, layout_group_off(g ? g->no : 0));
 }
 
-static int write_all(struct work *w, bool flush)
+static int write_once(struct work *w)
 {
 	const struct timespec ts[2] = { w->h.st.st_atim, w->h.st.st_mtim };
 	struct lower *l = w->rp->l;
@@ -194,7 +194,25 @@ static int write_all(struct work *w, bool flush)
 		return r;
 	/* What the user was told of the times is not ours to change; not being the owner is no reason to fail. */
 	(void)l->ops->futimens(l, w->h.fd, ts);
-	return flush ? l->ops->fsync(l, w->h.fd) : 0;
+	return 0;
+}
+
+/* A flush tells errors of before this mount, too, once a file; and one that fails loses what was written. So a failed one is not the end: what is
+ * written again, and then flushed, counts. */
+static int write_all(struct work *w, bool flush)
+{
+	struct lower *l = w->rp->l;
+	int r;
+
+	r = write_once(w);
+	if (r < 0 || !flush)
+		return r;
+	r = l->ops->fsync(l, w->h.fd);
+	if (r == 0)
+		return 0;
+	log_warning("inode %llu: flush of the backing file failed (%s); writing again", (unsigned long long)w->h.st.st_ino, err_text(r));
+	r = write_once(w);
+	return r < 0 ? r : l->ops->fsync(l, w->h.fd);
 }
 
 /* ---- the file ---- */

@@ -63,6 +63,8 @@ static const struct trace traces[] = {
 	{ NULL, SET_HOLE, { W_(G, G), F_, C_, T_(0), F_, W_(4 * G, G), F_ }, false },
 	{ NULL, SET_C10, { T_(0), T_(G), W_(2 * G, G), F_, F_, W_(3 * G, G), { OP_APPEND, 'a', 0, 40 * B } }, false },
 	{ NULL, SET_NEW, { W_(0, 2 * G), XH_, XL_, F_, K_, W_(0, B), F_ }, false },
+	/* killed in a mount that was told of an old error: the next one is told of it too, file by file */
+	{ NULL, { N_, W_(10200, 469), F_, W_(0, 217989) }, { XH_, K_ }, false },
 	/* a transaction near the log's size; writes far out in a new file */
 	{ NULL, SET_NEW, { W_(0, 120 * B), W_(140 * B, 110 * B), F_, C_, W_(10, 230 * B), F_ }, false },
 	{ NULL, SET_NEW, { W_(5 * G + 17, 3 * B), F_, W_(3 * G, 1), { OP_COMMIT_ALL, 0, 0, 0 }, C_ }, false },
