@@ -3,7 +3,7 @@
  *   2. write home, per file and under its lock, what the newest durable commit names and is not home yet: blocks, metadata blocks
  *   3. flush every such file, and the names if a file was unlinked whose committed blocks were dropped with it: were its unlink undone by a crash behind the
  *      tail's move, it would be back without them (all other names have been durable since the file's first commit: L7)
- *   4. store as the new tail the place behind the last commit that was durable at step 1; flushed
+ *   4. store as the new tail the place behind the last commit that was durable, and whose files were on the home list, at step 1; flushed
  *   5. only now reuse log space, forget the versions that are home, give lower space back that no view has
  * A home flush that fails: everything of this checkpoint is written again, once; then the volume turns read-only. A home write that meets ENOSPC spends the
  * ballast (reserve.h). */
@@ -405,12 +405,11 @@ static int run(struct vio *v, bool clean)
 	uint64_t pos, seq;
 	int r;
 
-	/* head and durable belong together: read them while no commit is between the two */
 	lock_take(&v->commit_m);
-	pos = atomic_load(&v->durable_pos);
-	seq = atomic_load(&v->durable);
+	pos = v->done_pos;
+	seq = v->done_seq;
 	lock_drop(&v->commit_m);
-	r = vouch(v, seq);
+	r = vouch(v, atomic_load(&v->durable));
 	if (r == 0)
 		r = list_take(v, &l);
 	if (r == 0)

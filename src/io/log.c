@@ -258,11 +258,13 @@ static int commit_tx(struct tx *tx)
 		if (atomic_load(&v->vouched) < atomic_load(&v->durable))
 			atomic_store(&v->vouched, atomic_load(&v->durable));
 		atomic_store(&v->seq, tx->seq);
-		lock_take(&v->commit_m);
 		atomic_store(&v->durable, tx->seq);
-		atomic_store(&v->durable_pos, pos + need);
-		lock_drop(&v->commit_m);
 		log_tx_finish(tx);
+		/* Only now: a checkpoint that moves the tail behind this transaction must find its files on the home list. */
+		lock_take(&v->commit_m);
+		v->done_seq = tx->seq;
+		v->done_pos = pos + need;
+		lock_drop(&v->commit_m);
 		atomic_fetch_add(&v->commits, 1);
 		atomic_store(&v->last_commit_ms, vio_now_ms());
 	}

@@ -429,8 +429,8 @@ static int recover(struct vio *v, const struct volume_state *st)
 		if (r < 0)
 			return log_ret(r, "%s", NAME_STATE);
 	}
-	v->head = v->tail = v->durable_pos = res.head;
-	v->seq = v->durable = v->tail_seq = v->vouched = res.sequence;
+	v->head = v->tail = v->done_pos = res.head;
+	v->seq = v->durable = v->tail_seq = v->vouched = v->done_seq = res.sequence;
 	return 0;
 }
 

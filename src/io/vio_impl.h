@@ -152,8 +152,8 @@ struct vio {
 	uint64_t batch_err_count;
 
 	/* the log: changed by the commit that has the turn (head, seq, durable) and by the checkpoint (tail) */
-	_Atomic uint64_t head, tail, seq, durable, durable_pos, tail_seq, vouched; /* durable_pos: behind the transaction durable; the pair
-	                                                                              * changes under commit_m */
+	_Atomic uint64_t head, tail, seq, durable, tail_seq, vouched;
+	uint64_t done_seq, done_pos; /* lock: commit_m. the newest transaction whose files are on the home list, and the place behind it */
 	uint64_t log_blocks;
 
 	struct lock ckpt_m;

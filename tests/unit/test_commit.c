@@ -1,0 +1,282 @@
+/* test_commit.c: what commits, checkpoints and fsyncs owe each other when they meet or fail, each case brought about by a hook in a lower call:
+ * a commit that is late with its views, a flush that fails while another one runs, an error that nobody waited for. */
+#include "io/vio_impl.h"
+
+#include "base/secret.h"
+#include "crypt/keys.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FILES_MAX 80
+#define LOG_BLOCKS 4096u
+#define BULK (256u << 10)
+
+enum call { CALL_WRITE, CALL_FDATASYNC, CALL_FSYNC, CALL_SYNCFS };
+
+struct vol {
+	char dir[64];
+	int root;
+	struct secret *root_key;
+	struct key_ring *ring;
+	struct vio *v;
+	struct iofile *f[FILES_MAX];
+	char name[FILES_MAX][16];
+	struct lower l;
+	struct lower_ops ops;
+	/* Called before each such call; not 0: the call fails with it. */
+	int (*hook)(struct vol *t, enum call call, int fd);
+	/* of the hooks */
+	atomic_int step;
+	int target;              /* the descriptor they look at */
+	pthread_t thread;
+	atomic_bool done, released;
+	bool done_early;
+	int result;
+};
+
+static const uint8_t uuid[UUID_LEN] = { 4, 5, 6 };
+static struct vol *vol_now;      /* for the lower calls, which get no context of ours */
+
+/* ---- the lower */
+
+static int ask(enum call call, int fd)
+{
+	return vol_now->hook ? vol_now->hook(vol_now, call, fd) : 0;
+}
+
+static ssize_t hooked_pwritev(struct lower *l, int fd, const struct iovec *iov, int n, uint64_t off, bool dsync)
+{
+	int r = ask(CALL_WRITE, fd);
+
+	(void)l;
+	return r ? r : lower_real()->ops->pwritev(lower_real(), fd, iov, n, off, dsync);
+}
+
+static int hooked_fdatasync(struct lower *l, int fd)
+{
+	(void)l;
+	return ask(CALL_FDATASYNC, fd); /* a process's crash needs no flush */
+}
+
+static int hooked_fsync(struct lower *l, int fd)
+{
+	(void)l;
+	return ask(CALL_FSYNC, fd);
+}
+
+static int hooked_syncfs(struct lower *l, int fd)
+{
+	(void)l;
+	return ask(CALL_SYNCFS, fd);
+}
+
+/* Is fd the lower file number i? */
+static bool is_file(struct vol *t, int fd, int i)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstatat(t->root, t->name[i], &b, 0) == 0 && a.st_ino == b.st_ino;
+}
+
+/* ---- the volume */
+
+static int cb_reopen(void *ctx, void *owner, int flags)
+{
+	struct vol *t = ctx;
+
+	return lower_real()->ops->openat(lower_real(), t->root, owner, flags, 0);
+}
+
+static struct vio_params params(struct vol *t)
+{
+	return (struct vio_params){
+		.lower = &t->l, .root_fd = t->root, .ring = t->ring, .no_threads = true, .dirty_bytes = 8 << 20,
+		.cb = { .ctx = t, .reopen = cb_reopen },
+	};
+}
+
+static int setup(void **state)
+{
+	struct vol *t = calloc(1, sizeof(*t));
+	uint8_t ring[KEY_RING_LEN_MAX];
+	struct vio_params p;
+	size_t len;
+
+	vol_now = t;
+	t->ops = *lower_real()->ops;
+	t->ops.pwritev = hooked_pwritev;
+	t->ops.fdatasync = hooked_fdatasync;
+	t->ops.fsync = hooked_fsync;
+	t->ops.syncfs = hooked_syncfs;
+	t->l.ops = &t->ops;
+	strcpy(t->dir, "commit-test-XXXXXX");
+	assert_non_null(mkdtemp(t->dir));
+	t->root = open(t->dir, O_RDONLY | O_DIRECTORY);
+	assert_true(t->root >= 0);
+	assert_int_equal(secret_new(32, &t->root_key), 0);
+	assert_int_equal(secret_random(secret_bytes(t->root_key), 32), 0);
+	assert_int_equal(key_ring_create(t->root_key, uuid, ring, &len), 0);
+	assert_int_equal(key_ring_open(t->root_key, uuid, ring, len, &t->ring), 0);
+	p = params(t);
+	assert_int_equal(vio_format(&p, LOG_BLOCKS), 0);
+	assert_int_equal(vio_open(&p, &t->v), 0);
+	*state = t;
+	return 0;
+}
+
+static void crash(struct vol *t)
+{
+	t->hook = NULL;
+	for (int i = 0; i < FILES_MAX; i++) {
+		if (t->f[i])
+			iofile_discard(t->f[i]);
+		t->f[i] = NULL;
+	}
+	vio_abandon(t->v);
+	t->v = NULL;
+}
+
+static void mount_again(struct vol *t)
+{
+	struct vio_params p = params(t);
+
+	assert_int_equal(vio_open(&p, &t->v), 0);
+}
+
+static int teardown(void **state)
+{
+	struct vol *t = *state;
+	struct dirent *e;
+	DIR *d;
+
+	if (t->v)
+		crash(t);
+	key_ring_free(t->ring);
+	secret_free(t->root_key);
+	d = opendir(t->dir);
+	while ((e = readdir(d)))
+		unlinkat(t->root, e->d_name, 0);
+	closedir(d);
+	close(t->root);
+	rmdir(t->dir);
+	free(t);
+	return 0;
+}
+
+static struct iofile *file(struct vol *t, int i)
+{
+	struct stat st;
+	bool created;
+	int fd;
+
+	if (t->f[i])
+		return t->f[i];
+	snprintf(t->name[i], sizeof(t->name[i]), "f%d", i);
+	created = faccessat(t->root, t->name[i], F_OK, 0) < 0;
+	fd = openat(t->root, t->name[i], O_RDWR | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(iofile_open(t->v, fd, &st, t->name[i], created, &t->f[i]), 0);
+	return t->f[i];
+}
+
+static void put(struct vol *t, int i, uint64_t off, size_t len, uint8_t byte)
+{
+	uint8_t *p = malloc(len);
+
+	memset(p, byte, len);
+	assert_int_equal(iofile_write(file(t, i), p, len, off, false), (ssize_t)len);
+	free(p);
+}
+
+static void expect(struct vol *t, int i, uint64_t off, size_t len, uint8_t byte)
+{
+	size_t room = (len / BLOCK_SIZE + 2) * BLOCK_SIZE;
+	uint8_t *p = aligned_alloc(BLOCK_SIZE, room);
+
+	assert_int_equal(iofile_read(file(t, i), p, len, off), (ssize_t)len);
+	for (size_t k = 0; k < len; k++)
+		assert_int_equal(p[k], byte);
+	free(p);
+}
+
+static uint64_t log_used(struct vol *t)
+{
+	struct vio_stats s;
+
+	vio_stats(t->v, &s);
+	return s.log_used_bytes;
+}
+
+static void wait_for(atomic_int *step, int value)
+{
+	while (atomic_load(step) < value)
+		usleep(1000);
+}
+
+static void *fsync_0(void *arg)
+{
+	struct vol *t = arg;
+
+	t->result = iofile_fsync(t->f[0], false);
+	t->done_early = !atomic_load(&t->released);
+	atomic_store(&t->done, true);
+	return NULL;
+}
+
+/* ---- a checkpoint beside a commit */
+
+/* The log is written: from here on the file's lock is kept from the commit, as if it were slow. */
+static int hook_hold_file_lock(struct vol *t, enum call call, int fd)
+{
+	if (call == CALL_WRITE && fd == t->v->log_fd && atomic_load(&t->step) == 0) {
+		atomic_store(&t->step, 1);
+		wait_for(&t->step, 2);
+	}
+	return 0;
+}
+
+static void the_tail_waits_for_a_commit_that_is_late_with_its_files(void **state)
+{
+	struct vol *t = *state;
+
+	put(t, 0, 0, 5000, '0');
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(vio_checkpoint(t->v), 0);
+	put(t, 0, 0, 5000, 'a');
+	t->hook = hook_hold_file_lock;
+	assert_int_equal(pthread_create(&t->thread, NULL, fsync_0, t), 0);
+	wait_for(&t->step, 1);
+	pthread_mutex_lock(&t->f[0]->m.m); /* out of the order of ranks, for this thread goes on */
+	atomic_store(&t->step, 2);
+	while (atomic_load(&t->v->durable) < 2)
+		usleep(1000);
+	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_true(log_used(t) > 0); /* its blocks are not home */
+	pthread_mutex_unlock(&t->f[0]->m.m);
+	pthread_join(t->thread, NULL);
+	assert_int_equal(t->result, 0);
+	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(log_used(t), 0);
+	crash(t);
+	mount_again(t);
+	expect(t, 0, 0, 5000, 'a');
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_tail_waits_for_a_commit_that_is_late_with_its_files, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
