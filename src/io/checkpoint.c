@@ -355,8 +355,10 @@ static int bring_home(struct vio *v, struct ckpt_list *l)
 	return flush_files(v, l);
 }
 
+/* What the state says of durable never falls: home may have what a later commit than seq named (lock_vouched). */
 static int store_tail(struct vio *v, uint64_t pos, uint64_t seq, bool clean)
 {
+	uint64_t vouched = atomic_load(&v->vouched);
 	int r;
 
 	if (!rule_on(&v->p, reuseorder)) {
@@ -364,7 +366,7 @@ static int store_tail(struct vio *v, uint64_t pos, uint64_t seq, bool clean)
 		atomic_store(&v->tail_seq, seq);
 		return 0;
 	}
-	r = state_store(v->state, pos, seq, seq, clean && pos == atomic_load(&v->head));
+	r = state_store(v->state, pos, seq, vouched > seq ? vouched : seq, clean && pos == atomic_load(&v->head));
 	if (r < 0)
 		return r;
 	atomic_store(&v->tail_seq, seq);

@@ -233,6 +233,15 @@ static void *fsync_0(void *arg)
 	return NULL;
 }
 
+static void *fsync_1(void *arg)
+{
+	struct vol *t = arg;
+
+	t->result = iofile_fsync(t->f[1], false);
+	atomic_store(&t->done, true);
+	return NULL;
+}
+
 /* ---- a checkpoint beside a commit */
 
 /* The log is written: from here on the file's lock is kept from the commit, as if it were slow. */
@@ -272,10 +281,41 @@ static void the_tail_waits_for_a_commit_that_is_late_with_its_files(void **state
 	expect(t, 0, 0, 5000, 'a');
 }
 
+/* The checkpoint writes file 0 home: file 1 is committed once more meanwhile. */
+static int hook_commit_1(struct vol *t, enum call call, int fd)
+{
+	if (call == CALL_WRITE && atomic_load(&t->step) == 0 && is_file(t, fd, 0)) {
+		atomic_store(&t->step, 1);
+		assert_int_equal(pthread_create(&t->thread, NULL, fsync_1, t), 0);
+		pthread_join(t->thread, NULL);
+	}
+	return 0;
+}
+
+static void what_the_state_calls_durable_never_falls(void **state)
+{
+	struct vol *t = *state;
+	struct volume_state st;
+
+	for (int i = 0; i < 2; i++) {
+		put(t, i, 0, 5000, 'a');
+		assert_int_equal(iofile_fsync(t->f[i], false), 0);
+	}
+	put(t, 1, 0, 5000, 'b');
+	t->hook = hook_commit_1;
+	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(t->step, 1);
+	assert_int_equal(t->result, 0);
+	state_get(t->v->state, &st);
+	assert_int_equal(atomic_load(&t->v->vouched), atomic_load(&t->v->durable));
+	assert_int_equal(st.durable, atomic_load(&t->v->durable));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_tail_waits_for_a_commit_that_is_late_with_its_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_state_calls_durable_never_falls, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
