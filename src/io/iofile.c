@@ -246,6 +246,13 @@ void iofile_fail(struct iofile *f, int err)
 	f->err_count++;
 }
 
+void iofile_lost(struct iofile *f, int err)
+{
+	WITH_LOCK(&f->m);
+	f->lost_err = err;
+	f->lost_count++;
+}
+
 /* ---- opening */
 
 #if COFFER_TEST_HOOKS

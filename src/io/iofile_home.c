@@ -187,7 +187,7 @@ int iofile_flush_home(struct iofile *f)
 	}
 	iofile_fd_put(f);
 	if (r < 0 || lost < 0) {
-		iofile_fail(f, -EIO);
+		iofile_lost(f, -EIO);
 		return -EIO;
 	}
 	iofile_flushed(f, gen);

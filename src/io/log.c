@@ -61,6 +61,12 @@ static int ring_prepare(const struct tx *tx, uint64_t pos, struct ring_write *w)
 	return 0;
 }
 
+static void sync_due_again(struct iofile *f)
+{
+	WITH_LOCK(&f->m);
+	f->needs_sync = true;
+}
+
 /* Lower fsyncs of L7 run beside the log's flush. A file that cannot be reached fails alone. */
 static void sync_prepare(struct tx *tx, struct ring_write *w)
 {
@@ -72,6 +78,7 @@ static void sync_prepare(struct tx *tx, struct ring_write *w)
 		r = iofile_fd(tx->sync[i], false, &fd);
 		if (r < 0) {
 			iofile_fail(tx->sync[i], r);
+			sync_due_again(tx->sync[i]);
 			continue;
 		}
 		w->req[w->nreq + w->nsync++] = (struct ioq_req){ .op = IOQ_FSYNC, .fd = fd, .user = tx->sync[i] };
@@ -82,21 +89,18 @@ static void sync_finish(struct ring_write *w, bool ran)
 {
 	for (size_t i = 0; i < w->nsync; i++) {
 		struct ioq_req *q = &w->req[w->nreq + i];
-
 		struct iofile *f = q->user;
 
 		iofile_fd_put(f);
 		if (ran && q->result >= 0)
 			continue;
-		iofile_fail(f, ran ? (int)q->result : -EIO);
-		lock_take(&f->m);
-		f->needs_sync = true;
-		lock_drop(&f->m);
+		iofile_lost(f, ran ? (int)q->result : -EIO);
+		sync_due_again(f);
 	}
 }
 
-/* Write and flush. One or two requests are written with the flush in them. first: L7's fsyncs go along. */
-static int ring_write_once(struct tx *tx, uint64_t pos, bool write, bool first)
+/* Write and flush. One or two requests are written with the flush in them. *sync: L7's fsyncs go along, if they have not been tried yet. */
+static int ring_write_once(struct tx *tx, uint64_t pos, bool write, bool *sync)
 {
 	struct vio *v = tx->v;
 	struct ioq *q = vio_ioq(v);
@@ -110,8 +114,10 @@ static int ring_write_once(struct tx *tx, uint64_t pos, bool write, bool first)
 		r = ring_prepare(tx, pos, w);
 	for (size_t i = 0; i < w->nreq && w->nreq <= 2; i++)
 		w->req[i].op = IOQ_WRITE_DSYNC;
-	if (r == 0 && first)
+	if (r == 0 && *sync) {
+		*sync = false;
 		sync_prepare(tx, w);
+	}
 	if (r == 0 && w->nreq + w->nsync > 0) {
 		(void)!ioq_run(q, w->req, w->nreq + w->nsync);
 		for (size_t i = 0; i < w->nreq && r == 0; i++)
@@ -128,11 +134,11 @@ static int ring_write_once(struct tx *tx, uint64_t pos, bool write, bool first)
 static int write_log(struct tx *tx, uint64_t pos)
 {
 	struct vio *v = tx->v;
-	bool write = true;
+	bool write = true, sync = true;
 	int r;
 
 	for (int i = 0; i < LOG_TRIES; i++) {
-		r = ring_write_once(tx, pos, write, i == 0);
+		r = ring_write_once(tx, pos, write, &sync);
 		if (r == 0)
 			return 0;
 		log_warning("coffer.log: writing transaction %llu failed (%s); writing it again",
@@ -153,30 +159,40 @@ static int sync_names(struct tx *tx)
 
 	if (tx->nsync == 0 || !rule_on(&v->p, l7))
 		return 0;
-	if (tx->nsync > VIO_SYNCFS_MIN)
-		return v->l->ops->syncfs(v->l, v->p.root_fd);
+	if (tx->nsync > VIO_SYNCFS_MIN) {
+		r = v->l->ops->syncfs(v->l, v->p.root_fd);
+		for (size_t i = 0; i < tx->nsync && r < 0; i++)
+			iofile_lost(tx->sync[i], r);
+		return r;
+	}
 	for (size_t i = 0; i < tx->nsync; i++) {
 		struct iofile *f = tx->sync[i];
 
 		r = v->p.cb.sync_names && !f->gone ? v->p.cb.sync_names(v->p.cb.ctx, f->owner) : 0;
 		if (r < 0) {
-			iofile_fail(f, r);
+			iofile_lost(f, r);
 			ret = r;
 		}
 	}
 	return ret;
 }
 
-/* The flags are cleared before the fsync, so that a change that comes meanwhile asks for another. */
+/* The flags are cleared before the fsync, so that a change that comes meanwhile asks for another; who finds them cleared waits for this batch. */
 static int collect_sync(struct tx *tx, struct iofile *f)
 {
 	bool due;
+	int r;
 
 	lock_take(&f->m);
 	due = f->needs_sync || f->attr_sync;
 	f->needs_sync = f->attr_sync = false;
+	if (due)
+		f->named_ticket = f->v->ticket_next - 1; /* the batch that runs */
 	lock_drop(&f->m);
-	return due ? log_tx_add_sync(tx, f) : 0;
+	r = due ? log_tx_add_sync(tx, f) : 0;
+	if (r < 0)
+		sync_due_again(f);
+	return r;
 }
 
 static void sync_done(struct tx *tx, int err)
@@ -229,6 +245,7 @@ static int commit_tx(struct tx *tx)
 {
 	struct vio *v = tx->v;
 	uint64_t need = log_tx_blocks(tx), pos = 0;
+	bool sync = true;
 	int r, rs;
 
 	if (need > 0) {
@@ -244,10 +261,12 @@ static int commit_tx(struct tx *tx)
 		pos = atomic_load(&v->head);
 		r = write_log(tx, pos);
 	} else {
-		r = tx->nsync ? ring_write_once(tx, 0, false, true) : 0;
+		r = tx->nsync ? ring_write_once(tx, 0, false, &sync) : 0;
 	}
 	if (r < 0) {
 		sync_done(tx, r); /* still due */
+		for (size_t i = 0; i < tx->nsync; i++)
+			iofile_fail(tx->sync[i], r);
 		return r;
 	}
 	rs = sync_names(tx);
@@ -487,11 +506,12 @@ int iofile_fsync(struct iofile *f, bool attr_changed)
 {
 	struct vio *v = f->v;
 	bool pending;
-	uint64_t ticket, errs;
+	uint64_t ticket, errs, told;
 	int r = 0;
 
 	lock_take(&f->m);
 	errs = f->err_count;
+	told = f->lost_told;
 	if (attr_changed)
 		f->attr_sync = true;
 	pending = f->changed || f->needs_sync || f->attr_sync;
@@ -510,6 +530,10 @@ int iofile_fsync(struct iofile *f, bool attr_changed)
 	lock_take(&f->m);
 	if (f->err_count != errs)
 		r = f->err;
+	if (f->lost_count != told) {
+		r = f->lost_err;
+		f->lost_told = f->lost_count;
+	}
 	lock_drop(&f->m);
 	return r;
 }

@@ -108,6 +108,8 @@ struct iofile {
 	uint64_t named_ticket;   /* the last batch that gathered this file */
 	uint64_t err_count;      /* errors so far; an fsync that sees it rise returns err */
 	int err;
+	uint64_t lost_count, lost_told; /* the same of what may be lost, whoever was the first to hear of it: told by the next fsync, once */
+	int lost_err;
 
 	unsigned refs;           /* lock: v->m. 1 of the owner, 1 dirty list, 1 home list, and transient ones */
 	atomic_bool gone;         /* lock: v->m. discarded by the owner */
@@ -227,7 +229,8 @@ void iofile_fd_put(struct iofile *f);
 /* Keys of an epoch: of the file's cache, or derived into *own. */
 int iofile_keys(struct iofile *f, uint16_t epoch, struct file_keys *own, const struct file_keys **ret_keys) must_check;
 int iofile_assign_id(struct iofile *f) must_check;                /* lock: f->m */
-void iofile_fail(struct iofile *f, int err);                      /* the next fsync of every caller sees err */
+void iofile_fail(struct iofile *f, int err);                      /* the fsyncs that wait see err; nothing is lost */
+void iofile_lost(struct iofile *f, int err);                      /* they see err, or if none waits the next one */
 /* After a write to the lower file: it must be flushed before it counts. lock: none */
 void iofile_note_home(struct iofile *f, uint64_t off, uint64_t len);
 void iofile_note_home_locked(struct iofile *f, uint64_t off, uint64_t len); /* lock: f->m */

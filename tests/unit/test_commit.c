@@ -46,6 +46,20 @@ struct vol {
 static const uint8_t uuid[UUID_LEN] = { 4, 5, 6 };
 static struct vol *vol_now;      /* for the lower calls, which get no context of ours */
 
+/* ---- memory: the n-th calloc from now fails, once */
+
+static int calloc_fails;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	if (calloc_fails > 0 && --calloc_fails == 0)
+		return NULL;
+	return __real_calloc(n, size);
+}
+
 /* ---- the lower */
 
 static int ask(enum call call, int fd)
@@ -311,11 +325,117 @@ static void what_the_state_calls_durable_never_falls(void **state)
 	assert_int_equal(st.durable, atomic_load(&t->v->durable));
 }
 
+/* ---- an fsync beside another */
+
+/* The lower fsync of file 0 takes until another fsync of it has returned, or 200 ms. */
+static int hook_slow_fsync(struct vol *t, enum call call, int fd)
+{
+	(void)fd;
+	if (call != CALL_FSYNC || atomic_load(&t->step) != 0)
+		return 0;
+	atomic_store(&t->step, 1);
+	assert_int_equal(pthread_create(&t->thread, NULL, fsync_0, t), 0);
+	for (int i = 0; i < 200 && !atomic_load(&t->done); i++)
+		usleep(1000);
+	atomic_store(&t->released, true);
+	return 0;
+}
+
+static void an_fsync_waits_for_the_lower_fsync_of_another(void **state)
+{
+	struct vol *t = *state;
+
+	file(t, 0); /* created, empty: nothing to commit, but the inode and its name */
+	t->hook = hook_slow_fsync;
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	pthread_join(t->thread, NULL);
+	assert_int_equal(t->step, 1);
+	assert_int_equal(t->result, 0);
+	assert_false(t->done_early);
+}
+
+/* ---- errors */
+
+static int hook_syncfs_fails(struct vol *t, enum call call, int fd)
+{
+	(void)fd;
+	return call == CALL_SYNCFS && atomic_fetch_add(&t->step, 1) == 0 ? -EIO : 0;
+}
+
+static void names_of_many_files_that_cannot_be_flushed_are_told(void **state)
+{
+	struct vol *t = *state;
+
+	for (int i = 0; i < FILES_MAX; i++)
+		put(t, i, 0, 100, 'a');
+	t->hook = hook_syncfs_fails;
+	assert_int_equal(vio_sync(t->v), -EIO);
+	assert_int_equal(iofile_fsync(t->f[5], false), -EIO);
+	assert_int_equal(iofile_fsync(t->f[5], false), 0);
+	assert_int_equal(iofile_fsync(t->f[6], false), -EIO);
+}
+
+/* The first flush of file 0 fails, and what was written is not there any more. */
+static int hook_lose(struct vol *t, enum call call, int fd)
+{
+	if (call != CALL_FDATASYNC || !is_file(t, fd, 0) || atomic_fetch_add(&t->step, 1) > 0)
+		return 0;
+	assert_int_equal(ftruncate(fd, BLOCK_SIZE), 0);
+	return -EIO;
+}
+
+static void what_a_background_commit_lost_the_next_fsync_tells(void **state)
+{
+	struct vol *t = *state;
+
+	put(t, 0, 0, 100, 'a');
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(vio_checkpoint(t->v), 0);
+	put(t, 0, BLOCK_SIZE, BULK, 'b');
+	t->hook = hook_lose;
+	assert_int_equal(vio_sync(t->v), -EIO);
+	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+}
+
+static int hook_count_fsyncs(struct vol *t, enum call call, int fd)
+{
+	if (call == CALL_FSYNC && fd != t->root)
+		atomic_fetch_add(&t->step, 1);
+	return 0;
+}
+
+/* Whatever allocation fails: an fsync that says 0 has flushed the new inode. */
+static void no_memory_hides_no_lower_fsync(void **state)
+{
+	struct vol *t = *state;
+	int r;
+
+	for (int i = 0; i < 40; i++) {
+		if (i % 2)
+			put(t, i, 0, 100, 'a');
+		file(t, i);
+		t->hook = hook_count_fsyncs;
+		atomic_store(&t->step, 0);
+		calloc_fails = i / 2 + 1;
+		r = iofile_fsync(t->f[i], false);
+		calloc_fails = 0;
+		t->hook = NULL;
+		assert_true(r < 0 || atomic_load(&t->step) > 0);
+		if (r < 0)
+			assert_int_equal(r, -ENOMEM);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_tail_waits_for_a_commit_that_is_late_with_its_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_state_calls_durable_never_falls, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_fsync_waits_for_the_lower_fsync_of_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_of_many_files_that_cannot_be_flushed_are_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_background_commit_lost_the_next_fsync_tells, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_memory_hides_no_lower_fsync, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
