@@ -71,6 +71,7 @@ void iofile_mark_dirty(struct iofile *f)
 	if (f->in_dirty)
 		return;
 	f->in_dirty = true;
+	f->dirty_no = ++v->dirty_no;
 	f->refs++;
 	list_add(&v->dirty, f);
 }

@@ -297,6 +297,14 @@ static bool tx_is_full(const struct tx *tx)
 	return log_tx_blocks(tx) >= tx->v->pend_hard || tx->nsync >= 4096;
 }
 
+/* What could not be committed is still pending: it counts for whoever waits for room, keeps the file open, and is tried again. */
+static void back_on_dirty(struct iofile *f)
+{
+	WITH_LOCK(&f->m);
+	if (f->changed && !f->gone)
+		iofile_mark_dirty(f);
+}
+
 static int add_to_tx(struct tx *tx, struct iofile *f)
 {
 	int r = 0;
@@ -315,8 +323,10 @@ static int add_to_tx(struct tx *tx, struct iofile *f)
 		r = collect_sync(tx, f);
 	if (r == -ESTALE && f->gone)
 		return 0; /* discarded meanwhile: nobody asks for it */
-	if (r < 0)
+	if (r < 0) {
 		iofile_fail(f, r);
+		back_on_dirty(f);
+	}
 	return r;
 }
 
@@ -338,13 +348,14 @@ static void off_dirty(struct iofile *f)
 		iofile_unref(f);
 }
 
-static struct iofile *next_dirty(struct vio *v)
+/* The first of the list, if it was there when last was the newest number. */
+static struct iofile *next_dirty(struct vio *v, uint64_t last)
 {
 	struct iofile *f;
 
 	WITH_LOCK(&v->m);
 	f = v->dirty.dirty_next;
-	if (f == &v->dirty)
+	if (f == &v->dirty || f->dirty_no > last)
 		return NULL;
 	f->refs++;
 	return f;
@@ -356,6 +367,16 @@ static struct iofile *unjoin(struct iofile *f)
 	WITH_LOCK(&f->v->commit_m);
 	f->joined = false;
 	return f->join_next;
+}
+
+static void drop_list(struct iofile *f)
+{
+	struct iofile *next;
+
+	for (; f; f = next) {
+		next = unjoin(f);
+		iofile_unref(f);
+	}
 }
 
 static int run_list(struct vio *v, struct iofile *list)
@@ -379,28 +400,31 @@ static int run_list(struct vio *v, struct iofile *list)
 		log_tx_done(&tx);
 		if (r < 0)
 			ret = r;
+		if (vio_is_read_only(v)) { /* what failed may be in the log: nothing else may take its place */
+			drop_list(f);
+			break;
+		}
 	}
 	return ret;
 }
 
-/* Files that become dirty meanwhile are not this batch's: it ends at the file that is last when it begins. */
+/* Files that become dirty meanwhile, or are put back because they failed, are not this batch's. */
 static int run_all(struct vio *v)
 {
-	struct iofile *f, *last;
+	struct iofile *f;
 	bool end = false;
+	uint64_t last;
 	struct tx tx;
 	int r, ret = 0;
 
 	lock_take(&v->m);
-	last = v->dirty.dirty_prev;
+	last = v->dirty_no;
 	lock_drop(&v->m);
-	if (last == &v->dirty)
-		return 0;
 	while (!end) {
 		log_tx_init(&tx, v);
 		tx.seq = atomic_load(&v->seq) + 1;
-		while (!end && !tx_is_full(&tx)) {
-			f = next_dirty(v);
+		while (!tx_is_full(&tx)) {
+			f = next_dirty(v, last);
 			if (!f) {
 				end = true;
 				break;
@@ -409,7 +433,6 @@ static int run_all(struct vio *v)
 				iofile_unref(f);
 				break;
 			}
-			end = f == last;
 			off_dirty(f);
 			r = add_to_tx(&tx, f);
 			if (r < 0)
@@ -429,7 +452,7 @@ static int run_all(struct vio *v)
 /* lock: v->commit_m, held again on return */
 static void lead(struct vio *v)
 {
-	struct iofile *list = take_ptr(v->join), *f;
+	struct iofile *list = take_ptr(v->join);
 	bool all = v->join_all;
 	uint64_t ticket = v->ticket_next++;
 	int r = 0;
@@ -439,10 +462,7 @@ static void lead(struct vio *v)
 	lock_drop(&v->commit_m);
 	if (vio_is_read_only(v)) {
 		r = -EROFS;
-		for (f = list; f; f = list) {
-			list = unjoin(f);
-			iofile_unref(f);
-		}
+		drop_list(list);
 	} else {
 		r = run_list(v, list);
 		if (all && !vio_is_read_only(v)) {

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #define CACHE_DEFAULT (64u << 20)
 #define DIRTY_DEFAULT (128u << 20)
@@ -181,31 +182,46 @@ static bool has_room(const struct vio *v, uint64_t n)
 	       (v->dirty_blocks == 0 || v->dirty_blocks + n <= v->dirty_max);
 }
 
+/* Reserve n, or wait: for writes under way alone if nothing else stands before us. 1: commit, and at the dirty bound checkpoint, then try again. */
+static int try_reserve(struct vio *v, uint64_t n, uint64_t *ret_stand, bool *ret_checkpoint)
+{
+	WITH_LOCK(&v->m);
+	while (!has_room(v, n) && v->pend_blocks == v->reserved && v->reserved > 0 &&
+	       v->dirty_blocks + n <= v->dirty_max && !vio_is_read_only(v))
+		lock_wait(&v->m, &v->room);
+	*ret_stand = v->pend_blocks + v->dirty_blocks;
+	*ret_checkpoint = v->dirty_blocks + n > v->dirty_max;
+	if (!has_room(v, n))
+		return 1;
+	v->pend_blocks += n;
+	v->reserved += n;
+	return 0;
+}
+
+/* An error of the commit is some file's; it is the writer's only if because of it there is no room. Where nothing went away without an error, somebody
+ * still holds what will (a discarded file in a checkpoint's list, blocks of a write under way): look again a little later. */
 int vio_reserve(struct vio *v, uint64_t n)
 {
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	uint64_t stand, before = 0;
 	bool checkpoint;
-	int r;
+	int r = 0, rc;
 
 	for (;;) {
 		if (vio_is_read_only(v))
 			return -EROFS;
-		lock_take(&v->m);
-		while (!has_room(v, n) && v->pend_blocks == v->reserved && v->reserved > 0 &&
-		       v->dirty_blocks + n <= v->dirty_max && !vio_is_read_only(v))
-			lock_wait(&v->m, &v->room); /* only writes under way stand before us */
-		if (has_room(v, n)) {
-			v->pend_blocks += n;
-			v->reserved += n;
-			lock_drop(&v->m);
+		rc = try_reserve(v, n, &stand, &checkpoint);
+		if (rc == 0)
 			return 0;
+		if (before && stand >= before) {
+			if (r < 0)
+				return r;
+			(void)nanosleep(&moment, NULL);
 		}
-		checkpoint = v->dirty_blocks + n > v->dirty_max;
-		lock_drop(&v->m);
+		before = stand;
 		r = log_commit(v, NULL);
-		if (r == 0 && checkpoint)
-			r = checkpoint_run(v);
-		if (r < 0)
-			return r;
+		rc = checkpoint ? checkpoint_run(v) : 0;
+		r = r == 0 ? rc : r;
 	}
 }
 

@@ -117,6 +117,7 @@ struct iofile {
 	struct iofile *join_next;        /* lock: v->commit_m */
 	bool in_dirty, in_home;  /* lock: v->m */
 	struct iofile *dirty_prev, *dirty_next, *home_prev, *home_next; /* lock: v->m */
+	uint64_t dirty_no;       /* lock: v->m. its number on the dirty list, rising */
 
 	/* descriptors; lock: v->fd_m */
 	int fd, fd_direct;
@@ -138,6 +139,7 @@ struct vio {
 	struct gnode lru;        /* head of the clean nodes */
 	uint64_t nodes;          /* all nodes */
 	struct iofile dirty, home; /* heads: files with changes; files with committed blocks not home */
+	uint64_t dirty_no;       /* given last to a file of the dirty list */
 	uint64_t pend_blocks;    /* blocks and groups waiting for the log, and reservations of writes under way */
 	uint64_t dirty_blocks;   /* dblk in memory */
 	bool names_due;          /* a file with something pending was discarded: its unlink must be durable before the tail passes its commits */

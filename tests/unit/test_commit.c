@@ -398,6 +398,51 @@ static void what_a_background_commit_lost_the_next_fsync_tells(void **state)
 	assert_int_equal(iofile_fsync(t->f[0], false), 0);
 }
 
+static int hook_header_fails(struct vol *t, enum call call, int fd)
+{
+	return call == CALL_WRITE && is_file(t, fd, 0) && atomic_fetch_add(&t->step, 1) == 0 ? -ENOSPC : 0;
+}
+
+static void what_could_not_be_committed_is_tried_again(void **state)
+{
+	struct vol *t = *state;
+
+	put(t, 0, 0, 5000, 'a');
+	put(t, 1, 0, 5000, 'b');
+	t->hook = hook_header_fails;
+	assert_int_equal(vio_sync(t->v), -ENOSPC);
+	assert_false(iofile_is_idle(t->f[0])); /* else it could be closed, and lost */
+	assert_int_equal(vio_sync(t->v), 0);
+	assert_int_equal(iofile_fsync(t->f[0], false), 0); /* nothing was lost */
+	crash(t);
+	mount_again(t);
+	expect(t, 0, 0, 5000, 'a');
+	expect(t, 1, 0, 5000, 'b');
+}
+
+static int hook_header_always_fails(struct vol *t, enum call call, int fd)
+{
+	return call == CALL_WRITE && is_file(t, fd, 0) ? -ENOSPC : 0;
+}
+
+static void a_file_that_cannot_be_committed_stops_no_other(void **state)
+{
+	struct vol *t = *state;
+
+	for (unsigned i = 0; i < 200; i++)
+		put(t, 0, i * BLOCK_SIZE, BLOCK_SIZE, 'a');
+	put(t, 1, 0, 100, 'b');
+	assert_int_equal(iofile_fsync(t->f[1], false), 0);
+	t->hook = hook_header_always_fails;
+	for (unsigned i = 0; i < 3 * LOG_BLOCKS; i++)
+		put(t, 1, i % 700 * BLOCK_SIZE, BLOCK_SIZE, 'b');
+	assert_int_equal(iofile_fsync(t->f[1], false), 0);
+	assert_int_equal(iofile_fsync(t->f[0], false), -ENOSPC);
+	assert_int_equal(iofile_fsync(t->f[0], false), -ENOSPC);
+	t->hook = NULL;
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+}
+
 static int hook_count_fsyncs(struct vol *t, enum call call, int fd)
 {
 	if (call == CALL_FSYNC && fd != t->root)
@@ -435,6 +480,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_fsync_waits_for_the_lower_fsync_of_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_of_many_files_that_cannot_be_flushed_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_background_commit_lost_the_next_fsync_tells, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_could_not_be_committed_is_tried_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_committed_stops_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_hides_no_lower_fsync, setup, teardown),
 	};
 
