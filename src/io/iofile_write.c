@@ -434,19 +434,24 @@ static bool claim_shape(struct iofile *f, size_t len, uint64_t off)
 	return ok;
 }
 
-/* Take the shape lock for a request: for reading if it may be, else for writing, after the gaps it needs are free. *ret_off: where it goes. */
-static int lock_shape(struct iofile *f, size_t len, uint64_t off, bool append, bool *ret_claimed, uint64_t *ret_off)
+/* Reserve room for a request, then take the shape lock: for reading if it may be, else for writing, after the gaps it needs are free. *ret_off: where
+ * it goes. Room is had in one piece: who held some and waited for more would wait for others that do the same. */
+static int lock_shape(struct iofile *f, size_t len, uint64_t off, bool append, uint64_t need, bool *ret_claimed, uint64_t *ret_off)
 {
 	struct vio *v = f->v;
 	uint32_t first, last;
 	int r;
 
+	r = vio_reserve(v, need);
+	if (r < 0)
+		return r;
 	*ret_off = off;
 	*ret_claimed = !append && claim_shape(f, len, off);
 	if (*ret_claimed)
 		return 0;
+	vio_unreserve(v, need);
 	for (;;) {
-		r = vio_reserve(v, FILL_STEP);
+		r = vio_reserve(v, need + FILL_STEP);
 		if (r < 0)
 			return r;
 		pthread_rwlock_wrlock(&f->shape_lock);
@@ -459,7 +464,7 @@ static int lock_shape(struct iofile *f, size_t len, uint64_t off, bool append, b
 		}
 		r = fill_gap(f);
 		pthread_rwlock_unlock(&f->shape_lock);
-		vio_unreserve(v, FILL_STEP);
+		vio_unreserve(v, need + FILL_STEP);
 		if (r < 0)
 			return r;
 	}
@@ -512,15 +517,12 @@ static ssize_t write_some(struct iofile *f, const uint8_t *buf, size_t len, uint
 	r = prepare(f, bulk, off + len);
 	if (r < 0)
 		return r;
-	r = vio_reserve(f->v, need);
+	r = lock_shape(f, len, off, append, need, &claimed, &w.off);
 	if (r < 0)
 		return r;
-	r = lock_shape(f, len, off, append, &claimed, &w.off);
-	if (r < 0) {
-		vio_unreserve(f->v, need);
-		return r;
-	}
 	w.end = w.off + len;
+	if (append && w.end > GROUP_PLAIN && !f->header_durable)
+		bulk = false; /* others have moved the end on since prepare (L7) */
 	w.first = w.off / BLOCK_SIZE;
 	w.last = (w.end - 1) / BLOCK_SIZE;
 	w.g0 = layout_group_of_block(w.first);

@@ -472,6 +472,34 @@ static void no_memory_hides_no_lower_fsync(void **state)
 	}
 }
 
+/* ---- room */
+
+#define WRITERS 6
+
+static void *append_some(void *arg)
+{
+	uint8_t *p = calloc(1, VIO_WRITE_MAX);
+
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(iofile_write(arg, p, VIO_WRITE_MAX, 0, true), VIO_WRITE_MAX);
+	free(p);
+	return NULL;
+}
+
+static void writers_that_need_more_room_later_do_not_wait_for_each_other(void **state)
+{
+	pthread_t thread[WRITERS];
+	struct vol *t = *state;
+
+	for (int i = 0; i < WRITERS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, append_some, file(t, i)), 0);
+	for (int i = 0; i < WRITERS; i++)
+		pthread_join(thread[i], NULL);
+	for (int i = 0; i < WRITERS; i++)
+		assert_int_equal(iofile_size(t->f[i]), 8 * VIO_WRITE_MAX);
+	assert_int_equal(t->v->reserved, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +511,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_could_not_be_committed_is_tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_committed_stops_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_hides_no_lower_fsync, setup, teardown),
+		cmocka_unit_test_setup_teardown(writers_that_need_more_room_later_do_not_wait_for_each_other, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
