@@ -12,6 +12,7 @@ enum lock_rank {
 	LOCK_RANK_AGENT = 10,
 	LOCK_RANK_CKPT = 40,          /* io: one checkpoint at a time */
 	LOCK_RANK_FILE_SHAPE = 50,    /* io: a file's rwlock: truncate against reads and writes */
+	LOCK_RANK_FLUSH = 55,         /* io: one flush of a file's home writes at a time */
 	LOCK_RANK_RANGE = 60,         /* io: hashed group locks, taken in rising index order */
 	LOCK_RANK_FILE = 70,          /* io: a file's maps and views */
 	LOCK_RANK_STATE = 75,         /* io: the state slots */

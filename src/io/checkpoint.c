@@ -200,7 +200,8 @@ static int write_file(struct iofile *f)
 
 /* ---- flushing */
 
-/* Many files: one flush of the whole backing filesystem; what each had written before it began is covered. */
+/* Many files: one flush of the whole backing filesystem; what each had written before it began is covered, if it has never failed: it does not say for
+ * which file it did. */
 static int flush_many(struct vio *v, struct ckpt_list *l)
 {
 	uint64_t *gen = calloc(l->n + 1, sizeof(*gen));
@@ -212,7 +213,8 @@ static int flush_many(struct vio *v, struct ckpt_list *l)
 		WITH_LOCK(&l->f[i]->m);
 		gen[i] = l->f[i]->home_gen;
 	}
-	r = v->l->ops->syncfs(v->l, v->p.root_fd);
+	r = v->l->ops->syncfs(v->l, v->ckpt_fd);
+	v->syncfs_failed |= r < 0;
 	for (size_t i = 0; i < l->n && r == 0; i++)
 		iofile_flushed(l->f[i], gen[i]);
 	free(gen);
@@ -228,10 +230,10 @@ static int flush_files(struct vio *v, struct ckpt_list *l)
 	names = v->names_due;
 	v->names_due = false;
 	lock_drop(&v->m);
-	if ((names || l->n > VIO_SYNCFS_MIN) && flush_many(v, l) == 0)
+	if ((names || l->n > VIO_SYNCFS_MIN) && !v->syncfs_failed && flush_many(v, l) == 0)
 		return 0;
 	if (names) {
-		r = v->l->ops->syncfs(v->l, v->p.root_fd);
+		r = v->l->ops->syncfs(v->l, v->ckpt_fd);
 		if (r < 0)
 			return r;
 	}

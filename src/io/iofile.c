@@ -2,7 +2,8 @@
  * a flush can be believed (L4: after a failed flush everything since the last good one is written again before the next counts).
  *
  * Descriptors are a budget (v->fds_max): the ones nobody uses are closed, oldest first, and opened again through fs. One stays open from the
- * file's first unflushed home write to the good flush, because the kernel tells a write error once, to descriptors that were open then. */
+ * file's first unflushed home write to the good flush, because the kernel tells a write error once, to descriptors that were open then. Should the
+ * budget be spent on such ones, some are closed all the same, and what was written to them is read back and written again before it is flushed. */
 #include "io/shape.h"
 #include "io/vio_impl.h"
 
@@ -42,6 +43,7 @@ static void file_free(struct iofile *f)
 	lock_drop(&f->m);
 	cache_keys_put(v, f->keys);
 	lock_done(&f->m);
+	lock_done(&f->flush_m);
 	pthread_rwlock_destroy(&f->shape_lock);
 	free(f);
 }
@@ -87,9 +89,14 @@ static void fd_unlink(struct iofile *f)
 	f->fd_prev = f->fd_next = NULL;
 }
 
+static bool is_unflushed(struct iofile *f)
+{
+	return atomic_load(&f->home_gen) != atomic_load(&f->home_flushed);
+}
+
 static void fd_link(struct iofile *f)
 {
-	struct iofile *h = &f->v->fd_lru;
+	struct iofile *h = is_unflushed(f) ? &f->v->fd_kept : &f->v->fd_lru;
 
 	f->fd_prev = h->fd_prev;
 	f->fd_next = h;
@@ -97,11 +104,17 @@ static void fd_link(struct iofile *f)
 	h->fd_prev = f;
 }
 
+/* Those with unflushed writes only when there are no others; their next flush then believes nothing (iofile_flush_home). */
 static void fd_trim(struct vio *v)
 {
-	while (v->fds > v->fds_max && v->fd_lru.fd_next != &v->fd_lru) {
+	while (v->fds > v->fds_max) {
 		struct iofile *o = v->fd_lru.fd_next;
 
+		if (o == &v->fd_lru)
+			o = v->fd_kept.fd_next;
+		if (o == &v->fd_kept)
+			return;
+		o->fd_lost |= is_unflushed(o);
 		fd_unlink(o);
 		lower_close(v->l, o->fd);
 		lower_close(v->l, o->fd_direct);
@@ -337,6 +350,7 @@ int iofile_open(struct vio *v, int fd, const struct stat *st, void *owner, bool 
 	f->needs_sync = created;
 	pthread_rwlock_init(&f->shape_lock, NULL);
 	lock_init(&f->m, LOCK_RANK_FILE);
+	lock_init(&f->flush_m, LOCK_RANK_FLUSH);
 	lock_take(&v->fd_m);
 	v->fds++;
 	fd_link(f);

@@ -50,71 +50,102 @@ static struct gnode *node_at(struct iofile *f, uint64_t lower_off, int *ret_i)
 	return cache_node_find(f, (uint32_t)(lower_off / GROUP_LOWER));
 }
 
-/* Does what was read back fit an entry that says it lies at home? 1 yes, 0 nobody names it, -EIO it is lost. lock: f->m */
-static int still_good(struct iofile *f, uint64_t off, const uint8_t *p)
+/* Does the view say that block i of its group lies at home? */
+static bool is_at_home(const struct gnode *g, const struct gmeta *m, unsigned i)
 {
-	struct blockcrypt *bc = blockcrypt_get();
-	struct file_keys own;
-	const struct file_keys *keys;
-	struct entry e;
-	struct gnode *g;
-	int i, r;
+	return m && !cache_entry_is_hole(m, i) && !cache_dblk_find(g, i, cache_entry_stamp(m, i));
+}
 
-	g = node_at(f, off, &i);
+/* Does what was read back fit the entry that says it lies at home? All views that say so name the same version. 1 yes, 0 nobody names it, -EIO it is
+ * lost. lock: f->m */
+static int still_good(struct iofile *f, const struct gnode *g, unsigned i, const uint8_t *p)
+{
+	const struct gmeta *m = is_at_home(g, g->cur, i) ? g->cur : is_at_home(g, g->fl, i) ? g->fl : g->com;
+	struct blockcrypt *bc = blockcrypt_get();
+	struct block_pos pos = { f->file_id, (uint64_t)g->no * GROUP_BLOCKS + i, 0, 0 };
+	const struct file_keys *keys;
+	struct file_keys own;
+	struct entry e;
+	int r;
+
+	if (!is_at_home(g, m, i))
+		return 0;
 	if (!bc)
 		return -ENOMEM;
-	if (off == 0) {
-		struct group_header h;
-
-		r = group_open_first(bc, f->v->p.ring, p, &h);
-		return r < 0 || memcmp(h.file_id, f->file_id, FILE_ID_LEN) != 0 ? -EIO : 1;
-	}
-	if (!g || i < 0 || !g->cur || cache_entry_is_hole(g->cur, (unsigned)i))
-		return 0;
-	cache_entry_get(g->cur, (unsigned)i, &e);
-	if (cache_dblk_find(g, (unsigned)i, e.stamp))
-		return 0;
-	r = iofile_keys(f, g->cur->epoch, &own, &keys);
+	cache_entry_get(m, i, &e);
+	pos.stamp = e.stamp;
+	pos.epoch = m->epoch;
+	r = iofile_keys(f, m->epoch, &own, &keys);
 	if (r < 0)
 		return r;
-	r = blockcrypt_verify(bc, &keys->tag,
-			      &(struct block_pos){ f->file_id, (uint64_t)g->no * GROUP_BLOCKS + (unsigned)i, e.stamp,
-						   g->cur->epoch },
-			      p, e.tag);
-	keys_wipe(&own);
+	r = blockcrypt_verify(bc, &keys->tag, &pos, p, e.tag);
+	if (keys == &own)
+		keys_wipe(&own);
 	return r < 0 ? -EIO : 1;
 }
 
-/* Every version the dirty table still has of a lower block is written again with it. */
-static int rewrite_block(struct iofile *f, int fd, uint64_t off, uint8_t *p)
+static int header_still_good(struct iofile *f, const uint8_t *p)
 {
-	struct vio *v = f->v;
-	struct dblk *b = NULL;
-	struct gnode *g;
-	ssize_t n;
-	int i, r = 0;
+	struct blockcrypt *bc = blockcrypt_get();
+	struct group_header h;
+	int r;
 
-	n = lower_pread(v->l, fd, p, BLOCK_SIZE, off);
-	if (n < 0)
-		return (int)n;
-	memset(p + n, 0, BLOCK_SIZE - (size_t)n);
-	lock_take(&f->m);
+	if (!bc)
+		return -ENOMEM;
+	r = group_open_first(bc, f->v->p.ring, p, &h);
+	return r < 0 || memcmp(h.file_id, f->file_id, FILE_ID_LEN) != 0 ? -EIO : 1;
+}
+
+/* What must stand at lower offset off: *p is what was read back, and becomes what to write. 1 write it, 0 nobody needs it. lock: f->m */
+static int home_bytes(struct iofile *f, uint64_t off, uint8_t *p)
+{
+	struct gmeta *m = NULL;
+	struct dblk *b;
+	struct gnode *g;
+	int i;
+
 	g = node_at(f, off, &i);
-	if (g && i >= 0)
-		b = cache_dblk_state(g, (unsigned)i, DBLK_C);
+	if (g && i < 0)
+		m = g->fresh ? g->cur : g->home;
+	if (m) {
+		log_meta_image(f, g->no, m, g->no ? NULL : &f->home_shape, p);
+		return 1;
+	}
+	if (off == 0)
+		return header_still_good(f, p);
+	if (!g || i < 0)
+		return 0;
+	b = cache_dblk_state(g, (unsigned)i, DBLK_C);
 	if (b && b->written) {
 		memcpy(p, b->buf, BLOCK_SIZE);
-	} else if (g && i < 0 && g->home) {
-		log_meta_image(f, g->no, g->home, g->no ? NULL : &f->home_shape, p);
-	} else {
-		r = still_good(f, off, p);
+		return 1;
 	}
+	return still_good(f, g, (unsigned)i, p);
+}
+
+/* Under the group's lock, because who writes new blocks home holds that alone, and under the file's, because the checkpoint does. */
+static int rewrite_block(struct iofile *f, int fd, uint64_t off, uint8_t *p)
+{
+	uint32_t no = (uint32_t)(off / GROUP_LOWER);
+	struct vio *v = f->v;
+	ssize_t n;
+	int r;
+
+	blockio_range_lock(f, no, no, false);
+	lock_take(&f->m);
+	n = lower_pread(v->l, fd, p, BLOCK_SIZE, off);
+	r = n < 0 ? (int)n : 0;
+	if (r == 0) {
+		memset(p + n, 0, BLOCK_SIZE - (size_t)n);
+		r = home_bytes(f, off, p);
+	}
+	if (r > 0)
+		r = lower_pwrite(v->l, fd, p, BLOCK_SIZE, off, false);
 	lock_drop(&f->m);
-	if (r < 0) {
+	blockio_range_unlock(f, no, no);
+	if (r == -EIO && n >= 0)
 		blockio_integrity(f, "lost by a failed flush, lower offset", off);
-		return r;
-	}
-	return lower_pwrite(v->l, fd, p, BLOCK_SIZE, off, false);
+	return r;
 }
 
 static int rewrite_all(struct iofile *f, int fd)
@@ -156,16 +187,36 @@ void iofile_flushed(struct iofile *f, uint64_t gen)
 		f->next = 0;
 }
 
+/* Flush, and write everything again that a failed flush may have lost, or one whose error went to a descriptor that is closed. */
+static int flush_fd(struct iofile *f, int fd)
+{
+	struct vio *v = f->v;
+	int r = 0, lost = 0;
+
+	if (!f->fd_lost) { /* pinned: it cannot change */
+		r = v->l->ops->fdatasync(v->l, fd);
+		if (r == 0)
+			return 0;
+		log_warning("inode %llu: flush of the backing file failed (%s); writing again",
+			    (unsigned long long)f->ino, err_text(r));
+	}
+	if (rule_on(&v->p, rewrite))
+		lost = rewrite_all(f, fd);
+	r = v->l->ops->fdatasync(v->l, fd);
+	if (r == 0)
+		f->fd_lost = false;
+	return r < 0 || lost < 0 ? -EIO : 0;
+}
+
 int iofile_flush_home(struct iofile *f)
 {
 	struct vio *v = f->v;
 	uint64_t gen;
-	int fd, r, lost = 0;
+	int fd, r;
 
-	lock_take(&f->m);
-	gen = f->home_gen;
-	lock_drop(&f->m);
-	if (gen == f->home_flushed)
+	WITH_LOCK(&f->flush_m);
+	gen = atomic_load(&f->home_gen);
+	if (gen == atomic_load(&f->home_flushed))
 		return 0;
 	r = iofile_fd(f, false, &fd);
 	if (r == -ESTALE && f->gone) {
@@ -177,21 +228,13 @@ int iofile_flush_home(struct iofile *f)
 	}
 	if (r < 0)
 		return r;
-	r = v->l->ops->fdatasync(v->l, fd);
-	if (r < 0) {
-		log_warning("inode %llu: flush of the backing file failed (%s); writing again",
-			    (unsigned long long)f->ino, err_text(r));
-		if (rule_on(&v->p, rewrite))
-			lost = rewrite_all(f, fd);
-		r = v->l->ops->fdatasync(v->l, fd);
-	}
+	r = flush_fd(f, fd);
+	if (r == 0)
+		iofile_flushed(f, gen);
+	else
+		iofile_lost(f, r);
 	iofile_fd_put(f);
-	if (r < 0 || lost < 0) {
-		iofile_lost(f, -EIO);
-		return -EIO;
-	}
-	iofile_flushed(f, gen);
-	return 0;
+	return r;
 }
 
 /* L7: the header of an empty file with this file_id. It says nothing about content; replay finds the file by it. Written under the file's lock,

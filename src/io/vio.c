@@ -329,6 +329,7 @@ static void init_lists(struct vio *v)
 	v->dirty.dirty_prev = v->dirty.dirty_next = &v->dirty;
 	v->home.home_prev = v->home.home_next = &v->home;
 	v->fd_lru.fd_prev = v->fd_lru.fd_next = &v->fd_lru;
+	v->fd_kept.fd_prev = v->fd_kept.fd_next = &v->fd_kept;
 	cache_init(v);
 	for (size_t i = 0; i < VIO_RANGE_LOCKS; i++)
 		pthread_rwlock_init(&v->range[i], NULL);
@@ -371,6 +372,7 @@ static void vio_free(struct vio *v)
 	state_close(v->state);
 	reserve_close(v->reserve);
 	lower_close(v->l, v->log_fd);
+	lower_close(v->l, v->ckpt_fd);
 	cache_done(v);
 	for (size_t i = 0; i < VIO_RANGE_LOCKS; i++)
 		pthread_rwlock_destroy(&v->range[i]);
@@ -485,6 +487,9 @@ static int open_all(struct vio *v)
 		return r;
 	set_bounds(v);
 	if (!v->p.read_only) {
+		v->ckpt_fd = v->l->ops->openat(v->l, v->p.root_fd, ".", O_RDONLY | O_DIRECTORY, 0);
+		if (v->ckpt_fd < 0)
+			return log_ret(v->ckpt_fd, "the volume directory");
 		r = reserve_open(v->l, v->p.root_fd, 2 * v->p.dirty_bytes + RESERVE_SLACK, &v->reserve);
 		if (r < 0)
 			return log_ret(r, "%s", NAME_RESERVE);
@@ -507,7 +512,7 @@ int vio_open(const struct vio_params *p, struct vio **ret_v)
 		return -ENOMEM;
 	v->p = *p;
 	v->l = p->lower;
-	v->log_fd = -1;
+	v->log_fd = v->ckpt_fd = -1;
 	v->read_only = p->read_only;
 	init_lists(v);
 	r = open_all(v);

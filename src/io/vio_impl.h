@@ -102,7 +102,8 @@ struct iofile {
 
 	bool needs_sync;         /* created by us, no lower fsync yet (L7) */
 	bool attr_sync;          /* owner, mode, links changed: a lower fsync is due */
-	uint64_t home_gen, home_flushed; /* home writes done; of which flushed */
+	struct lock flush_m;     /* one flush of the home writes at a time: an error is told once, to one of those that flush */
+	_Atomic uint64_t home_gen, home_flushed; /* home writes done; of which flushed. Changed under m */
 	struct gap_extent { uint64_t off, end; } ext[VIO_EXTENTS_MAX]; /* lower ranges written since the last good flush */
 	unsigned next;
 	uint64_t named_ticket;   /* the last batch that gathered this file */
@@ -122,6 +123,7 @@ struct iofile {
 	/* descriptors; lock: v->fd_m */
 	int fd, fd_direct;
 	unsigned fd_pins;
+	bool fd_lost;            /* closed with home writes unflushed: an error of theirs may have gone unheard */
 	struct iofile *fd_prev, *fd_next;
 };
 
@@ -163,8 +165,10 @@ struct vio {
 	struct lock ckpt_m;
 
 	struct lock fd_m;        /* descriptors */
-	struct iofile fd_lru;
+	struct iofile fd_lru, fd_kept; /* of files that nobody uses; kept: home writes were not flushed when it was put there */
 	unsigned fds, fds_max;
+	int ckpt_fd;             /* of the root, for the checkpoint's syncfs alone: it tells each descriptor once what failed */
+	bool syncfs_failed;      /* lock: ckpt_m. what it failed for is unknown: files are flushed one by one from then on */
 
 	struct lock pool_m;
 	void *pool_free;         /* list through the buffers */

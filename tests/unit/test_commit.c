@@ -101,6 +101,14 @@ static bool is_file(struct vol *t, int fd, int i)
 	return fstat(fd, &a) == 0 && fstatat(t->root, t->name[i], &b, 0) == 0 && a.st_ino == b.st_ino;
 }
 
+static int truncate_file(struct vol *t, int i, off_t len)
+{
+	int fd = openat(t->root, t->name[i], O_RDWR), r = ftruncate(fd, len);
+
+	close(fd);
+	return r;
+}
+
 /* ---- the volume */
 
 static int cb_reopen(void *ctx, void *owner, int flags)
@@ -398,6 +406,81 @@ static void what_a_background_commit_lost_the_next_fsync_tells(void **state)
 	assert_int_equal(iofile_fsync(t->f[0], false), 0);
 }
 
+/* The first flush of file 0 fails; while it is written again, another fsync of it comes, and 200 ms go by or it returns. */
+static int hook_fsync_while_rewriting(struct vol *t, enum call call, int fd)
+{
+	if (call == CALL_FDATASYNC && is_file(t, fd, 0) && atomic_load(&t->step) == 0) {
+		atomic_store(&t->step, 1);
+		return -EIO;
+	}
+	if (call != CALL_WRITE || !is_file(t, fd, 0) || atomic_load(&t->step) != 1)
+		return 0;
+	atomic_store(&t->step, 2);
+	assert_int_equal(pthread_create(&t->thread, NULL, fsync_0, t), 0);
+	for (int i = 0; i < 200 && !atomic_load(&t->done); i++)
+		usleep(1000);
+	atomic_store(&t->released, true);
+	return 0;
+}
+
+static void a_flush_waits_for_the_one_that_heard_of_the_error(void **state)
+{
+	struct vol *t = *state;
+
+	put(t, 0, 0, BULK, 'a');
+	t->hook = hook_fsync_while_rewriting;
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	pthread_join(t->thread, NULL);
+	assert_int_equal(t->step, 2);
+	assert_int_equal(t->result, 0);
+	assert_false(t->done_early);
+	expect(t, 0, 0, BULK, 'a');
+}
+
+static void what_a_closed_descriptor_would_have_told_is_noticed(void **state)
+{
+	struct vol *t = *state;
+
+	put(t, 0, 0, 100, 'a');
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(vio_checkpoint(t->v), 0);
+	put(t, 0, BLOCK_SIZE, BULK, 'b');
+	t->v->fds_max = 0;
+	put(t, 1, 0, BULK, 'c');
+	assert_int_equal(t->f[0]->fd, -1);
+	assert_int_equal(truncate_file(t, 0, 2 * BLOCK_SIZE), 0); /* the writes are lost, and nobody is left to be told */
+	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
+	assert_int_equal(iofile_fsync(t->f[1], false), 0);
+	expect(t, 1, 0, BULK, 'c');
+}
+
+static int hook_count_flushes(struct vol *t, enum call call, int fd)
+{
+	(void)fd;
+	if (call == CALL_SYNCFS && !atomic_load(&t->done))
+		return -EIO;
+	if (call == CALL_FDATASYNC)
+		atomic_fetch_add(&t->step, 1);
+	return 0;
+}
+
+static void after_a_syncfs_that_failed_files_are_flushed_one_by_one(void **state)
+{
+	struct vol *t = *state;
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < FILES_MAX; i++)
+			put(t, i, 0, 100, 'a');
+		assert_int_equal(vio_sync(t->v), 0);
+		t->hook = hook_count_flushes;
+		atomic_store(&t->step, 0);
+		atomic_store(&t->done, round > 0); /* the second time syncfs does not fail */
+		assert_int_equal(vio_checkpoint(t->v), 0);
+		assert_true(atomic_load(&t->step) >= FILES_MAX);
+		t->hook = NULL;
+	}
+}
+
 static int hook_header_fails(struct vol *t, enum call call, int fd)
 {
 	return call == CALL_WRITE && is_file(t, fd, 0) && atomic_fetch_add(&t->step, 1) == 0 ? -ENOSPC : 0;
@@ -508,6 +591,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_fsync_waits_for_the_lower_fsync_of_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_of_many_files_that_cannot_be_flushed_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_background_commit_lost_the_next_fsync_tells, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_flush_waits_for_the_one_that_heard_of_the_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_closed_descriptor_would_have_told_is_noticed, setup, teardown),
+		cmocka_unit_test_setup_teardown(after_a_syncfs_that_failed_files_are_flushed_one_by_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_could_not_be_committed_is_tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_committed_stops_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_hides_no_lower_fsync, setup, teardown),
