@@ -110,6 +110,20 @@ static inline void lock_wait(struct lock *l, pthread_cond_t *c)
 #endif
 }
 
+/* A rwlock at which a writer waits for those that hold it, not for those that come after: as it is made by default, readers who relieve each other keep it
+ * out for ever. Nobody may take it twice. */
+static inline void lock_rw_init(pthread_rwlock_t *l)
+{
+	pthread_rwlockattr_t a;
+
+	pthread_rwlockattr_init(&a);
+#ifdef __GLIBC__
+	pthread_rwlockattr_setkind_np(&a, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+	pthread_rwlock_init(l, &a);
+	pthread_rwlockattr_destroy(&a);
+}
+
 static inline void lock_drop_p(struct lock **l)
 {
 	lock_drop(*l);

@@ -348,7 +348,7 @@ int iofile_open(struct vio *v, int fd, const struct stat *st, void *owner, bool 
 	f->refs = 1;
 	f->freed_low = UINT64_MAX;
 	f->needs_sync = created;
-	pthread_rwlock_init(&f->shape_lock, NULL);
+	lock_rw_init(&f->shape_lock);
 	lock_init(&f->m, LOCK_RANK_FILE);
 	lock_init(&f->flush_m, LOCK_RANK_FLUSH);
 	lock_take(&v->fd_m);

@@ -332,7 +332,7 @@ static void init_lists(struct vio *v)
 	v->fd_kept.fd_prev = v->fd_kept.fd_next = &v->fd_kept;
 	cache_init(v);
 	for (size_t i = 0; i < VIO_RANGE_LOCKS; i++)
-		pthread_rwlock_init(&v->range[i], NULL);
+		lock_rw_init(&v->range[i]);
 	lock_init(&v->m, LOCK_RANK_VOLUME);
 	lock_init(&v->commit_m, LOCK_RANK_COMMIT);
 	lock_init(&v->ckpt_m, LOCK_RANK_CKPT);

@@ -34,6 +34,7 @@ struct vol {
 	struct lower_ops ops;
 	/* Called before each such call; not 0: the call fails with it. */
 	int (*hook)(struct vol *t, enum call call, int fd);
+	bool slow_reads;         /* each takes 4 ms */
 	/* of the hooks */
 	atomic_int step;
 	int target;              /* the descriptor they look at */
@@ -73,6 +74,14 @@ static ssize_t hooked_pwritev(struct lower *l, int fd, const struct iovec *iov, 
 
 	(void)l;
 	return r ? r : lower_real()->ops->pwritev(lower_real(), fd, iov, n, off, dsync);
+}
+
+static ssize_t hooked_preadv(struct lower *l, int fd, const struct iovec *iov, int n, uint64_t off)
+{
+	(void)l;
+	if (vol_now->slow_reads)
+		usleep(4000);
+	return lower_real()->ops->preadv(lower_real(), fd, iov, n, off);
 }
 
 static int hooked_fdatasync(struct lower *l, int fd)
@@ -135,6 +144,7 @@ static int setup(void **state)
 
 	vol_now = t;
 	t->ops = *lower_real()->ops;
+	t->ops.preadv = hooked_preadv;
 	t->ops.pwritev = hooked_pwritev;
 	t->ops.fdatasync = hooked_fdatasync;
 	t->ops.fsync = hooked_fsync;
@@ -583,6 +593,45 @@ static void writers_that_need_more_room_later_do_not_wait_for_each_other(void **
 	assert_int_equal(t->v->reserved, 0);
 }
 
+/* ---- the shape lock */
+
+#define READERS 6
+
+static void *read_on(void *arg)
+{
+	struct vol *t = arg;
+	uint8_t *p = aligned_alloc(BLOCK_SIZE, BULK + 2 * BLOCK_SIZE);
+
+	while (!atomic_load(&t->done)) {
+		assert_true(iofile_read(t->f[0], p, BULK, 0) >= 0);
+		atomic_fetch_add(&t->step, 1);
+	}
+	free(p);
+	return NULL;
+}
+
+static void readers_that_never_pause_do_not_keep_a_truncate_out(void **state)
+{
+	pthread_t thread[READERS];
+	struct vol *t = *state;
+
+	put(t, 0, 0, 2 * BULK, 'a');
+	t->slow_reads = true;
+	for (int i = 0; i < READERS; i++) {
+		assert_int_equal(pthread_create(&thread[i], NULL, read_on, t), 0);
+		usleep(1000);
+	}
+	for (int i = 1; i <= 5; i++) {
+		int before = atomic_load(&t->step);
+
+		assert_int_equal(iofile_truncate(t->f[0], 2 * BULK - (unsigned)i), 0);
+		assert_true(atomic_load(&t->step) - before < 50 * READERS);
+	}
+	atomic_store(&t->done, true);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(thread[i], NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -598,6 +647,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_committed_stops_no_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_hides_no_lower_fsync, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_that_need_more_room_later_do_not_wait_for_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(readers_that_never_pause_do_not_keep_a_truncate_out, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
