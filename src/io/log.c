@@ -19,6 +19,8 @@
 #define LOG_REQS 64
 #define LOG_IOV 1024
 
+_Static_assert((LOG_REQS - 1) * LOG_IOV >= VIO_TX_BLOCKS_MAX, "one request more where the ring ends");
+
 /* ---- writing the transaction into the ring */
 
 struct ring_write {
@@ -33,7 +35,7 @@ static uint8_t *tx_block(const struct tx *tx, size_t part, size_t k)
 }
 
 /* Describe the whole transaction as write requests from position pos on; wraps around the ring, at most LOG_IOV pieces each. -EMSGSIZE: more than
- * LOG_REQS (a transaction never is: it is bounded by half the log). */
+ * LOG_REQS (a transaction never is: VIO_TX_BLOCKS_MAX). */
 static int ring_prepare(const struct tx *tx, uint64_t pos, struct ring_write *w)
 {
 	struct vio *v = tx->v;

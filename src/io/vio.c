@@ -24,6 +24,10 @@
 #define IDLE_CHECKPOINT_MS 30000u
 #define IOQ_DEPTH 64u
 #define ZERO_CHUNK (1u << 20)
+#define PEND_SOFT_MAX 16384u             /* blocks: 64 MiB of changes are enough for one commit, however large the log is */
+
+/* A transaction is closed when it has pend_hard blocks, and the last file of it can have as many; a quarter more for descriptors. */
+_Static_assert(PEND_SOFT_MAX * 3 / 2 * 2 * 5 / 4 <= VIO_TX_BLOCKS_MAX, "every transaction can be written");
 
 /* ---- what each thread has */
 
@@ -361,6 +365,8 @@ static void set_bounds(struct vio *v)
 		v->p.commit_seconds = COMMIT_DEFAULT;
 	dirty = v->dirty_max = v->p.dirty_bytes / BLOCK_SIZE;
 	v->pend_soft = dirty / 2 < v->log_blocks / 4 ? dirty / 2 : v->log_blocks / 4;
+	if (v->pend_soft > PEND_SOFT_MAX)
+		v->pend_soft = PEND_SOFT_MAX;
 	v->pend_hard = v->pend_soft * 3 / 2;
 	v->fds_max = 1024;
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur != RLIM_INFINITY)

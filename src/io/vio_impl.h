@@ -35,6 +35,7 @@
 #define VIO_EXTENTS_MAX 32
 #define VIO_SYNCFS_MIN 64                /* more files than this: one syncfs instead of a flush each */
 #define VIO_SCRATCH_LEN (2u << 20)
+#define VIO_TX_BLOCKS_MAX (63u * 1024)   /* blocks of a transaction that log.c can write at once */
 
 struct gmeta {
 	atomic_uint refs;
