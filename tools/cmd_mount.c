@@ -128,16 +128,21 @@ static int catch_signals(struct ops *o)
 	return sigaction(SIGPIPE, &sa, NULL) < 0 ? -errno : 0;
 }
 
-static void tell_parent(struct mounting *m, int code)
+/* False: nobody waits any more. */
+static bool tell_parent(struct mounting *m, int code)
 {
 	uint8_t b = (uint8_t)code;
+	bool told = true;
 
 	if (m->ready_fd < 0)
-		return;
-	if (write(m->ready_fd, &b, 1) != 1)
+		return true;
+	if (write(m->ready_fd, &b, 1) != 1) {
 		log_warning("the waiting parent is gone");
+		told = false;
+	}
 	auto_close_p(&m->ready_fd);
 	m->ready_fd = -1;
+	return told;
 }
 
 /* From here on nobody reads our standard streams. */
@@ -169,8 +174,11 @@ static void on_ready(void *ctx, struct ops *o)
 		log_warning("%s: the agent does not list this mount: %s", m->mountpoint, client_error(m->c)->message);
 	else if (m->have_seen)
 		client_mount_seen(m->link, &m->seen);
+	if (!tell_parent(m, 0)) {
+		ops_stop(o); /* interrupted: a mount that was not reported must not be left behind */
+		return;
+	}
 	notify_ready();
-	tell_parent(m, 0);
 	if (!m->foreground)
 		leave_terminal();
 }
@@ -264,7 +272,7 @@ static int mount_child(struct mounting *m)
 			r = cmd_fail(cmd_exit_of(rc), m->path, "not closed cleanly: %s", err_text(rc));
 	}
 	client_free(take_ptr(m->c));
-	tell_parent(m, r);
+	(void)tell_parent(m, r);
 	return r;
 }
 
