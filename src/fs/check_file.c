@@ -29,6 +29,8 @@ static int check_blocks(struct file *f, uint32_t group, const struct group_heade
 	int r;
 
 	r = key_ring_file_tag(f->ring, h->epoch, f->first.file_id, &key);
+	if (r == -ENOMEM)
+		return r;
 	if (r < 0) {
 		problem(f, CHECK_GROUP, group, r);
 		return 0;
@@ -48,11 +50,13 @@ static int check_blocks(struct file *f, uint32_t group, const struct group_heade
 			r = -ENODATA;
 		if (r == 0)
 			r = blockcrypt_verify(f->bc, &key, &pos, data, e.tag);
+		if (r == -ENOMEM)
+			break;
 		if (r < 0)
 			problem(f, CHECK_BLOCK, pos.block, r);
 	}
 	keys_wipe(&key);
-	return 0;
+	return r == -ENOMEM ? r : 0;
 }
 
 static int check_group(struct file *f, uint32_t group)
@@ -69,6 +73,8 @@ static int check_group(struct file *f, uint32_t group)
 	}
 	f->rep->counts->bytes += (uint64_t)n;
 	r = n < BLOCK_SIZE ? -ENODATA : group_open(f->bc, f->ring, f->first.file_id, group, f->buf, &h);
+	if (r == -ENOMEM)
+		return r;
 	if (r < 0) {
 		problem(f, CHECK_GROUP, group, r);
 		return 0;
@@ -76,7 +82,7 @@ static int check_group(struct file *f, uint32_t group)
 	return check_blocks(f, group, &h, (size_t)n);
 }
 
-/* 1: there is a header, and f->first is it; 0: an empty file, or it was reported. */
+/* 1: there is a header, and f->first is it; 0: an empty file, or it was reported; -ENOMEM. */
 static int check_header(struct file *f, const struct stat *st)
 {
 	ssize_t n;
@@ -96,6 +102,8 @@ static int check_header(struct file *f, const struct stat *st)
 		return 0;
 	}
 	r = group_open_first(f->bc, f->ring, f->buf, &f->first);
+	if (r == -ENOMEM)
+		return r;
 	if (r < 0) {
 		problem(f, CHECK_HEADER, 0, r);
 		return 0;
@@ -116,8 +124,9 @@ int check_file(struct lower *l, const struct key_ring *ring, int fd, const struc
 
 	if (!f.bc)
 		return -ENOMEM;
-	if (check_header(&f, st) == 0)
-		return 0;
+	r = check_header(&f, st);
+	if (r <= 0)
+		return r;
 	for (group = 0; group < f.first.shape.alloc_groups; group++) {
 		if (!group_exists(&f.first.shape, group))
 			continue;

@@ -30,6 +30,11 @@ int blockio_integrity(struct iofile *f, const char *what, uint64_t number)
 	return -EIO;
 }
 
+int blockio_verdict(struct iofile *f, int r, const char *what, uint64_t number)
+{
+	return r == 0 || r == -ENOMEM ? r : blockio_integrity(f, what, number);
+}
+
 /* ---- range locks: volume-wide, hashed by inode and group; several are taken in rising index order, each once */
 
 static unsigned range_index(const struct iofile *f, uint32_t group)
@@ -118,7 +123,7 @@ int blockio_node_parse(struct iofile *f, uint32_t no, const uint8_t *p)
 		return -ENOMEM;
 	r = group_open(bc, f->v->p.ring, f->file_id, no, p, &h);
 	if (r < 0)
-		return blockio_integrity(f, "metadata of group", no);
+		return blockio_verdict(f, r, "metadata of group", no);
 	return blockio_node_install(f, no, p, &h);
 }
 
@@ -219,7 +224,7 @@ int blockio_block(struct iofile *f, struct gnode *g, unsigned i, uint8_t *ret_pl
 	if (b) {
 		r = blockio_open_block(f, epoch, block, &e, b->buf, ret_plain);
 		cache_dblk_unref(f->v, b);
-		return r < 0 ? blockio_integrity(f, "sealed block in memory", block) : 0;
+		return blockio_verdict(f, r, "sealed block in memory", block);
 	}
 	r = iofile_fd(f, false, &fd);
 	if (r < 0)
@@ -230,5 +235,5 @@ int blockio_block(struct iofile *f, struct gnode *g, unsigned i, uint8_t *ret_pl
 		return r;
 	if (r == 0)
 		r = blockio_open_block(f, epoch, block, &e, ret_plain, ret_plain);
-	return r < 0 ? blockio_integrity(f, "block", block) : 0;
+	return blockio_verdict(f, r, "block", block);
 }

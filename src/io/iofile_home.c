@@ -81,6 +81,8 @@ static int still_good(struct iofile *f, const struct gnode *g, unsigned i, const
 	r = blockcrypt_verify(bc, &keys->tag, &pos, p, e.tag);
 	if (keys == &own)
 		keys_wipe(&own);
+	if (r == -ENOMEM)
+		return r;
 	return r < 0 ? -EIO : 1;
 }
 
@@ -93,6 +95,8 @@ static int header_still_good(struct iofile *f, const uint8_t *p)
 	if (!bc)
 		return -ENOMEM;
 	r = group_open_first(bc, f->v->p.ring, p, &h);
+	if (r == -ENOMEM)
+		return r;
 	return r < 0 || memcmp(h.file_id, f->file_id, FILE_ID_LEN) != 0 ? -EIO : 1;
 }
 

@@ -148,6 +148,7 @@ static int rd_open(struct rd *rd)
 {
 	struct iofile *f = rd->f;
 	struct entry e;
+	int r;
 
 	for (uint64_t b = rd->first; b <= rd->last; b++) {
 		unsigned k = layout_group_of_block(b) - rd->g0, i = layout_index_of_block(b);
@@ -160,8 +161,9 @@ static int rd_open(struct rd *rd)
 			continue;
 		}
 		cache_entry_get(m, i, &e);
-		if (blockio_open_block(f, m->epoch, b, &e, d ? d->buf : p, p) < 0)
-			return blockio_integrity(f, "block", b);
+		r = blockio_open_block(f, m->epoch, b, &e, d ? d->buf : p, p);
+		if (r < 0)
+			return blockio_verdict(f, r, "block", b);
 	}
 	return 0;
 }

@@ -262,6 +262,8 @@ int blockio_node_install(struct iofile *f, uint32_t no, const uint8_t *p, const 
 int blockio_open_block(struct iofile *f, uint16_t epoch, uint64_t block, const struct entry *e, const uint8_t *cipher,
 		       uint8_t *ret_plain) must_check;
 int blockio_integrity(struct iofile *f, const char *what, uint64_t number); /* counts, tells, returns -EIO */
+/* r of checking something: 0, and -ENOMEM, which says nothing about it, stay; all else is blockio_integrity. */
+int blockio_verdict(struct iofile *f, int r, const char *what, uint64_t number);
 
 /* ---- log.c, checkpoint.c */
 /* Commit one file, or all (f NULL), and wait: joins the next batch. */
