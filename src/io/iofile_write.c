@@ -24,6 +24,7 @@ struct wr {
 	uint32_t g0, ngroups;
 	struct gnode *g[WRITE_GROUPS];   /* pinned; NULL: the group does not exist in cur */
 	struct gmeta *fresh[WRITE_GROUPS];
+	struct gmeta *meta[WRITE_GROUPS]; /* what cur becomes, if it is neither fresh nor cur's own */
 	bool home[WRITE_BLOCKS];
 	struct dblk *d[WRITE_BLOCKS];    /* sealed, for the dirty table */
 	struct entry e[WRITE_BLOCKS];
@@ -251,41 +252,71 @@ static int write_home(struct wr *w)
 	return end ? write_run(w, run, end) : 0;
 }
 
-/* ---- taking effect. lock: f->m */
+/* ---- taking effect. lock: f->m. First all that can fail, for each group, then all that changes something */
 
-static int apply_group(struct wr *w, unsigned k)
+/* Free what is there for versions of blocks when there are none. */
+static void trim_versions(struct gnode *g)
 {
-	struct iofile *f = w->f;
-	uint32_t no = w->g0 + k;
-	struct gnode *g = cache_node_find(f, no);
+	if (g->ndblk > 0)
+		return;
+	free(g->d);
+	g->d = NULL;
+}
+
+static int prepare_group(struct wr *w, unsigned k)
+{
+	struct gnode *g = cache_node_find(w->f, w->g0 + k);
 	int r;
 
 	if (!g) {
-		r = cache_node_add(f, no, &g);
+		r = cache_node_add(w->f, w->g0 + k, &g);
 		if (r < 0)
 			return r;
 	}
-	if (!g->cur) {
-		g->cur = w->fresh[k] ? cache_meta_ref(w->fresh[k]) : cache_meta_new(w->epoch);
-		if (!g->cur) {
+	if (!g->cur && !w->fresh[k])
+		w->meta[k] = cache_meta_new(w->epoch);
+	else if (g->cur && atomic_load(&g->cur->refs) > 1)
+		w->meta[k] = cache_meta_dup(g->cur);
+	if (!w->meta[k] && (g->cur ? atomic_load(&g->cur->refs) > 1 : !w->fresh[k]))
+		return -ENOMEM;
+	if (!g->d)
+		g->d = calloc(GROUP_BLOCKS, sizeof(*g->d));
+	return g->d ? 0 : -ENOMEM;
+}
+
+static int prepare_groups(struct wr *w)
+{
+	unsigned k = 0;
+	int r = 0;
+
+	while (k < w->ngroups && r == 0)
+		r = prepare_group(w, k++);
+	while (r < 0 && k-- > 0) {
+		struct gnode *g = cache_node_find(w->f, w->g0 + k);
+
+		if (g) {
+			trim_versions(g);
 			cache_node_free_if_empty(g);
-			return -ENOMEM;
 		}
+	}
+	return r;
+}
+
+static void apply_group(struct wr *w, unsigned k)
+{
+	struct gnode *g = cache_node_find(w->f, w->g0 + k);
+
+	if (!g->cur) {
+		g->cur = w->fresh[k] ? cache_meta_ref(w->fresh[k]) : take_ptr(w->meta[k]);
 		g->base_empty = true;
 		g->fresh = w->fresh[k] != NULL;
 		g->uhome[0] = g->uhome[1] = g->fresh ? UINT64_MAX : 0;
 	} else {
-		r = cache_node_own(g);
-		if (r < 0)
-			return r;
-	}
-	if (!g->d) {
-		g->d = calloc(GROUP_BLOCKS, sizeof(*g->d)); /* so that nothing below can fail */
-		if (!g->d)
-			return -ENOMEM;
+		if (w->meta[k])
+			cache_meta_set(&g->cur, take_ptr(w->meta[k]));
+		g->fresh = false;
 	}
 	cache_node_mark_changed(g);
-	return 0;
 }
 
 static void apply_block(struct wr *w, uint64_t b)
@@ -316,23 +347,18 @@ static void apply_block(struct wr *w, uint64_t b)
 static int apply(struct wr *w)
 {
 	struct iofile *f = w->f;
-	int r = 0;
+	int r;
 
 	WITH_LOCK(&f->m);
-	for (unsigned k = 0; k < w->ngroups && r == 0; k++)
-		r = apply_group(w, k);
+	r = prepare_groups(w);
 	if (r < 0)
 		return r;
+	for (unsigned k = 0; k < w->ngroups; k++)
+		apply_group(w, k);
 	for (uint64_t b = w->first; b <= w->last; b++)
 		apply_block(w, b);
-	for (unsigned k = 0; k < w->ngroups; k++) {
-		struct gnode *g = cache_node_find(f, w->g0 + k);
-
-		if (g->ndblk == 0) {
-			free(g->d);
-			g->d = NULL;
-		}
-	}
+	for (unsigned k = 0; k < w->ngroups; k++)
+		trim_versions(cache_node_find(f, w->g0 + k));
 	shape_add(&f->cur, w->g0, w->g0 + w->ngroups - 1);
 	if (w->end > f->cur.size)
 		f->cur.size = w->end;
@@ -370,6 +396,7 @@ static void wr_done(struct wr *w)
 {
 	for (unsigned k = 0; k < w->ngroups; k++) {
 		cache_meta_unref(w->fresh[k]);
+		cache_meta_unref(w->meta[k]);
 		if (w->g[k])
 			blockio_node_put(w->g[k]);
 	}
@@ -379,36 +406,46 @@ static void wr_done(struct wr *w)
 
 /* ---- gaps */
 
+/* lock: f->m */
+static int fill_group(struct iofile *f, uint32_t no)
+{
+	struct gnode *g = cache_node_find(f, no);
+	int r;
+
+	if (!g) {
+		r = cache_node_add(f, no, &g);
+		if (r < 0)
+			return r;
+	}
+	g->cur = cache_meta_new(f->keys_epoch);
+	if (!g->cur) {
+		cache_node_free_if_empty(g);
+		return -ENOMEM;
+	}
+	g->base_empty = true;
+	g->uhome[0] = g->uhome[1] = 0;
+	cache_node_mark_changed(g);
+	shape_add(&f->cur, no, no);
+	return 0;
+}
+
 /* Fill the smallest gap, at most FILL_STEP groups of it, with groups of holes. Shape lock held for writing. */
 static int fill_gap(struct iofile *f)
 {
 	struct gap gap;
-	struct gnode *g;
-	uint32_t n;
-	int r;
+	uint32_t n, done = 0;
+	int r = 0;
 
 	WITH_LOCK(&f->m);
 	gap = shape_smallest_gap(&f->cur);
 	n = gap.count < FILL_STEP ? gap.count : FILL_STEP;
-	for (uint32_t i = 0; i < n; i++) {
-		g = cache_node_find(f, gap.first + i);
-		if (!g) {
-			r = cache_node_add(f, gap.first + i, &g);
-			if (r < 0)
-				return r;
-		}
-		g->cur = cache_meta_new(f->keys_epoch);
-		if (!g->cur) {
-			cache_node_free_if_empty(g);
-			return -ENOMEM;
-		}
-		g->base_empty = true;
-		g->uhome[0] = g->uhome[1] = 0;
-		cache_node_mark_changed(g);
-		shape_add(&f->cur, gap.first + i, gap.first + i);
+	while (done < n && r == 0) {
+		r = fill_group(f, gap.first + done);
+		done += r == 0;
 	}
-	iofile_mark_dirty(f);
-	return 0;
+	if (done > 0)
+		iofile_mark_dirty(f);
+	return r;
 }
 
 static void groups_of(uint64_t off, size_t len, uint32_t *ret_first, uint32_t *ret_last)
