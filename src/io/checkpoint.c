@@ -335,6 +335,15 @@ static int vouch(struct vio *v, uint64_t durable)
 	return r;
 }
 
+/* Want of memory is no reason to give up the volume: a checkpoint that ends early has changed nothing that a later one does not do again. */
+static void failed(struct vio *v, const char *what, int r)
+{
+	if (r == -ENOMEM)
+		log_warning("%s: out of memory; trying again later", what);
+	else
+		vio_turn_read_only(v, what, r);
+}
+
 int checkpoint_vouch(struct vio *v)
 {
 	int r;
@@ -342,7 +351,7 @@ int checkpoint_vouch(struct vio *v)
 	WITH_LOCK(&v->ckpt_m);
 	r = vouch(v, atomic_load(&v->durable));
 	if (r < 0)
-		vio_turn_read_only(v, "coffer.state cannot be written", r);
+		failed(v, "coffer.state cannot be written", r);
 	return r;
 }
 
@@ -447,7 +456,7 @@ int checkpoint_run(struct vio *v)
 		return 0;
 	r = run(v, clean);
 	if (r < 0)
-		vio_turn_read_only(v, "a checkpoint failed", r);
+		failed(v, "a checkpoint failed", r);
 	if (!reserve_is_whole(v->reserve) && reserve_refill(v->reserve) == 0)
 		vio_event(v, VIO_EVENT_RESERVE, "the ballast is whole again");
 	return r;

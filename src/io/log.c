@@ -214,7 +214,7 @@ static void sync_done(struct tx *tx, int err)
 
 static int make_room(struct vio *v, uint64_t need)
 {
-	int r;
+	int r = 0;
 
 	if (need + 1 > v->log_blocks)
 		return -EFBIG;
@@ -222,10 +222,10 @@ static int make_room(struct vio *v, uint64_t need)
 		if (atomic_load(&v->head) + need - atomic_load(&v->tail) < v->log_blocks || !rule_on(&v->p, logfull))
 			return 0;
 		r = checkpoint_run(v);
-		if (r < 0)
+		if (r < 0 && r != -ENOMEM)
 			return r;
 	}
-	return -ENOSPC;
+	return r < 0 ? r : -ENOSPC;
 }
 
 static int flush_early(struct tx *tx)
@@ -242,6 +242,16 @@ static int flush_early(struct tx *tx)
 	return ret;
 }
 
+/* Sealing takes memory (OpenSSL's contexts), and there is no way back: a moment without any must not cost the volume. */
+static int seal(struct tx *tx)
+{
+	int r = -ENOMEM;
+
+	for (int i = 0; i < LOG_TRIES && r == -ENOMEM; i++)
+		r = log_tx_seal(tx);
+	return r;
+}
+
 /* The transaction has been gathered: from here on there is no way back but read-only. */
 static int commit_tx(struct tx *tx)
 {
@@ -255,7 +265,7 @@ static int commit_tx(struct tx *tx)
 		if (r == 0)
 			r = make_room(v, need);
 		if (r == 0)
-			r = log_tx_seal(tx);
+			r = seal(tx);
 		if (r < 0) {
 			vio_turn_read_only(v, "a commit failed", r);
 			return r;
