@@ -1,6 +1,6 @@
 /* blockio.c: groups and blocks of a file as reads and writes need them, and the rule of the house:
  *
- * The crash table. Each row is a named test of tests/crash (crash_after_step_N).
+ * The crash table. Each row is a named test of tests/crash/steps.c (crash_after_step_N).
  *
  *   step                                        durable if we die right after               next mount finds           result
  *   1  seal into the dirty table                nothing new                                 last commit                last commit

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+__thread unsigned fault_below;
+
 struct fault {
 	struct lower l;          /* first */
 	struct lower *inner;
@@ -12,6 +14,8 @@ struct fault {
 	int err;
 	uint64_t calls[FAULT_KIND_COUNT];
 	int first;               /* kind of the first that failed; -1 */
+	fault_watch_fn *watch;
+	void *watch_arg;
 };
 
 static struct lower *inner_of(struct lower *l)
@@ -39,6 +43,17 @@ static int hit(struct lower *l, enum fault_kind kind)
 	return r;
 }
 
+/* The value of a call of the inner layer. */
+#define BELOW(call)                                                                                                 \
+	__extension__({                                                                                             \
+		__typeof__(call) below_;                                                                            \
+                                                                                                                    \
+		fault_below++;                                                                                      \
+		below_ = (call);                                                                                    \
+		fault_below--;                                                                                      \
+		below_;                                                                                             \
+	})
+
 #define IOV_PART_MAX 1024
 
 /* The first half of what iov holds, in whole sectors. */
@@ -59,6 +74,13 @@ static int half_of(const struct iovec *iov, int n, struct iovec part[static IOV_
 	return k;
 }
 
+static void watch(struct lower *l, enum fault_kind kind, int fd, bool before)
+{
+	struct fault *f = (struct fault *)l;
+
+	if (f->watch)
+		f->watch(f->watch_arg, kind, fd, before);
+}
 static ssize_t fault_preadv(struct lower *l, int fd, const struct iovec *iov, int n, uint64_t off)
 {
 	struct lower *in = inner_of(l);
@@ -70,13 +92,14 @@ static ssize_t fault_preadv(struct lower *l, int fd, const struct iovec *iov, in
 		k = part ? half_of(iov, n, part) : 0;
 		return k > 0 ? in->ops->preadv(in, fd, part, k, off) : r;
 	}
-	return r < 0 ? r : in->ops->preadv(in, fd, iov, n, off);
+	return r < 0 ? r : BELOW(in->ops->preadv(in, fd, iov, n, off));
 }
 
 static ssize_t fault_pwritev(struct lower *l, int fd, const struct iovec *iov, int n, uint64_t off, bool dsync)
 {
 	struct lower *in = inner_of(l);
 	int r = hit(l, FAULT_KIND_pwritev), k;
+	ssize_t done;
 
 	if (r < 0 && (((struct fault *)l)->flags & FAULT_PARTIAL)) {
 		AUTO_FREE struct iovec *part = calloc(IOV_PART_MAX, sizeof(*part));
@@ -85,13 +108,18 @@ static ssize_t fault_pwritev(struct lower *l, int fd, const struct iovec *iov, i
 		if (k > 0)
 			(void)in->ops->pwritev(in, fd, part, k, off, false);
 	}
-	return r < 0 ? r : in->ops->pwritev(in, fd, iov, n, off, dsync);
+	if (r < 0)
+		return r;
+	watch(l, FAULT_KIND_pwritev, fd, true);
+	done = BELOW(in->ops->pwritev(in, fd, iov, n, off, dsync));
+	watch(l, FAULT_KIND_pwritev, fd, false);
+	return done;
 }
 
 static int fault_close(struct lower *l, int fd)
 {
 	struct lower *in = inner_of(l);
-	int r = hit(l, FAULT_KIND_close), r2 = in->ops->close(in, fd);
+	int r = hit(l, FAULT_KIND_close), r2 = BELOW(in->ops->close(in, fd));
 
 	return r < 0 ? r : r2;
 }
@@ -103,16 +131,31 @@ static int fault_close(struct lower *l, int fd)
 		struct lower *in = inner_of(l);                                                                     \
 		int r = hit(l, FAULT_KIND_##name);                                                                  \
                                                                                                                     \
-		return r < 0 ? r : in->ops->name(in, __VA_ARGS__);                                                  \
+		return r < 0 ? r : BELOW(in->ops->name(in, __VA_ARGS__));                                              \
+	}
+
+/* The same, and the watcher is told. */
+#define WATCHED(name, params, ...)                                                                                  \
+	static int fault_##name params                                                                              \
+	{                                                                                                           \
+		struct lower *in = inner_of(l);                                                                     \
+		int r = hit(l, FAULT_KIND_##name);                                                                  \
+                                                                                                                    \
+		if (r < 0)                                                                                          \
+			return r;                                                                                   \
+		watch(l, FAULT_KIND_##name, fd, true);                                                              \
+		r = BELOW(in->ops->name(in, __VA_ARGS__));                                                          \
+		watch(l, FAULT_KIND_##name, fd, false);                                                             \
+		return r;                                                                                           \
 	}
 
 PASS(openat, int, (struct lower *l, int dirfd, const char *name, int flags, mode_t mode), dirfd, name, flags, mode)
 PASS(reopen, int, (struct lower *l, int fd, int flags), fd, flags)
-PASS(fdatasync, int, (struct lower *l, int fd), fd)
-PASS(fsync, int, (struct lower *l, int fd), fd)
-PASS(syncfs, int, (struct lower *l, int fd), fd)
-PASS(ftruncate, int, (struct lower *l, int fd, uint64_t len), fd, len)
-PASS(fallocate, int, (struct lower *l, int fd, int mode, uint64_t off, uint64_t len), fd, mode, off, len)
+WATCHED(fdatasync, (struct lower *l, int fd), fd)
+WATCHED(fsync, (struct lower *l, int fd), fd)
+WATCHED(syncfs, (struct lower *l, int fd), fd)
+WATCHED(ftruncate, (struct lower *l, int fd, uint64_t len), fd, len)
+WATCHED(fallocate, (struct lower *l, int fd, int mode, uint64_t off, uint64_t len), fd, mode, off, len)
 PASS(fstat, int, (struct lower *l, int fd, struct stat *ret_st), fd, ret_st)
 PASS(fstatat, int, (struct lower *l, int dirfd, const char *name, struct stat *ret_st), dirfd, name, ret_st)
 PASS(statfs, int, (struct lower *l, int fd, struct statvfs *ret_st, uint64_t *ret_fsid, uint64_t *ret_magic), fd, ret_st, ret_fsid, ret_magic)
@@ -176,6 +219,12 @@ void fault_fail(struct fault *f, unsigned kinds, uint64_t n, int err, uint64_t t
 	for (int k = 0; k < FAULT_KIND_COUNT; k++)
 		f->calls[k] = 0;
 	pthread_mutex_unlock(&f->m);
+}
+
+void fault_watch(struct fault *f, fault_watch_fn *fn, void *arg)
+{
+	f->watch = fn;
+	f->watch_arg = arg;
 }
 
 bool fault_happened(struct fault *f)

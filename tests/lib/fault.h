@@ -50,4 +50,11 @@ uint64_t fault_calls(struct fault *f, unsigned kinds);
 /* The kind of the first call that failed, as text; "none". */
 const char *fault_what(struct fault *f);
 
+/* Told before and behind each pwritev, fdatasync, fsync, syncfs, ftruncate and fallocate that is not made to fail. NULL: nobody. */
+typedef void fault_watch_fn(void *arg, enum fault_kind kind, int fd, bool before);
+void fault_watch(struct fault *f, fault_watch_fn *fn, void *arg);
+
+/* How deep this thread is in calls of inner layers: what they allocate is none of the scenario's business. But not in readdir's callback. */
+extern __thread unsigned fault_below;
+
 #endif
