@@ -141,6 +141,28 @@ static void unhash(struct inode_table *t, struct inode *i)
 	t->count--;
 }
 
+/* ---- what outlives an inode: that its name, attributes or links are not durable yet. The kernel may forget it before anybody asks for an fsync, and
+ * look it up again for one. A set of lower inode numbers by hash, which only grows: taking one for another costs an fsync, never a name. Called with
+ * the lock. */
+
+static void keep_due(struct volume *v, const struct inode *i)
+{
+	uint64_t h = hash_u64x2(i->ino, 1) % INODE_DUE_BITS;
+
+	if (i->created || i->attr_due || i->names_made > i->names_synced)
+		v->due[h / 64] |= 1ull << h % 64;
+}
+
+static void recall_due(const struct volume *v, struct inode *i)
+{
+	uint64_t h = hash_u64x2(i->ino, 1) % INODE_DUE_BITS;
+
+	if (!(v->due[h / 64] >> h % 64 & 1))
+		return;
+	i->created = i->attr_due = true;
+	i->names_made = 1;
+}
+
 /* ---- life */
 
 static struct inode *new_inode(struct volume *v, const struct inode_attr *attr)
@@ -155,6 +177,7 @@ static struct inode *new_inode(struct volume *v, const struct inode_attr *attr)
 	i->attr = *attr;
 	i->pin_fd = -1;
 	i->dirfd = -1;
+	recall_due(v, i);
 	inode_link_init(&i->file_lru);
 	inode_link_init(&i->dirfd_lru);
 	if (v->table.count >= v->table.buckets)
@@ -170,6 +193,7 @@ static struct inode *destroy(struct volume *v, struct inode *i)
 	struct inode *parent = i->parent;
 	int dirfd = i->dirfd, pin_fd = i->pin_fd;
 
+	keep_due(v, i);
 	unhash(&v->table, i);
 	if (dirfd >= 0) {
 		inode_link_remove(&i->dirfd_lru);

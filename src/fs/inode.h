@@ -17,6 +17,7 @@ struct volume;
 
 #define INODE_ROOT 1
 #define INODE_GENERATION 1
+#define INODE_DUE_BITS 4096u
 
 struct inode_attr {
 	uint64_t ino, size, blocks; /* blocks of 512 bytes */

@@ -30,6 +30,7 @@ struct volume {
 	size_t file_count, dir_count;
 	uint64_t file_closes;    /* iofiles ever closed */
 	uint64_t undecryptable;
+	uint64_t due[INODE_DUE_BITS / 64]; /* inode.c */
 };
 
 #endif

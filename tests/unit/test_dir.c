@@ -238,6 +238,25 @@ static void a_link_target_that_does_not_decrypt_is_an_error_but_can_be_removed(v
 	drop(i);
 }
 
+static void what_is_due_to_a_file_is_still_due_when_it_was_forgotten_and_looked_up_again(void **state)
+{
+	struct inode *i = make_file(fixture_v->root, "a");
+	uint64_t id = i->id;
+
+	(void)state;
+	drop(i);
+	i = find(fixture_v->root, "a");
+	assert_int_not_equal(i->id, id);
+	assert_true(i->created);
+	assert_int_equal(file_fsync(fixture_v, i, false), 0);
+	assert_false(i->created);
+	assert_int_equal(rename_entry(fixture_v, fixture_v->root, "a", fixture_v->root, "b", 0), 0);
+	drop(i);
+	i = find(fixture_v->root, "b");
+	assert_true(i->attr_due);
+	drop(i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +270,7 @@ int main(void)
 		fixture_test(listings_go_on_at_any_offset),
 		fixture_test(symbolic_links_keep_their_target_and_length),
 		fixture_test(a_link_target_that_does_not_decrypt_is_an_error_but_can_be_removed),
+		fixture_test(what_is_due_to_a_file_is_still_due_when_it_was_forgotten_and_looked_up_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
