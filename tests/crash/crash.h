@@ -94,6 +94,8 @@ void world_kill(struct world *w);
 int world_unmount(struct world *w);
 /* Do reads of the mounted files give what the model says? */
 const char *world_reread(struct world *w);
+/* How deep this thread is in the oracle: what it allocates is the test's. */
+extern __thread unsigned world_own;
 #define VOLUME_DIR "vol"
 #define COPY_DIR "copy"          /* world_from(fs, COPY_DIR, …): files are known by the names in VOLUME_DIR */
 void world_free(struct world *w);

@@ -26,11 +26,15 @@ struct key_ring *crash_ring(void)
 
 /* ---- the oracle */
 
+__thread unsigned world_own;
+
 static void remember(struct history *h, uint64_t size, uint64_t hash, uint64_t seq)
 {
 	if (h->n == h->max) {
 		h->max = h->max ? h->max * 2 : 8;
+		world_own++;
 		h->s = realloc(h->s, h->max * sizeof(*h->s));
+		world_own--;
 		assert(h->s);
 	}
 	h->s[h->n++] = (struct seen){ size, hash, seq };

@@ -14,6 +14,7 @@ struct fault {
 	int err;
 	uint64_t calls[FAULT_KIND_COUNT];
 	int first;               /* kind of the first that failed; -1 */
+	bool paused;
 	fault_watch_fn *watch;
 	void *watch_arg;
 };
@@ -31,7 +32,7 @@ static int hit(struct lower *l, enum fault_kind kind)
 
 	pthread_mutex_lock(&f->m);
 	f->calls[kind]++;
-	if (f->kinds & 1u << kind) {
+	if (f->kinds & 1u << kind && !f->paused) {
 		f->seen++;
 		if (f->seen >= f->n && f->seen - f->n < f->times) {
 			r = -f->err;
@@ -218,6 +219,13 @@ void fault_fail(struct fault *f, unsigned kinds, uint64_t n, int err, uint64_t t
 	f->first = -1;
 	for (int k = 0; k < FAULT_KIND_COUNT; k++)
 		f->calls[k] = 0;
+	pthread_mutex_unlock(&f->m);
+}
+
+void fault_pause(struct fault *f, bool paused)
+{
+	pthread_mutex_lock(&f->m);
+	f->paused = paused;
 	pthread_mutex_unlock(&f->m);
 }
 

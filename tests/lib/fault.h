@@ -43,6 +43,8 @@ struct lower *fault_lower(struct fault *f);
 /* From now on: of the calls of these kinds the n-th (1 is the next one) fails with err, and those after it up to `times` of them. Sets the counters
  * to 0. kinds 0: nothing fails. */
 void fault_fail(struct fault *f, unsigned kinds, uint64_t n, int err, uint64_t times, unsigned flags);
+/* While it is paused nothing fails or is counted as one that may: the test looks around. */
+void fault_pause(struct fault *f, bool paused);
 /* Has anything failed since? */
 bool fault_happened(struct fault *f);
 /* Calls of these kinds since. */

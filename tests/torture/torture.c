@@ -1,16 +1,23 @@
-/* torture.c: let the n-th lower call of a scenario fail, for each n, once or from then on; afterwards kill the process, or cut the power, and mount without
- * faults: what was acknowledged must be there, nothing may be a mixture, and what a call that failed was to change is as it was.
+/* torture.c: let the n-th lower call or allocation of a scenario fail, for each n, once or from then on; afterwards kill the process, or cut the power, and
+ * mount without faults: what was acknowledged must be there, nothing may be a mixture, and what a call that failed was to change is as it was.
  *
  *	torture                 all; TAP lines
  *	torture SCENARIO HOW N  one run
  *
  * Errors must be the planned one, or -EROFS behind a log that failed; a failed write or truncate changes nothing; reads go on; and behind an fsync that
- * returned 0 the content is durable. */
+ * returned 0 the content is durable. Want of memory is -ENOMEM, never damage; it takes nothing that a sync behind it does not make durable, and leaks
+ * nothing. How much there is to do is a matter of count alone. */
 #include "tests/torture/torture.h"
+
+#include "tests/torture/memory.h"
+#include "tests/torture/names.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,18 +26,19 @@
 
 #define B 4096ull
 #define G (128ull * 4096)
-#define RUN_SECONDS 20
+#define RUN_SECONDS 60            /* of one run, which takes a tenth of a second: this is a hang, also on a slow machine */
 
 struct torture t;
+static const char *what_failed;
 static uint64_t only;
 static unsigned tests, bad_tests;
 
 static const struct how hows[] = {
-	{ "EIO-once", FAULT_ALL, EIO, 1, 0 },
-	{ "EIO-forever", FAULT_ALL, EIO, FAULT_FOREVER, 0 },
-	{ "ENOSPC-once", FAULT_WRITES | FAULT_FLUSHES | FAULT_NAMES, ENOSPC, 1, 0 },
-	{ "ENOSPC-forever", FAULT_WRITES | FAULT_FLUSHES | FAULT_NAMES, ENOSPC, FAULT_FOREVER, 0 },
-	{ "EIO-half", FAULT_OF(pwritev), EIO, 1, FAULT_PARTIAL },
+	{ "EIO-once", FAULT_ALL, EIO, 1, 0, 1 },
+	{ "EIO-forever", FAULT_ALL, EIO, FAULT_FOREVER, 0, 1 },
+	{ "ENOSPC-once", FAULT_WRITES | FAULT_FLUSHES | FAULT_NAMES, ENOSPC, 1, 0, 1 },
+	{ "ENOSPC-forever", FAULT_WRITES | FAULT_FLUSHES | FAULT_NAMES, ENOSPC, FAULT_FOREVER, 0, 1 },
+	{ "EIO-half", FAULT_OF(pwritev), EIO, 1, FAULT_PARTIAL, 1 },
 };
 
 /* ---- what all runs share */
@@ -57,22 +65,26 @@ struct lower *torture_wrap(struct lower *inner)
 
 void torture_arm(uint64_t n)
 {
-	fault_fail(t.fault, t.how->kinds, n, t.how->err, t.how->times, t.how->flags);
+	if (!t.how->kinds)
+		memory_fail(n, t.how->times);
+	else
+		fault_fail(t.fault, t.how->kinds, n, t.how->err, t.how->times, t.how->flags);
 }
-
-static const char *what_failed;
 
 bool torture_lift(void)
 {
-	bool happened = fault_happened(t.fault);
+	bool happened = t.how->kinds ? fault_happened(t.fault) : memory_happened();
 
-	what_failed = fault_what(t.fault);
+	memory_fail(0, 0);
+	what_failed = t.how->kinds ? fault_what(t.fault) : memory_where();
 	fault_fail(t.fault, 0, 0, 0, 0, 0);
 	return happened;
 }
 
 bool torture_is_legal(int r)
 {
+	if (!t.how->kinds)
+		return r == -ENOMEM || (r == -EROFS && t.how->times > 1);
 	return r == -t.how->err || r == -EROFS || r == -EIO;
 }
 
@@ -95,7 +107,8 @@ bool torture_all(const char *scenario, const struct how *how, torture_run_fn *ru
 	t.n = (struct tally){ 0 };
 	t.scenario = scenario;
 	t.how = how;
-	for (n = only ? only : 1; happened && wrong < 5; n++) {
+	what_failed = NULL;
+	for (n = only ? only : 1; happened && wrong < 5; n += how->stride ? how->stride : 1) {
 		t.at = n;
 		t.rng.s = n * 0x9e3779b97f4a7c15ull + 1;
 		t.failed = NULL;
@@ -386,6 +399,206 @@ static bool run_format(void *arg, uint64_t n, bool *ret_happened)
 	return ok;
 }
 
+/* ---- memory that runs out */
+
+static struct how memories[] = {
+	{ "once", 0, ENOMEM, 1, 0, 1 },
+	{ "forever", 0, ENOMEM, FAULT_FOREVER, 0, 4 },
+};
+
+#define APPEND(n, len) { OP_APPEND, n, 0, len }
+
+/* Everything that has a buffer of its own: new groups, gaps, cut groups, old versions, a transaction of several parts, replay. */
+static const struct program lean = { "memory",
+	{ W('a', 100, 5000), APPEND('a', 3000), F('a'), W('a', 4000, 300), T('a', 6000), { OP_COMMIT_ALL, 0, 0, 0 }, CP, W('b', 3 * G + 5, 2 * B), T('b', G / 2),
+	  APPEND('b', G), F('b'), W('c', 0, 10), W('a', 0, B), { OP_COMMIT_ALL, 0, 0, 0 } } };
+
+struct lean_thread {
+	struct world *w;
+	const struct program *p; /* NULL: leave */
+	uint64_t n;
+	bool happened, ok;
+	int r;
+};
+
+/* In a thread of its own: what is kept by thread is allocated anew. */
+static void *lean_main(void *arg)
+{
+	struct lean_thread *lt = arg;
+
+	torture_arm(lt->n);
+	if (lt->p)
+		lt->ok = run_ops(lt->w, lt->p, true);
+	else
+		lt->r = world_unmount(lt->w);
+	lt->happened = torture_lift();
+	return NULL;
+}
+
+static void lean_run(struct lean_thread *lt)
+{
+	pthread_t id;
+
+	if (pthread_create(&id, NULL, lean_main, lt) != 0)
+		abort();
+	pthread_join(id, NULL);
+}
+
+/* As check_ends, but two states. */
+static bool check_end(const struct world *w)
+{
+	struct simfs *killed = simfs_clone(w->fs);
+
+	simfs_close_all(killed);
+	return check_state(killed, w, &w->o, false, "after SIGKILL") &&
+	       check_state(simfs_cut(w->fs, &t.rng, SIMFS_RANDOM), w, &w->o, false, "after a cut");
+}
+
+/* What is durable reads as the files do now. */
+static bool check_all_there(const struct world *w)
+{
+	struct simfs *fs = simfs_cut(w->fs, &t.rng, SIMFS_OLD);
+	const char *lost = NULL;
+	struct world *now;
+	int r = 0;
+
+	t.n.states++;
+	world_wrap = NULL;
+	now = world_from(&fs, VOLUME_DIR, w, 0, &r);
+	if (!now)
+		return torture_wrong("behind a sync", err_text(r));
+	(void)world_check(now, &w->o, UINT64_MAX);
+	for (int i = 0; i < NAMES; i++)
+		if (now->f[i].size != w->f[i].size || memcmp(now->f[i].bytes, w->f[i].bytes, w->f[i].size) != 0)
+			lost = w->f[i].name;
+	world_free(now);
+	return lost ? torture_wrong("not durable behind a sync: file", lost) : true;
+}
+
+/* A file that a commit could not take is in the next: sync brings all to rest, whether or not somebody asks for that file again. */
+static bool check_rest(struct world *w)
+{
+	struct op all = { OP_COMMIT_ALL, 0, 0, 0 };
+	int r;
+
+	if (vio_is_read_only(w->v))
+		return true;
+	r = world_op(w, &all);
+	r = r == 0 ? vio_checkpoint(w->v) : r;
+	if (r < 0)
+		return torture_wrong("sync when there is memory again", err_text(r));
+	for (int i = 0; i < NAMES; i++)
+		if (w->f[i].io && !iofile_is_idle(w->f[i].io))
+			return torture_wrong("behind a sync something is pending in file", w->f[i].name);
+	return check_all_there(w);
+}
+
+static bool no_leak(long before)
+{
+	char text[40];
+
+	if (memory_live() == before)
+		return true;
+	(void)snprintf(text, sizeof(text), "%ld blocks", memory_live() - before);
+	return torture_wrong("leaked", text);
+}
+
+static struct world *lean_world(const struct world *base)
+{
+	struct simfs *fs = simfs_clone(base->fs);
+
+	world_wrap = torture_wrap;
+	return world_attach(&fs, VOLUME_DIR, base, 0);
+}
+
+static bool run_lean(void *arg, uint64_t n, bool *ret_happened)
+{
+	const struct arg *a = arg;
+	long before = memory_live();
+	struct world *w = lean_world(a->base);
+	struct lean_thread lt = { .w = w, .p = a->p, .n = n };
+	bool ok;
+	int r;
+
+	if (world_mount(w) < 0 || world_check(w, &a->base->o, UINT64_MAX))
+		abort();
+	world_restart(w);
+	lean_run(&lt);
+	*ret_happened = lt.happened;
+	ok = lt.ok && check_end(w);
+	if (ok && vio_is_read_only(w->v) && t.how->times == 1)
+		ok = torture_wrong("out of memory once", "read-only for good");
+	ok = ok && (n % 2 == 0 ? check_goes_on(w) : check_rest(w)) && check_end(w);
+	r = world_unmount(w);
+	if (ok && r < 0 && (r != -EROFS || t.how->times == 1))
+		ok = torture_wrong("leaving when there is memory again", err_text(r));
+	ok = ok && no_descriptors(w) && check_end(w);
+	world_free(w);
+	return no_leak(before) && ok;
+}
+
+static bool run_lean_leave(void *arg, uint64_t n, bool *ret_happened)
+{
+	const struct arg *a = arg;
+	long before = memory_live();
+	struct world *w = lean_world(a->base);
+	struct lean_thread lt = { .w = w, .n = n };
+	bool ok;
+
+	if (world_mount(w) < 0 || world_check(w, &a->base->o, UINT64_MAX))
+		abort();
+	world_restart(w);
+	ok = run_ops(w, a->p, false);
+	lean_run(&lt);
+	*ret_happened = lt.happened;
+	if (ok && lt.r < 0 && lt.r != -ENOMEM)
+		ok = torture_wrong("leaving", err_text(lt.r));
+	ok = ok && no_descriptors(w) && check_end(w);
+	world_free(w);
+	return no_leak(before) && ok;
+}
+
+static void *lean_mount_main(void *arg)
+{
+	struct lean_thread *lt = arg;
+
+	torture_arm(lt->n);
+	lt->r = world_mount(lt->w);
+	lt->happened = torture_lift();
+	return NULL;
+}
+
+static bool run_lean_mount(void *arg, uint64_t n, bool *ret_happened)
+{
+	const struct arg *a = arg;
+	long before = memory_live();
+	struct world *w = lean_world(a->base);
+	struct lean_thread lt = { .w = w, .n = n };
+	struct oracle o;
+	const char *e;
+	pthread_t id;
+	bool ok = true;
+
+	oracle_copy(&a->base->o, &o);
+	if (pthread_create(&id, NULL, lean_mount_main, &lt) != 0)
+		abort();
+	pthread_join(id, NULL);
+	*ret_happened = lt.happened;
+	t.n.refused += lt.r < 0;
+	if (lt.r < 0 && lt.r != -ENOMEM)
+		ok = torture_wrong("mounting", err_text(lt.r));
+	e = lt.r == 0 ? world_check(w, &o, UINT64_MAX) : NULL;
+	if (e)
+		ok = torture_wrong(w->events ? "mounted, with events" : "mounted", e);
+	oracle_done(&w->o);
+	oracle_copy(&o, &w->o);
+	world_kill(w);
+	ok = ok && no_descriptors(w) && check_end(w);
+	oracle_done(&o);
+	world_free(w);
+	return no_leak(before) && ok;
+}
+
 /* ---- a disk that is full */
 
 static bool expect(bool so, const char *what)
@@ -450,7 +663,7 @@ static bool full_disk(struct world *w, uint64_t free_blocks, uint64_t step)
 static void full_disks(const struct world *base)
 {
 	static const struct { uint64_t room, step; } c[] = { { 0, B }, { 1, B }, { 40, 700 }, { 200, 3 * B }, { 300, G }, { 150, G / 2 + 100 } };
-	struct how how = { "full", 0, ENOSPC, 0, 0 };
+	struct how how = { "full", 0, ENOSPC, 0, 0, 1 };
 
 	for (size_t i = 0; i < sizeof(c) / sizeof(c[0]); i++) {
 		struct simfs *fs = simfs_clone(base->fs);
@@ -486,17 +699,34 @@ static bool chosen(char *const *argv, const char *scenario, const char *how)
 
 int main(int argc, char **argv)
 {
-	struct world *files = base_world(NULL), *log = base_world(&unclean);
+	struct world *files, *log;
+	struct simfs *disk;
 	static struct world empty;
-	struct {
+	struct scenario {
 		const char *name;
 		torture_run_fn *run;
 		struct arg arg;
 		void *direct;
-	} s[] = {
-		{ "small-writes", run_program, { files, &small }, NULL }, { "bulk-writes", run_program, { files, &bulk }, NULL },
-		{ "leave", run_leave, { files, &unclean }, NULL }, { "mount", run_mount, { log, NULL }, NULL },
-		{ "format", run_format, { NULL, NULL }, &empty },
+		unsigned stride; /* many allocations of one kind: not each of them */
+	};
+
+	bool ok;
+
+	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20); /* keep the models' memory: half the time went into page faults */
+	(void)mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	memory_init();
+	files = base_world(NULL);
+	log = base_world(&unclean);
+	disk = names_base();
+
+	struct scenario s[] = {
+		{ "small-writes", run_program, { files, &small }, NULL, 1 }, { "bulk-writes", run_program, { files, &bulk }, NULL, 1 },
+		{ "leave", run_leave, { files, &unclean }, NULL, 1 }, { "mount", run_mount, { log, NULL }, NULL, 1 },
+		{ "format", run_format, { NULL, NULL }, &empty, 1 }, { "names", names_run, { NULL, NULL }, disk, 1 },
+	}, m[] = {
+		{ "memory", run_lean, { files, &lean }, NULL, 1 }, { "memory-bulk", run_lean, { files, &bulk }, NULL, 3 },
+		{ "memory-leave", run_lean_leave, { files, &unclean }, NULL, 1 }, { "memory-mount", run_lean_mount, { log, NULL }, NULL, 1 },
+		{ "memory-names", names_run, { NULL, NULL }, disk, 17 },
 	};
 
 	argv++;
@@ -508,11 +738,21 @@ int main(int argc, char **argv)
 		for (size_t k = 0; k < sizeof(hows) / sizeof(hows[0]); k++)
 			if (chosen(argv, s[i].name, hows[k].name))
 				(void)torture_all(s[i].name, &hows[k], s[i].run, s[i].direct ? s[i].direct : &s[i].arg);
+	t.how = &memories[0];
+	(void)run_lean(&m[0].arg, 0, &ok); /* what is allocated once in a process */
+	for (size_t i = 0; i < sizeof(m) / sizeof(m[0]); i++)
+		for (size_t k = 0; k < sizeof(memories) / sizeof(memories[0]); k++) {
+			memories[k].stride *= m[i].stride;
+			if (chosen(argv, m[i].name, memories[k].name))
+				(void)torture_all(m[i].name, &memories[k], m[i].run, m[i].direct ? m[i].direct : &m[i].arg);
+			memories[k].stride /= m[i].stride;
+		}
 	if (!argv[0] || strcmp(argv[0], "full-disk") == 0)
 		full_disks(files);
 	(void)printf("# %u tests, %u failed\n", tests, bad_tests);
 	world_free(files);
 	world_free(log);
+	simfs_free(disk);
 	fault_free(t.fault);
 	return bad_tests > 0;
 }

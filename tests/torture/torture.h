@@ -12,6 +12,7 @@ struct how {
 	int err;
 	uint64_t times;
 	unsigned flags;
+	unsigned stride;         /* only each so many-th n; 0: all */
 };
 
 struct tally {
