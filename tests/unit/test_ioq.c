@@ -107,7 +107,7 @@ static void far_more_requests_than_the_queue_is_deep_all_come_back_once(void **s
 
 static void a_read_at_the_end_of_the_file_is_short(void **state)
 {
-	char buf[3][8];
+	char buf[3][8] = { 0 }; /* memcheck does not know that io_uring fills it */
 	struct iovec iov[3] = { { buf[0], 8 }, { buf[1], 8 }, { buf[2], 8 } };
 	struct ioq_req q[3] = { req(IOQ_READ, fx.fd, &iov[0], 1, 0), req(IOQ_READ, fx.fd, &iov[1], 1, 5), req(IOQ_READ, fx.fd, &iov[2], 1, 9) };
 
@@ -204,7 +204,7 @@ static void a_thousand_vectors_are_one_request(void **state)
 
 static void empty_vectors_are_passed_over(void **state)
 {
-	char a[4] = "abcd", b[4];
+	char a[4] = "abcd", b[4] = { 0 };
 	struct iovec w[5] = { { a, 0 }, { a, 2 }, { a, 0 }, { a + 2, 2 }, { a, 0 } }, r[2] = { { b, 0 }, { b, 4 } }, none = { b, 0 };
 	struct ioq_req q[2] = { req(IOQ_WRITE, fx.fd, w, 5, 0), req(IOQ_WRITE, fx.fd, &none, 1, 0) };
 
