@@ -4,10 +4,12 @@
 #define COFFER_TESTS_REPLAY_FIXTURE_H
 
 #include "format_fixture.h"
-#include "io/replay.h"
+#include "base/hash.h"
+#include "io/replay_view.h"
 #include "lib/simfs.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define RV_FN __attribute__((noinline, unused)) /* frames have a limit */
@@ -34,6 +36,7 @@ struct rfile {
 struct rvol {
 	struct simfs *fs;
 	struct lower *l;
+	unsigned lacks;          /* of fs */
 	int root;
 	struct vio_params p;
 	uint8_t generation[GENERATION_LEN];
@@ -156,6 +159,7 @@ static RV_FN struct rvol *rv_new(unsigned lacks)
 	int fd;
 
 	fixture_must(v != NULL);
+	v->lacks = lacks;
 	rv_on(v, simfs_new(&sp));
 	v->p.ring = (struct key_ring *)(uintptr_t)fixture_ring();
 	v->p.cb.ctx = v;
@@ -470,6 +474,108 @@ static RV_FN void tx_one(struct rvol *v, struct rfile *f, unsigned g, unsigned i
 	tx_commit(v);
 }
 
+/* ---- a view, and what replay must make of the same state */
+
+#define LOOK_LEN (GROUPS * GROUP_LOWER)
+
+struct looked {
+	int r;
+	struct replay_result res;
+	uint64_t hash[FILES_MAX]; /* of the lower file, but for blocks of zeros at its end; 0: it is not there */
+	bool verifies[FILES_MAX]; /* its header does */
+};
+
+static RV_FN void look_at_files(struct rvol *v, struct lower *l, struct looked *ret)
+{
+	uint8_t *p = aligned_alloc(BLOCK_SIZE, LOOK_LEN);
+	struct lower *was = v->l;
+	struct group_header h;
+
+	fixture_must(p != NULL);
+	v->l = l;
+	for (unsigned i = 0; i < FILES_MAX; i++) {
+		int fd = v->f[i].name[0] ? rv_open(v, v->f[i].name, O_RDONLY) : -ENOENT;
+		ssize_t n;
+
+		ret->hash[i] = 0;
+		if (fd < 0)
+			continue;
+		memset(p, 0, BLOCK_SIZE);
+		n = lower_pread(l, fd, p, LOOK_LEN, 0);
+		fixture_must(n >= 0);
+		lower_close(l, fd);
+		memset(p + n, 0, (size_t)-n % BLOCK_SIZE);
+		for (n += -n & (BLOCK_SIZE - 1); n > 0 && layout_is_zero(p + n - BLOCK_SIZE, BLOCK_SIZE); n -= BLOCK_SIZE)
+			;
+		ret->hash[i] = hash_bytes(p, (size_t)n) | 1;
+		ret->verifies[i] = group_open_first(fixture_bc(), fixture_ring(), p, &h) == 0;
+	}
+	v->l = was;
+	free(p);
+}
+
+/* What a read-only volume would show, on a copy of the disk that refuses every change and must be as before. */
+static RV_FN void look(struct rvol *v, struct looked *ret)
+{
+	struct simfs *fs = simfs_clone(v->fs);
+	uint64_t before = simfs_digest(fs);
+	struct replay_view *view = NULL;
+	struct vio_params p = v->p;
+	struct replay *rp = NULL;
+	struct state *s;
+	struct lower_ro ro;
+	int fd = -1;
+
+	memset(ret, 0, sizeof(*ret));
+	simfs_set_lacks(fs, v->lacks | SIMFS_READ_ONLY);
+	lower_ro_init(&ro, simfs_lower(fs));
+	p.lower = &ro.l;
+	p.cb.event = NULL;
+	ret->r = state_open(p.lower, v->root, p.ring, true, p.rules_off, &s);
+	if (ret->r == 0) {
+		fd = p.lower->ops->openat(p.lower, v->root, NAME_LOG, O_RDONLY, 0);
+		ret->r = fd < 0 ? fd : replay_look(&p, s, fd, &ret->res, &rp);
+	}
+	if (ret->r == 0)
+		ret->r = replay_view_new(&rp, &view);
+	if (ret->r == 0) {
+		replay_view_install(view, &ro);
+		look_at_files(v, p.lower, ret);
+	}
+	replay_view_free(view);
+	lower_close(p.lower, fd);
+	state_close(s);
+	fixture_must(simfs_digest(fs) == before);
+	simfs_free(fs);
+}
+
+/* replay ended with r, and where it did not fail for want of something, home is what the view has shown. */
+static RV_FN void looked_the_same(struct rvol *v, const struct looked *was, int r, const struct replay_result *res)
+{
+	struct looked now;
+
+	if (r != 0 && r != -ENODATA && r != -EUCLEAN && r != -EBADMSG)
+		return;
+	fixture_must(was->r == r);
+	if (r != 0)
+		return;
+	fixture_must(was->res.head == res->head && was->res.sequence == res->sequence && was->res.files == res->files &&
+		     was->res.unlinked == res->unlinked && was->res.quarantined == res->quarantined);
+	look_at_files(v, v->l, &now);
+	for (unsigned i = 0; i < FILES_MAX; i++) {
+		uint8_t p[HEADER_LEN];
+		struct group_header h = { 0 };
+
+		if (v->f[i].name[0] && now.hash[i])
+			rv_peek(v, v->f[i].name, 0, p, sizeof(p));
+		if (now.hash[i] && now.verifies[i] && group_header_parse(p, &h) == 0 && (h.flags & GROUP_FLAG_DAMAGED) &&
+		    now.hash[i] != was->hash[i])
+			fixture_must(!was->verifies[i]); /* EIO in both */
+		else
+			fixture_must(now.hash[i] == was->hash[i]);
+	}
+}
+
 /* ---- replay */
 
 struct how {
@@ -480,11 +586,19 @@ static RV_FN int replay_how(struct rvol *v, struct how how, struct replay_result
 {
 	struct state *s = rv_state(v, how.check_only);
 	int fd = rv_open(v, NAME_LOG, how.check_only ? O_RDONLY : O_RDWR);
+	static atomic_uint turn; /* tests that replay at every cut need not look each time */
+	struct looked *was = calloc(1, sizeof(*was));
+	bool plain = v->l == simfs_lower(v->fs) && !how.accept_log_loss && !how.check_only && (turn++ < 100 || turn % 16 == 0);
 	int r;
 
-	fixture_must(fd >= 0);
+	fixture_must(fd >= 0 && was);
+	if (plain)
+		look(v, was);
 	memset(res, 0xee, sizeof(*res));
 	r = replay_run(&v->p, s, fd, how.accept_log_loss, how.check_only, res);
+	if (plain)
+		looked_the_same(v, was, r, res);
+	free(was);
 	lower_close(v->l, fd);
 	state_close(s);
 	return r;

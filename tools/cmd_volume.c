@@ -436,6 +436,7 @@ int cmd_fsck(const struct cmd_global *g, int argc, char **argv)
 	o.min_stamp_limit = u.seen.stamp_limit;
 	memcpy(o.seen_generation, u.seen.generation, GENERATION_LEN);
 	o.accept_older = u.seen.older_ok;
+	o.read_only = true;
 	log_hold();
 	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &vol);
 	if (r < 0)

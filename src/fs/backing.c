@@ -1,9 +1,11 @@
 /* backing.c: what a volume needs of the filesystem below (DESIGN, "Backing filesystem"), and the one-writer lock (coffer.lock). */
 #include "fs/backing.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -153,6 +155,57 @@ static void read_holder(struct lower *l, int fd, char *ret_holder, size_t max)
 		(void)snprintf(ret_holder, max, "unknown holder");
 }
 
+/* Is what keeps us from the lock somebody who only reads? He wrote nothing, so coffer.lock names the last writer. */
+static bool held_by_readers(struct lower *l, int fd)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return l->real && fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type == F_RDLCK;
+}
+
+/* Has the process the file open? As far as we may know. */
+static bool has_open(const char *pid, const struct stat *st)
+{
+	char path[64];
+	struct dirent *e;
+	struct stat s;
+	bool has = false;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/proc/%.16s/fd", pid);
+	d = opendir(path);
+	while (d && !has && (e = readdir(d)))
+		has = fstatat(dirfd(d), e->d_name, &s, 0) == 0 && s.st_dev == st->st_dev && s.st_ino == st->st_ino;
+	if (d)
+		(void)closedir(d);
+	return has;
+}
+
+/* An OFD lock names no process, so those are looked for that have coffer.lock open. */
+static void name_readers(struct lower *l, int fd, char *ret_holder, size_t max)
+{
+	size_t len = (size_t)snprintf(ret_holder, max, "mounted read-only");
+	const char *sep = " by pid ";
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	if (l->ops->fstat(l, fd, &st) < 0)
+		return;
+	d = opendir("/proc");
+	while (d && (e = readdir(d))) {
+		if (strspn(e->d_name, "0123456789") != strlen(e->d_name) || strtol(e->d_name, NULL, 10) == getpid() ||
+		    !has_open(e->d_name, &st))
+			continue;
+		if (len + strlen(sep) + strlen(e->d_name) >= max)
+			break;
+		len += (size_t)snprintf(ret_holder + len, max - len, "%s%s", sep, e->d_name);
+		sep = ", ";
+	}
+	if (d)
+		(void)closedir(d);
+}
+
 static int wait_lock(struct lower *l, int fd, bool exclusive, unsigned wait_ms)
 {
 	const struct timespec pause = { .tv_nsec = LOCK_POLL_MS * 1000000L };
@@ -178,7 +231,10 @@ int backing_lock(struct lower *l, int root_fd, bool read_only, unsigned wait_ms,
 		return fd;
 	r = wait_lock(l, fd, !read_only, wait_ms);
 	if (r == -EAGAIN) {
-		read_holder(l, fd, ret_holder, max);
+		if (!read_only && held_by_readers(l, fd))
+			name_readers(l, fd, ret_holder, max);
+		else
+			read_holder(l, fd, ret_holder, max);
 		r = -EBUSY;
 	}
 	if (r == 0 && !read_only)

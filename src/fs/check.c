@@ -154,7 +154,7 @@ static int check_regular(struct walk *w, int dirfd, const char *entry)
 	layout_put64(key + 8, st.st_ino);
 	r = st.st_nlink > 1 ? seen_add(&w->inodes, key) : 0;
 	if (r == 0)
-		r = check_file(w->v->lower, w->v->ring, fd, &st, w->buf, &rep);
+		r = check_file(vio_lower(w->v->vio), w->v->ring, fd, &st, w->buf, &rep);
 	lower_close(w->v->lower, fd);
 	return r < 0 ? r : 0;
 }

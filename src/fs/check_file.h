@@ -1,4 +1,4 @@
-/* check_file.h: verify one lower regular file as it lies at home, group by group. Used by check.c. */
+/* check_file.h: verify one lower regular file as it lies at home (or, read through l = vio_lower(), as replay would leave it), group by group. Used by check.c. */
 #ifndef COFFER_FS_CHECK_FILE_H
 #define COFFER_FS_CHECK_FILE_H
 

@@ -39,7 +39,7 @@ static int open_own_at(struct volume *v, int dirfd, const char *name, int flags)
 {
 	int ref, fd;
 
-	if (!v->lower->real || geteuid() == 0 || (flags & (O_CREAT | O_PATH)))
+	if (!v->lower->real || geteuid() == 0 || v->info.read_only || (flags & (O_CREAT | O_PATH)))
 		return -EACCES;
 	ref = v->lower->ops->openat(v->lower, dirfd, name, O_PATH, 0);
 	if (ref < 0)
@@ -205,7 +205,7 @@ int reopen_inode(struct volume *v, struct inode *i, int flags, int *ret_fd)
 		fd = v->lower->ops->reopen(v->lower, pin, flags);
 		if (fd == -EMFILE && dirfd_shrink(v))
 			fd = v->lower->ops->reopen(v->lower, pin, flags);
-		if (fd == -EACCES && geteuid() != 0)
+		if (fd == -EACCES && geteuid() != 0 && !v->info.read_only)
 			fd = open_own(v, pin, flags);
 		if (fd < 0)
 			return fd == -EMFILE ? -ENFILE : fd;

@@ -281,6 +281,21 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 	return v;
 }
 
+/* From here on nothing below can be changed through this volume, whatever else is forgotten. */
+static int bar_writing(struct volume *v)
+{
+	int fd;
+
+	lower_ro_init(&v->ro, v->lower);
+	v->lower = &v->ro.l;
+	fd = v->lower->ops->openat(v->lower, v->root_fd, ".", O_RDONLY | O_DIRECTORY, 0); /* anew, for its access time */
+	if (fd < 0)
+		return fd;
+	lower_close(v->lower, v->root_fd);
+	v->root_fd = fd;
+	return 0;
+}
+
 static int open_parts(struct volume *v, const uint8_t *config, size_t len, const struct secret *key, char *ret_holder)
 {
 	unsigned wait_ms = v->options.lock_wait_ms ? v->options.lock_wait_ms : VOLUME_LOCK_WAIT_MS;
@@ -296,6 +311,9 @@ static int open_parts(struct volume *v, const uint8_t *config, size_t len, const
 	if (v->info.read_only && !v->options.read_only)
 		log_warning("the volume has a feature that allows read-only mounts alone");
 	v->info.read_only |= v->options.read_only;
+	r = v->info.read_only ? bar_writing(v) : 0;
+	if (r < 0)
+		return log_ret(r, "the volume's directory");
 	r = backing_check(v->lower, v->root_fd, v->options.unsafe_backing);
 	if (r < 0)
 		return r;

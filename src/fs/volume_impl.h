@@ -5,9 +5,11 @@
 #include "base/lock.h"
 #include "fs/inode.h"
 #include "fs/volume.h"
+#include "io/lower_ro.h"
 
 struct volume {
-	struct lower *lower;
+	struct lower *lower;     /* as given, or around it ro */
+	struct lower_ro ro;      /* of a read-only volume */
 	int root_fd;
 	int lock_fd;
 	dev_t dev;               /* of the root: entries on another device are refused */

@@ -48,7 +48,7 @@ void replay_event(struct replay *rp, enum vio_event ev, const char *fmt, ...)
 	char text[EVENT_LEN_MAX];
 	va_list ap;
 
-	if (!rp->p->cb.event || rp->check_only)
+	if (!rp->p->cb.event || rp->quiet)
 		return;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
@@ -153,34 +153,74 @@ static int run(struct replay *rp, int log_fd)
 	return r < 0 ? r : write_home(rp);
 }
 
-int replay_run(const struct vio_params *p, struct state *s, int log_fd, bool accept_log_loss, bool check_only,
-	       struct replay_result *ret_res)
+static struct replay *replay_new(const struct vio_params *p, struct state *s)
 {
-	struct replay *rp;
-	int r;
+	struct replay *rp = calloc(1, sizeof(*rp));
 
-	rp = calloc(1, sizeof(*rp));
 	if (!rp)
-		return -ENOMEM;
+		return NULL;
 	rp->p = p;
 	rp->l = p->lower;
 	rp->s = s;
 	rp->bc = blockcrypt_get();
-	rp->accept_log_loss = accept_log_loss;
-	rp->check_only = check_only;
 	rp->log_direct = -1;
 	state_get(s, &rp->st);
+	return rp;
+}
+
+static int run_and_tell(struct replay *rp, int log_fd, struct replay_result *ret_res)
+{
+	int r;
+
 	r = rp->bc ? run(rp, log_fd) : -ENOMEM;
-	if (r == 0) {
-		*ret_res = rp->res;
-		if (rp->res.transactions > 0)
-			log_info("the log held %llu transactions of %llu files; %llu are gone, %llu failed",
-				 (unsigned long long)rp->res.transactions, (unsigned long long)rp->res.files,
-				 (unsigned long long)rp->res.unlinked, (unsigned long long)rp->res.quarantined);
-	}
+	if (r < 0)
+		return r;
+	*ret_res = rp->res;
+	if (rp->res.transactions > 0)
+		log_info("the log held %llu transactions of %llu files; %llu are gone, %llu failed",
+			 (unsigned long long)rp->res.transactions, (unsigned long long)rp->res.files,
+			 (unsigned long long)rp->res.unlinked, (unsigned long long)rp->res.quarantined);
+	return 0;
+}
+
+void replay_free(struct replay *rp)
+{
+	if (!rp)
+		return;
 	replay_log_done(rp);
 	replay_gather_done(rp);
 	keys_wipe(&rp->key);
 	free(rp);
+}
+
+int replay_run(const struct vio_params *p, struct state *s, int log_fd, bool accept_log_loss, bool check_only,
+	       struct replay_result *ret_res)
+{
+	struct replay *rp = replay_new(p, s);
+	int r;
+
+	if (!rp)
+		return -ENOMEM;
+	rp->accept_log_loss = accept_log_loss;
+	rp->check_only = rp->quiet = check_only;
+	r = run_and_tell(rp, log_fd, ret_res);
+	replay_free(rp);
 	return r;
+}
+
+int replay_look(const struct vio_params *p, struct state *s, int log_fd, struct replay_result *ret_res, struct replay **ret_rp)
+{
+	struct replay *rp = replay_new(p, s);
+	int r;
+
+	if (!rp)
+		return -ENOMEM;
+	rp->check_only = true;
+	r = run_and_tell(rp, log_fd, ret_res);
+	if (r < 0) {
+		replay_free(rp);
+		return r;
+	}
+	*ret_rp = rp;
+	return 0;
 }

@@ -17,8 +17,14 @@ struct replay_result {
 /* log_fd: coffer.log opened for reading past the page cache where the backing can (O_DIRECT), of st_size at least log_blocks blocks.
  * Flushes what it believes first (log, state, syncfs of the backing), then everything it wrote. Does not store the state: the caller calls
  * state_new_generation next. -ENODATA: an acknowledged transaction is missing. With accept_log_loss that is ignored (fsck --repair).
- * check_only: compute and check, write nothing (fsck without --repair, read-only mounts); a bad file is counted, not quarantined. Logs. */
+ * check_only: compute and check, write nothing; a bad file is counted, not quarantined, and no event is told. Logs. */
 int replay_run(const struct vio_params *p, struct state *s, int log_fd, bool accept_log_loss, bool check_only,
 	       struct replay_result *ret_res) must_check;
+
+/* For a read-only volume: the same with check_only, but events are told, and what was computed is kept for replay_view_new. p, s and
+ * log_fd are borrowed until replay_free. */
+struct replay;
+int replay_look(const struct vio_params *p, struct state *s, int log_fd, struct replay_result *ret_res, struct replay **ret_rp) must_check;
+void replay_free(struct replay *rp);      /* NULL is fine */
 
 #endif

@@ -26,18 +26,27 @@ struct work {
 
 /* ---- building and checking ---- */
 
-/* The header by the log; group 0 may have no record of its own. */
-static void header_of(const struct work *w, const struct replay_group *g, struct group_header *ret_h)
+void replay_file_header(const struct replay_file *f, const struct replay_group *g, const struct group_header *home,
+			struct group_header *ret_h)
 {
 	struct group_header h = { .group = g ? g->no : 0 };
 
-	memcpy(h.file_id, w->f->file_id, FILE_ID_LEN);
-	h.epoch = g ? g->epoch : w->head.epoch;
-	h.entries = g ? g->entries : w->head.entries;
+	memcpy(h.file_id, f->file_id, FILE_ID_LEN);
+	h.epoch = g ? g->epoch : home->epoch;
+	h.entries = g ? g->entries : home->entries;
 	if (h.group == 0)
-		h.shape = w->f->shape;
-	h.header = h.group == 0 ? w->f->header : g->header;
+		h.shape = f->shape;
+	h.header = h.group == 0 ? f->header : g->header;
 	*ret_h = h;
+}
+
+void replay_file_image(const struct replay_group *g, const struct group_header *h, uint8_t *p)
+{
+	unsigned i;
+
+	for (i = 0; g && i < g->n; i++)
+		group_entry_put(&g->blocks[i].entry, p + HEADER_LEN + (size_t)g->blocks[i].index * ENTRY_LEN);
+	group_header_put(h, p);
 }
 
 /* Blocks in the log must have been sealed under the epoch that the group ends with. */
@@ -74,16 +83,13 @@ static int image(struct work *w, const struct replay_group *g)
 {
 	const struct key_tag *key;
 	struct group_header h;
-	unsigned i;
 	int r;
 
 	r = base_of(w, g, w->p);
 	if (r < 0)
 		return r;
-	for (i = 0; g && i < g->n; i++)
-		group_entry_put(&g->blocks[i].entry, w->p + HEADER_LEN + (size_t)g->blocks[i].index * ENTRY_LEN);
-	header_of(w, g, &h);
-	group_header_put(&h, w->p);
+	replay_file_header(w->f, g, &w->head, &h);
+	replay_file_image(g, &h, w->p);
 	if (!rule_on(w->rp->p, seal))
 		return 0;
 	if (g && !one_epoch(g))
@@ -115,13 +121,6 @@ static int put(struct work *w, const uint8_t *p, size_t len, uint64_t off)
 	return lower_pwrite(w->rp->l, w->h.fd, p, len, off, false);
 }
 
-static const struct replay_block *logged(const struct replay_group *g, unsigned index)
-{
-	const struct replay_block *b = g->at[index] ? &g->blocks[g->at[index] - 1] : NULL;
-
-	return b && b->pos != REPLAY_NO_POS ? b : NULL;
-}
-
 /* Read n blocks that stand one after the other in the log and at home, from index on, and look at them again: time has passed. */
 static int fetch(struct work *w, const struct replay_group *g, unsigned index, unsigned n)
 {
@@ -150,13 +149,13 @@ static int write_blocks(struct work *w, const struct replay_group *g)
 	int r = 0;
 
 	for (index = 0; index < GROUP_BLOCKS && r == 0; index += n) {
-		const struct replay_block *b = logged(g, index), *next;
+		const struct replay_block *b = replay_gather_logged(g, index), *next;
 
 		n = 1;
 		if (!b)
 			continue;
 		for (; index + n < GROUP_BLOCKS; n++) {
-			next = logged(g, index + n);
+			next = replay_gather_logged(g, index + n);
 			if (!next || next->pos != b->pos + n)
 				break;
 		}
@@ -228,9 +227,7 @@ static int failed(struct work *w, int why)
 	if (!w->f->failed)
 		rp->res.quarantined++;
 	w->f->failed = true;
-	if (rp->check_only)
-		return 0;
-	r = quarantine_file(rp, w->f, &w->h, &w->head);
+	r = rp->check_only ? 0 : quarantine_file(rp, w->f, &w->h, &w->head);
 	if (r < 0)
 		return r;
 	replay_event(rp, VIO_EVENT_QUARANTINE, "file %s (inode %llu) failed replay", id, (unsigned long long)w->h.st.st_ino);
@@ -260,6 +257,7 @@ static int run(struct work *w, bool flush)
 		return r;
 	if (w->head.flags & GROUP_FLAG_DAMAGED) {
 		log_warning("inode %llu: marked as damaged by an earlier replay, skipped", (unsigned long long)w->h.st.st_ino);
+		w->f->skipped = true;
 		return 0;
 	}
 	r = check_all(w);

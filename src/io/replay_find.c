@@ -116,6 +116,8 @@ static int find_by_handle(struct replay *rp, struct replay_file *f)
 	r = home_header(rp, &h, &head);
 	if (r == 0 && h.st.st_nlink > 0 && memcmp(head.file_id, f->file_id, FILE_ID_LEN) == 0) {
 		f->found = f->by_handle = true;
+		f->dev = h.st.st_dev;
+		f->ino = h.st.st_ino;
 		rp->missing--;
 	}
 	replay_home_close(rp, &h);

@@ -165,6 +165,18 @@ static struct replay_group *group_find(const struct replay_file *f, uint32_t no)
 	return g;
 }
 
+const struct replay_group *replay_gather_group(const struct replay_file *f, uint32_t no)
+{
+	return group_find(f, no);
+}
+
+const struct replay_block *replay_gather_logged(const struct replay_group *g, unsigned index)
+{
+	const struct replay_block *b = g && g->at[index] ? &g->blocks[g->at[index] - 1] : NULL;
+
+	return b && b->pos != REPLAY_NO_POS ? b : NULL;
+}
+
 static void group_free(struct replay_group *g)
 {
 	free(g->blocks);

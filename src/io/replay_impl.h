@@ -44,11 +44,12 @@ struct replay_file {
 	size_t tab_size, groups;
 	/* replay_find: */
 	bool found, by_handle, handle_fits, twice;
-	dev_t dev;
+	dev_t dev;                       /* of the found one, as is ino */
 	ino_t ino;
 	char *path;                      /* relative to the volume directory, unless by_handle */
 	/* replay_file_run: */
 	bool failed;                     /* in quarantine, or would be (check_only) */
+	bool skipped;                    /* home says that an earlier replay marked it as damaged */
 };
 
 /* The keys of tags of one file and epoch, kept from call to call. */
@@ -66,6 +67,7 @@ struct replay {
 	struct volume_state st;
 	struct blockcrypt *bc;
 	bool accept_log_loss, check_only;
+	bool quiet;                      /* tells no events */
 	struct replay_result res;
 	struct replay_key key;
 
@@ -103,6 +105,7 @@ void replay_id_text(const uint8_t file_id[static FILE_ID_LEN], char ret_text[sta
 /* ---- replay_log.c */
 int replay_log_init(struct replay *rp, int log_fd) must_check;
 void replay_log_done(struct replay *rp);
+void replay_log_trim(struct replay *rp); /* give back the memory that only gathering needs */
 /* All transactions that count, in order, into the tables; res.head, sequence and transactions. */
 int replay_log_gather(struct replay *rp) must_check;
 /* -ENODATA: something authentic says that the first transaction that is missing was durable. Logs. */
@@ -121,6 +124,10 @@ struct replay_file *replay_gather_find(struct replay *rp, const uint8_t file_id[
 #define REPLAY_WHOLE_FILE UINT32_MAX
 int replay_gather_seen(struct replay *rp, const struct replay_file *f, uint32_t group) must_check;
 void replay_gather_forget_seen(struct replay *rp);
+/* What the log has of a group; NULL: nothing. */
+const struct replay_group *replay_gather_group(const struct replay_file *f, uint32_t no);
+/* The block of this index if the log holds its ciphertext; g NULL is fine. */
+const struct replay_block *replay_gather_logged(const struct replay_group *g, unsigned index);
 void replay_gather_apply_file(struct replay *rp, struct replay_file *f, const struct log_file *lf);
 /* pos: of the first block in the log of this GROUP. */
 int replay_gather_apply_group(struct replay *rp, struct replay_file *f, const struct log_group *lg, uint64_t pos) must_check;
@@ -144,6 +151,12 @@ void replay_home_close(struct replay *rp, struct replay_home *h);
 /* ---- replay_file.c */
 /* Check one found file and write it home; flush: fsync it too. A file that fails is put in quarantine and counted. */
 int replay_file_run(struct replay *rp, struct replay_file *f, bool flush) must_check;
+/* The header of a group as the log has it. g NULL: group 0 without a record, whose epoch and entries' seal are those of home's header. */
+void replay_file_header(const struct replay_file *f, const struct replay_group *g, const struct group_header *home,
+			struct group_header *ret_h);
+/* The records of a group over what stands at home (p, BLOCK_SIZE bytes; zeros when its base is EMPTY): its metadata block as it must
+ * become. Nothing is checked. */
+void replay_file_image(const struct replay_group *g, const struct group_header *h, uint8_t *p);
 
 /* ---- quarantine.c */
 /* Save what the log has of the file and (h not NULL) what lies at home where replay would write, then seal its header anew as DAMAGED

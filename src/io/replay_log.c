@@ -33,11 +33,17 @@ int replay_log_init(struct replay *rp, int log_fd)
 	return 0;
 }
 
+void replay_log_trim(struct replay *rp)
+{
+	free(take_ptr(rp->chunk));
+	free(take_ptr(rp->spare));
+	rp->chunk_n = 0;
+}
+
 void replay_log_done(struct replay *rp)
 {
 	lower_close(rp->l, rp->log_direct);
-	free(rp->chunk);
-	free(rp->spare);
+	replay_log_trim(rp);
 }
 
 /* n blocks from index on, not around the end of the ring. */

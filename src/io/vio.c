@@ -35,6 +35,7 @@ struct thread_own {
 	uint8_t *scratch;
 	struct ioq *q;
 	struct lower *q_lower;
+	bool q_real;             /* q_lower->real when q was made */
 };
 
 static pthread_key_t own_key;
@@ -94,13 +95,14 @@ struct ioq *vio_ioq(struct vio *v)
 
 	if (!o)
 		return NULL;
-	if (o->q && o->q_lower != v->l) {
+	if (o->q && (o->q_lower != v->l || o->q_real != v->l->real)) {
 		ioq_free(o->q);
 		o->q = NULL;
 	}
 	if (!o->q && ioq_new(v->l, IOQ_DEPTH, &o->q) < 0)
 		return NULL;
 	o->q_lower = v->l;
+	o->q_real = v->l->real;
 	return o->q;
 }
 
@@ -140,6 +142,11 @@ void vio_turn_read_only(struct vio *v, const char *why, int err)
 bool vio_is_read_only(const struct vio *v)
 {
 	return atomic_load(&v->read_only);
+}
+
+struct lower *vio_lower(struct vio *v)
+{
+	return v->l;
 }
 
 /* Tell the host how new the volume is, after the state that says so is durable. */
@@ -375,6 +382,7 @@ static void set_bounds(struct vio *v)
 
 static void vio_free(struct vio *v)
 {
+	replay_view_free(v->view);
 	state_close(v->state);
 	reserve_close(v->reserve);
 	lower_close(v->l, v->log_fd);
@@ -431,28 +439,52 @@ static int resize_log(struct vio *v, uint64_t from, uint64_t to)
 	return r < 0 ? r : v->l->ops->fsync(v->l, v->log_fd);
 }
 
+/* The log stays as it is, and what it holds of files is read through it. */
+static int look_through(struct vio *v, const struct volume_state *st)
+{
+	struct replay *rp = NULL;
+	struct replay_result res;
+	int r;
+
+	r = replay_look(&v->p, v->state, v->log_fd, &res, &rp);
+	if (r < 0)
+		return r;
+	v->replayed = res.transactions;
+	v->log_blocks = st->log_blocks;
+	v->head = v->done_pos = res.head;
+	v->seq = v->durable = v->done_seq = res.sequence;
+	v->tail = st->tail;
+	v->tail_seq = v->vouched = st->tail_sequence;
+	if (res.transactions == 0) {
+		replay_free(rp);
+		return 0;
+	}
+	r = replay_view_new(&rp, &v->view);
+	if (r == 0)
+		replay_view_install(v->view, &v->ro);
+	return r;
+}
+
 static int recover(struct vio *v, const struct volume_state *st)
 {
 	uint64_t want = v->p.log_blocks ? v->p.log_blocks : st->log_blocks;
 	struct replay_result res;
 	int r;
 
-	r = replay_run(&v->p, v->state, v->log_fd, false, v->p.read_only, &res);
+	if (v->p.read_only)
+		return look_through(v, st);
+	r = replay_run(&v->p, v->state, v->log_fd, false, false, &res);
 	if (r < 0)
 		return r;
-	if (v->p.read_only && res.transactions > 0)
-		return log_ret(-EROFS, "the volume was not unmounted; mount it read-write once");
 	v->replayed = res.transactions;
 	v->log_blocks = want;
-	if (!v->p.read_only) {
-		r = want > st->log_blocks ? resize_log(v, st->log_blocks, want) : 0;
-		if (r == 0)
-			r = state_new_generation(v->state, want, res.head, res.sequence);
-		if (r == 0 && want < st->log_blocks)
-			(void)v->l->ops->ftruncate(v->l, v->log_fd, want * BLOCK_SIZE);
-		if (r < 0)
-			return log_ret(r, "%s", NAME_STATE);
-	}
+	r = want > st->log_blocks ? resize_log(v, st->log_blocks, want) : 0;
+	if (r == 0)
+		r = state_new_generation(v->state, want, res.head, res.sequence);
+	if (r == 0 && want < st->log_blocks)
+		(void)v->l->ops->ftruncate(v->l, v->log_fd, want * BLOCK_SIZE);
+	if (r < 0)
+		return log_ret(r, "%s", NAME_STATE);
 	v->head = v->tail = v->done_pos = res.head;
 	v->seq = v->durable = v->tail_seq = v->vouched = v->done_seq = res.sequence;
 	return 0;
@@ -504,7 +536,8 @@ static int open_all(struct vio *v)
 			vio_event(v, VIO_EVENT_NO_RESERVE, "the ballast cannot be filled");
 		}
 	}
-	tell_seen(v);
+	if (!v->p.read_only) /* else nothing was stored, and what is there may not be durable */
+		tell_seen(v);
 	return timer_start(v);
 }
 
@@ -518,6 +551,10 @@ int vio_open(const struct vio_params *p, struct vio **ret_v)
 		return -ENOMEM;
 	v->p = *p;
 	v->l = p->lower;
+	if (p->read_only) {
+		lower_ro_init(&v->ro, p->lower);
+		v->l = v->p.lower = &v->ro.l;
+	}
 	v->log_fd = v->ckpt_fd = -1;
 	v->read_only = p->read_only;
 	init_lists(v);

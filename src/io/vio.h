@@ -57,7 +57,7 @@ struct vio_params {
 	size_t dirty_bytes;              /* dirty table; 0: 128 MiB */
 	unsigned commit_seconds;         /* periodic commit; 0: 5 */
 	uint64_t log_blocks;             /* change the log's size at mount (it is empty then); 0: keep */
-	bool read_only;                  /* refuse an unclean volume with -EROFS for now */
+	bool read_only;                  /* write not one byte; what the log of an unclean volume holds is read through it */
 	bool no_threads;                 /* tests: no timer, no background commit or checkpoint */
 	uint64_t min_stamp_limit;        /* highest stamp limit this host has seen; a lower one is -ESTALE unless accept_older */
 	uint8_t seen_generation[GENERATION_LEN]; /* with it; one of a lower stamp, or of this stamp and another history, likewise; zero: none seen */
@@ -92,6 +92,8 @@ struct vio_stats {
 };
 void vio_stats(struct vio *v, struct vio_stats *ret_s);
 bool vio_is_read_only(const struct vio *v);
+/* For whoever reads lower files without an iofile (fsck): the layer through which they are as replay leaves them. Its reads are of whole blocks. */
+struct lower *vio_lower(struct vio *v);
 
 /* ---- files */
 

@@ -23,6 +23,8 @@
 #include "format/log_record.h"
 #include "base/hash.h"
 #include "io/ioq.h"
+#include "io/lower_ro.h"
+#include "io/replay_view.h"
 #include "io/reserve.h"
 #include "io/rules.h"
 #include "io/state.h"
@@ -130,7 +132,9 @@ struct iofile {
 
 struct vio {
 	struct vio_params p;
-	struct lower *l;
+	struct lower *l;         /* p.lower, or around it ro */
+	struct lower_ro ro;      /* of a read-only volume: nothing can be written, and reads see what the log holds */
+	struct replay_view *view; /* what it holds; NULL: nothing */
 	struct state *state;
 	struct reserve *reserve;
 	int log_fd;

@@ -43,7 +43,7 @@ static struct explorer {
 	uint64_t cap;
 	double until;            /* no more cuts are taken or tried behind this time; 0: no end */
 	struct {
-		uint64_t programs, cuts, states, deep, copies, damaged, refused, killed;
+		uint64_t programs, cuts, states, deep, copies, damaged, refused, killed, read_only;
 	} n;
 	const char *what;        /* the violation */
 	char where[200];
@@ -214,6 +214,20 @@ static bool check_copy(const struct state *s)
 	return check_mounted(&again, VOLUME_DIR, o, UINT64_MAX, "in the original, after its copy was mounted", NULL);
 }
 
+/* Mounted read-only, a state shows what it shows mounted read-write, refusals and damage too, and stays as it is. */
+static bool check_read_only(struct simfs *fs, const char *where)
+{
+	struct shown ro, rw;
+	bool changed, any;
+
+	x.n.read_only++;
+	world_show(fs, x.w, x.rules_off, true, &ro, &changed);
+	if (changed)
+		return fail("a read-only mount changed something", where);
+	world_show(fs, x.w, x.rules_off, false, &rw, &any);
+	return memcmp(&ro, &rw, sizeof(ro)) == 0 ? true : fail("a read-only mount shows something else", where);
+}
+
 /* The highest sequence that something intact calls durable. */
 static uint64_t vouched(struct simfs *fs)
 {
@@ -280,6 +294,10 @@ static bool check_damaged(const struct state *s)
 	assert(r == 0);
 	lower_close(l, dir);
 	simfs_close_all(fs);
+	if (!x.rules_off && simfs_rng_below(&x.rng, 4) == 0 && !check_read_only(fs, log ? "with a bad sector in the log" : "with a bad sector in the state")) {
+		simfs_free(fs);
+		return false;
+	}
 	least = vouched(fs);
 	return check_mounted(&fs, VOLUME_DIR, &x.oracles[s->oracle], least, log ? "with a bad sector in the log" : "with a bad sector in the state",
 			     NULL);
@@ -296,6 +314,8 @@ static bool check_state(struct state *s)
 		ok = check_copy(s);
 	if (ok && !s->killed && simfs_rng_below(&x.rng, 4) == 0)
 		ok = check_damaged(s);
+	if (ok && !x.rules_off && simfs_rng_below(&x.rng, 12) == 0)
+		ok = check_read_only(s->fs, s->killed ? "after SIGKILL" : "after a cut");
 	if (ok)
 		ok = check_mounted(&s->fs, VOLUME_DIR, &x.oracles[s->oracle], UINT64_MAX, s->killed ? "after SIGKILL" : "after a cut",
 				   deep ? &d : NULL);
@@ -528,10 +548,11 @@ static int random_programs(uint64_t count, uint64_t seed, double seconds, bool q
 		}
 	}
 	if (!quiet)
-		(void)printf("# %llu programs, %llu cuts, %llu states, %llu cut again in replay, %llu killed, %llu copies, %llu damaged (%llu refused)\n",
+		(void)printf("# %llu programs, %llu cuts, %llu states, %llu cut again in replay, %llu killed, %llu copies, %llu damaged (%llu refused), "
+			     "%llu read-only\n",
 			     (unsigned long long)x.n.programs, (unsigned long long)x.n.cuts, (unsigned long long)x.n.states,
 			     (unsigned long long)x.n.deep, (unsigned long long)x.n.killed, (unsigned long long)x.n.copies,
-			     (unsigned long long)x.n.damaged, (unsigned long long)x.n.refused);
+			     (unsigned long long)x.n.damaged, (unsigned long long)x.n.refused, (unsigned long long)x.n.read_only);
 	return (int)violations;
 }
 

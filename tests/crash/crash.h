@@ -66,6 +66,7 @@ struct world {
 	struct lower *l;
 	int top, root;           /* of the simulated disk; of the volume */
 	bool copy;
+	bool read_only;          /* to be mounted so */
 	struct vio *v;
 	unsigned rules_off;
 	struct cfile f[NAMES];   /* uid -1: no such file */
@@ -103,6 +104,13 @@ void world_free(struct world *w);
 int world_op(struct world *w, const struct op *op);
 /* Compare every file that is there with the oracle; NULL, or what is wrong (static). least: a damaged log; commits behind this sequence may be lost. */
 const char *world_check(struct world *w, const struct oracle *o, uint64_t least);
+/* What each name shows, mounted read-write or read-only, on a copy of fs: where reading fails, and contents. The copy of a read-only mount
+ * refuses every change; *ret_changed: it is another one all the same. */
+struct shown {
+	int r, file[NAMES];      /* of the mount; of reading: 1, 0 not there, -errno */
+	uint64_t size[NAMES], hash[NAMES];
+};
+void world_show(struct simfs *fs, const struct world *like, unsigned rules_off, bool read_only, struct shown *ret_s, bool *ret_changed);
 /* What was found is the state from now on. */
 void world_restart(struct world *w);
 void oracle_copy(const struct oracle *from, struct oracle *to);

@@ -107,6 +107,7 @@ static struct vio_params params(struct world *w)
 {
 	return (struct vio_params){
 		.lower = w->l, .root_fd = w->root, .ring = crash_ring(), .no_threads = true, .dirty_bytes = 4 << 20, .cache_bytes = 1 << 20,
+		.read_only = w->read_only,
 		.rules_off = w->rules_off, .test_gathered = cb_gathered,
 		.cb = { .ctx = w, .reopen = cb_reopen, .sync_names = cb_sync_names, .event = cb_event },
 	};
@@ -282,7 +283,7 @@ static int load(struct world *w, struct cfile *f)
 	ssize_t n;
 	int fd, r;
 
-	fd = lower_open_regular(w->l, w->root, f->name, O_RDWR, 0, &st);
+	fd = lower_open_regular(w->l, w->root, f->name, w->read_only ? O_RDONLY : O_RDWR, 0, &st);
 	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
@@ -383,6 +384,31 @@ const char *world_reread(struct world *w)
 			return bad("reading while mounted is not what was written", f->name, n, (long long)f->size);
 	}
 	return NULL;
+}
+
+void world_show(struct simfs *fs, const struct world *like, unsigned rules_off, bool read_only, struct shown *ret_s, bool *ret_changed)
+{
+	struct simfs *clone = simfs_clone(fs);
+	struct shown s = { 0 };
+	uint64_t before;
+	struct world *w;
+
+	simfs_close_all(clone);
+	before = simfs_digest(clone);
+	if (read_only)
+		simfs_set_lacks(clone, SIMFS_READ_ONLY);
+	w = world_attach(&clone, VOLUME_DIR, like, rules_off);
+	w->read_only = read_only;
+	s.r = world_mount(w);
+	for (int i = 0; i < NAMES && s.r == 0; i++) {
+		s.file[i] = load(w, &w->f[i]);
+		s.size[i] = s.file[i] > 0 ? w->f[i].size : 0;
+		s.hash[i] = s.file[i] > 0 ? hash_bytes(w->f[i].bytes, w->f[i].size) : 0;
+	}
+	world_kill(w);
+	*ret_changed = simfs_digest(w->fs) != before;
+	world_free(w);
+	*ret_s = s;
 }
 
 /* Files were loaded by world_check. */
