@@ -110,7 +110,10 @@ static int check_header(struct file *f, const struct stat *st)
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {
-		problem(f, CHECK_HEADER, 0, r);
+		/* Only words hang on that flag: without a tag anybody may have set it; a read-only replay does (io/replay_view.c). */
+		bool damaged = r == -EBADMSG && group_header_parse(f->buf, &f->first) == 0 && (f->first.flags & GROUP_FLAG_DAMAGED);
+
+		problem(f, damaged ? CHECK_DAMAGED : CHECK_HEADER, 0, damaged ? -EIO : r);
 		return 0;
 	}
 	if (f->first.flags & GROUP_FLAG_DAMAGED) {
