@@ -185,14 +185,19 @@ int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_
 int cmd_volume_open(const char *path, struct cmd_volume *ret_v)
 {
 	char what[128];
+	struct stat st;
 	int r;
 
 	ret_v->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ret_v->root_fd < 0)
 		return cmd_fail(cmd_exit_of(-errno), path, "cannot be opened: %s", err_text(-errno));
-	r = fileio_read_at(ret_v->root_fd, NAME_VOLUME, VOLUME_CONFIG_MAX, &ret_v->config, &ret_v->config_len);
+	r = fstatat(ret_v->root_fd, NAME_VOLUME, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	if (r == 0) /* what is not a file is not even opened */
+		r = S_ISREG(st.st_mode) ? fileio_read_at(ret_v->root_fd, NAME_VOLUME, VOLUME_CONFIG_MAX, &ret_v->config, &ret_v->config_len) : -EUCLEAN;
 	if (r == -ENOENT || r == -EUCLEAN)
-		return cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, "not a volume: it has no %s", NAME_VOLUME);
+		return cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, r == -ENOENT ? "not a volume: it has no %s" : "not a volume: %s is not a file", NAME_VOLUME);
+	if (r == -EFBIG)
+		return cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, "not a volume: %s is malformed", NAME_VOLUME);
 	if (r < 0)
 		return cmd_fail(cmd_exit_of(r), path, "%s: %s", NAME_VOLUME, err_text(r));
 	ret_v->parsed = calloc(1, sizeof(*ret_v->parsed));

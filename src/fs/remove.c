@@ -4,8 +4,10 @@
  * goes, it is pinned, and lives until the kernel forgets it.
  *
  * A directory that looks empty may hold coffer.dir, links of long names that lost their entry in a crash, and entries that do not decrypt. They go
- * first, and only if nothing visible is there; coffer.dir last, and it is put back if the directory then cannot be removed. A directory whose
- * own coffer.dir is missing or malformed is not touched: everything in it would look like garbage. */
+ * first, and only if nothing visible is there; coffer.dir last, and it is put back if the directory then cannot be removed.
+ *
+ * In a directory whose own coffer.dir is missing or malformed everything would look like garbage, and may yet be had again by whoever finds the
+ * link. Its name goes, so that rm -r comes to its end, but what is in it is kept: the directory moves to coffer.quarantine as it is. */
 #include "fs/remove.h"
 
 #include <fcntl.h>
@@ -19,6 +21,22 @@
 
 #define GARBAGE_DEPTH_MAX 64
 #define GARBAGE_BATCH 256
+#define HIDDEN_DEEP "coffer.deep."
+#define ASIDE_TRIES 100
+#define ASIDE_LEN 64
+
+/* Move a directory to a name of its own in another one: PREFIX, its inode number, a counter, SUFFIX. */
+static int move_aside(struct volume *v, int dirfd, const char *entry, int newdirfd, const char *prefix, uint64_t ino, const char *suffix,
+		      char ret_name[static ASIDE_LEN])
+{
+	int k, r = -EEXIST;
+
+	for (k = 0; k < ASIDE_TRIES && r == -EEXIST; k++) {
+		(void)snprintf(ret_name, ASIDE_LEN, "%s%llu.%d%s", prefix, (unsigned long long)ino, k, suffix);
+		r = v->lower->ops->renameat2(v->lower, dirfd, entry, newdirfd, ret_name, RENAME_NOREPLACE);
+	}
+	return r;
+}
 
 /* ---- garbage: whole subtrees that belong to nobody */
 
@@ -40,10 +58,17 @@ static int collect(void *arg, const struct lower_dirent *e)
 	return 0;
 }
 
-static int remove_garbage(struct volume *v, int dirfd, const char *entry, unsigned depth);
+/* The directory that is being emptied: what is too deep comes up into it. */
+struct clearing {
+	struct volume *v;
+	int fd;
+};
 
-static int empty_garbage(struct volume *v, int fd, unsigned depth)
+static int remove_garbage(struct clearing *c, int dirfd, const char *entry, unsigned depth);
+
+static int empty_garbage(struct clearing *c, int fd, unsigned depth)
 {
+	struct lower *l = c->v->lower;
 	AUTO_FREE struct batch *b = malloc(sizeof(*b));
 	size_t i;
 	int r;
@@ -52,21 +77,28 @@ static int empty_garbage(struct volume *v, int fd, unsigned depth)
 		return -ENOMEM;
 	do {
 		b->n = 0;
-		r = v->lower->ops->readdir(v->lower, fd, 0, collect, b);
+		r = l->ops->readdir(l, fd, 0, collect, b);
 		for (i = 0; r == 0 && i < b->n; i++)
-			r = remove_garbage(v, fd, b->name[i], depth);
+			r = remove_garbage(c, fd, b->name[i], depth);
 	} while (r == 0 && b->n > 0);
 	return r;
 }
 
-/* Remove one entry and, if it is a directory of this filesystem, everything below. Never through a symbolic link. */
-static int remove_garbage(struct volume *v, int dirfd, const char *entry, unsigned depth)
+/* Whoever empties that directory goes on until nothing hidden is in it, so it finds this again, without the levels above. */
+static int bring_up(struct clearing *c, int dirfd, const char *entry, uint64_t ino)
 {
+	char name[ASIDE_LEN];
+
+	return move_aside(c->v, dirfd, entry, c->fd, HIDDEN_DEEP, ino, "", name);
+}
+
+/* Remove one entry and, if it is a directory of this filesystem, everything below. Never through a symbolic link. */
+static int remove_garbage(struct clearing *c, int dirfd, const char *entry, unsigned depth)
+{
+	struct volume *v = c->v;
 	struct stat st;
 	int fd, r;
 
-	if (depth == GARBAGE_DEPTH_MAX)
-		return -ENOTEMPTY;
 	r = v->lower->ops->fstatat(v->lower, dirfd, entry, &st);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -76,10 +108,12 @@ static int remove_garbage(struct volume *v, int dirfd, const char *entry, unsign
 	}
 	if (st.st_dev != v->dev)
 		return -EBUSY;
+	if (depth == GARBAGE_DEPTH_MAX)
+		return bring_up(c, dirfd, entry, st.st_ino);
 	r = reopen_at(v, dirfd, entry, O_RDONLY | O_DIRECTORY, 0, &fd);
 	if (r < 0)
 		return r;
-	r = empty_garbage(v, fd, depth + 1);
+	r = empty_garbage(c, fd, depth + 1);
 	lower_close(v->lower, fd);
 	if (r < 0)
 		return r;
@@ -120,7 +154,7 @@ static int remove_hidden(void *arg, const struct lower_dirent *e)
 
 	if (strcmp(e->name, DIR_LINK) == 0)
 		return 0;
-	return remove_garbage(s->v, s->fd, e->name, 0);
+	return remove_garbage(&(struct clearing){ s->v, s->fd }, s->fd, e->name, 0);
 }
 
 /* fd: the directory, opened for this. Leaves coffer.dir alone in it. -ENOENT: it has no id, and nothing at all. */
@@ -242,6 +276,52 @@ void remove_done(struct volume *v, struct inode *dir, const char *entry, struct 
 	inode_put(v, t->inode);
 }
 
+/* ---- a directory that has lost its id */
+
+/* Are there entries, and no id under which they could be read? */
+static bool is_lost(struct volume *v, struct inode *child)
+{
+	uint8_t id[DIR_ID_LEN];
+	bool lost = false;
+	int fd, r;
+
+	if (dirfd_own(v, child, &fd) < 0)
+		return false;
+	r = name_read_id(v, fd, id);
+	if (r == -EUCLEAN)
+		lost = true;
+	else if (r == -ENOENT)
+		lost = name_dir_is_empty(v, fd) == 0;
+	lower_close(v->lower, fd);
+	return lost;
+}
+
+static int quarantine_open(struct volume *v)
+{
+	struct lower *l = v->lower;
+	int fd, r;
+
+	r = l->ops->mkdirat(l, v->root_fd, NAME_QUARANTINE, 0700);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	fd = l->ops->openat(l, v->root_fd, NAME_QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+	return fd == -ENOTDIR || fd == -ELOOP ? -EIO : fd;
+}
+
+static int quarantine_lost(struct volume *v, int dirfd, const char *entry, uint64_t ino)
+{
+	int fd = quarantine_open(v), r;
+	char name[ASIDE_LEN];
+
+	if (fd < 0)
+		return fd;
+	r = move_aside(v, dirfd, entry, fd, "", ino, ".lost", name);
+	lower_close(v->lower, fd);
+	if (r == 0)
+		log_warning("directory inode %llu has no id: removed from its name, kept as %s/%s", (unsigned long long)ino, NAME_QUARANTINE, name);
+	return r;
+}
+
 /* ---- the two operations */
 
 /* Encrypt the name in dir and stat it. */
@@ -256,6 +336,24 @@ static int find(struct volume *v, struct inode *dir, int dirfd, const char *name
 	if (r == 0)
 		r = v->lower->ops->fstatat(v->lower, dirfd, n->entry, st);
 	return r;
+}
+
+/* The directory's name goes, and what is in it is kept. */
+static int remove_lost(struct volume *v, struct inode *dir, int dirfd, const struct name *n, const struct stat *st)
+{
+	struct remove_target t = { .inode = inode_get_ino(v, st->st_ino) };
+	int r;
+
+	r = t.inode ? reopen_pin(v, t.inode) : -ESTALE;
+	if (r == 0)
+		r = quarantine_lost(v, dirfd, n->entry, st->st_ino);
+	if (r < 0) {
+		inode_put(v, t.inode);
+		return r;
+	}
+	remove_done(v, dir, n->entry, &t);
+	name_link_remove(v, dirfd, n);
+	return 0;
 }
 
 static int remove_at(struct volume *v, struct inode *dir, int dirfd, const char *name, bool is_dir)
@@ -287,6 +385,8 @@ static int remove_at(struct volume *v, struct inode *dir, int dirfd, const char 
 		} else {
 			remove_restore(v, dirfd, n.entry, &t);
 		}
+	} else if (r == -EIO && is_dir && is_lost(v, held)) {
+		r = remove_lost(v, dir, dirfd, &n, &st);
 	}
 	if (held) {
 		inode_forget(v, held->id, 1);

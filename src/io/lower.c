@@ -172,6 +172,15 @@ static int real_fstat(struct lower *l, int fd, struct stat *ret_st)
 	return 0;
 }
 
+/* Is something mounted there? A bind mount of the same filesystem has its device number, and only this tells. Older kernels do not know. */
+static bool is_mount_point(int dirfd, const char *name)
+{
+	struct statx x;
+
+	return statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &x) == 0 &&
+	       (x.stx_attributes & x.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT);
+}
+
 static int real_fstatat(struct lower *l, int dirfd, const char *name, struct stat *ret_st)
 {
 	struct stat st;
@@ -179,6 +188,8 @@ static int real_fstatat(struct lower *l, int dirfd, const char *name, struct sta
 	(void)l;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
+	if (S_ISDIR(st.st_mode) && is_mount_point(dirfd, name))
+		st.st_dev = LOWER_DEV_FOREIGN;
 	*ret_st = st;
 	return 0;
 }
@@ -418,6 +429,9 @@ int lower_open_regular(struct lower *l, int dirfd, const char *name, int flags, 
 	struct stat st;
 	int fd, r;
 
+	/* What stands there in disguise is not opened: that can have effects, as of a device. */
+	if (!(flags & O_EXCL) && l->ops->fstatat(l, dirfd, name, &st) == 0 && !S_ISREG(st.st_mode))
+		return -EUCLEAN;
 	fd = l->ops->openat(l, dirfd, name, flags, mode);
 	/* A symbolic link, a directory, a socket or a FIFO without a reader never come to fstat. */
 	if (fd == -ELOOP || fd == -EISDIR || fd == -ENXIO)

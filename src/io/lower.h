@@ -41,7 +41,8 @@ struct lower_ops {
 	int (*ftruncate)(struct lower *l, int fd, uint64_t len);
 	int (*fallocate)(struct lower *l, int fd, int mode, uint64_t off, uint64_t len);
 	int (*fstat)(struct lower *l, int fd, struct stat *ret_st);
-	int (*fstatat)(struct lower *l, int dirfd, const char *name, struct stat *ret_st); /* AT_SYMLINK_NOFOLLOW */
+	/* AT_SYMLINK_NOFOLLOW. A directory that something is mounted on has st_dev LOWER_DEV_FOREIGN, also for a bind mount of the same filesystem. */
+	int (*fstatat)(struct lower *l, int dirfd, const char *name, struct stat *ret_st);
 	int (*statfs)(struct lower *l, int fd, struct statvfs *ret_st, uint64_t *ret_fsid, uint64_t *ret_magic);
 	int (*futimens)(struct lower *l, int fd, const struct timespec ts[2]);
 	int (*utimensat)(struct lower *l, int dirfd, const char *name, const struct timespec ts[2]);
@@ -69,6 +70,8 @@ struct lower {
 	bool real;               /* descriptors are the kernel's: io_uring may be used on them */
 };
 
+#define LOWER_DEV_FOREIGN ((dev_t)-1)
+
 /* The kernel. One static object. */
 struct lower *lower_real(void);
 
@@ -77,7 +80,7 @@ ssize_t lower_pread(struct lower *l, int fd, void *p, size_t len, uint64_t off) 
 /* Exactly len bytes; -ENODATA at a premature end of file. */
 int lower_pread_full(struct lower *l, int fd, void *p, size_t len, uint64_t off) must_check;
 int lower_pwrite(struct lower *l, int fd, const void *p, size_t len, uint64_t off, bool dsync) must_check;
-/* openat + fstat: a regular file, else -EUCLEAN (and nothing stays open). Never blocks on a FIFO. */
+/* openat + fstat: a regular file, else -EUCLEAN (and nothing stays open). Never blocks on a FIFO; opens no device but in a race. */
 int lower_open_regular(struct lower *l, int dirfd, const char *name, int flags, mode_t mode, struct stat *ret_st) must_check;
 void lower_close(struct lower *l, int fd); /* -1 is fine */
 

@@ -150,7 +150,7 @@ static int save_all(struct replay *rp, const struct replay_file *f, struct repla
 		return r;
 	dirfd = l->ops->openat(l, rp->p->root_fd, NAME_QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
 	if (dirfd < 0)
-		return dirfd;
+		return dirfd == -ENOTDIR || dirfd == -ELOOP ? -EUCLEAN : dirfd; /* another thing has its name */
 	r = save_to(rp, f, dirfd, "log", h, save_log);
 	if (r == 0 && h)
 		r = save_to(rp, f, dirfd, "home", h, save_home);

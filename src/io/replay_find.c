@@ -290,14 +290,14 @@ static int look_at(struct replay *rp, struct dirs *d, int dirfd, const char *dir
 	struct stat st;
 	int r;
 
-	if (type == DT_UNKNOWN) {
+	if (type == DT_UNKNOWN || type == DT_DIR) {
 		r = rp->l->ops->fstatat(rp->l, dirfd, name, &st);
 		if (r < 0)
 			return r == -ENOENT ? 0 : r;
 		type = S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : DT_LNK;
 	}
-	if (type == DT_DIR)
-		return dirs_push(d, dir, name);
+	if (type == DT_DIR) /* what is mounted inside is none of the volume's, and may be a loop */
+		return st.st_dev == rp->dev ? dirs_push(d, dir, name) : 0;
 	return type == DT_REG ? look_at_file(rp, dirfd, dir, name) : 0;
 }
 
@@ -333,9 +333,14 @@ static int walk(struct replay *rp)
 {
 	AUTO_FREE struct names *names = malloc(sizeof(*names));
 	struct dirs d = { 0 };
+	struct stat st;
 	int r;
 
-	r = names ? dirs_push(&d, "", "") : -ENOMEM;
+	r = names ? rp->l->ops->fstat(rp->l, rp->p->root_fd, &st) : -ENOMEM;
+	if (r < 0)
+		return r;
+	rp->dev = st.st_dev;
+	r = dirs_push(&d, "", "");
 	while (r == 0 && d.n > 0) {
 		AUTO_FREE char *dir = d.path[--d.n];
 

@@ -88,6 +88,7 @@ struct replay {
 
 	/* replay_find.c */
 	bool no_handles;
+	dev_t dev;                       /* of the volume directory */
 	uint64_t missing;                /* files not found yet */
 	uint64_t unreadable, unknown;    /* lower files that could not be read; whose header does not verify */
 };

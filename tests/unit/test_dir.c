@@ -59,11 +59,78 @@ static void a_lost_directory_id_is_an_error_and_never_made_anew(void **state)
 	assert_int_equal(lookup_error(d, "x"), -EIO);
 	assert_int_equal(count_entries(d), -EIO);
 	assert_int_equal(dir_create(fixture_v, d, "y", 0600, fixture_me, &r), -EIO);
-	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), -EIO);
 	assert_false(below(d, DIR_LINK));
 	assert_int_equal(symlink("not an id", path), 0);
 	assert_int_equal(lookup_error(d, "x"), -EIO);
 	assert_true(fixture_events > 0);
+	drop(d);
+}
+
+static void a_directory_without_id_can_be_removed_and_is_kept_in_quarantine(void **state)
+{
+	char path[2048], kept[2048];
+
+	(void)state;
+	for (unsigned turn = 0; turn < 2; turn++) {
+		struct inode *d = make_dir(fixture_v->root, "d");
+		struct stat st;
+
+		drop(make_file(d, "x"));
+		(void)snprintf(path, sizeof(path), "%s", lower_path(d));
+		assert_int_equal(stat(path, &st), 0);
+		(void)snprintf(path, sizeof(path), "%s/" DIR_LINK, lower_path(d));
+		assert_int_equal(unlink(path), 0);
+		if (turn)
+			assert_int_equal(mkfifo(path, 0600), 0);
+		name_dir_id_forget(fixture_v, d);
+		assert_int_equal(remove_file(fixture_v, fixture_v->root, "d"), -EISDIR);
+		assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), 0);
+		assert_int_equal(lookup_error(fixture_v->root, "d"), -ENOENT);
+		assert_int_equal(count_entries(fixture_v->root), 0);
+		(void)snprintf(kept, sizeof(kept), "%s/" NAME_QUARANTINE "/%llu.0.lost", lower_path(fixture_v->root), (unsigned long long)st.st_ino);
+		assert_int_equal(access(kept, F_OK), 0);
+		assert_int_equal(rmdir(kept), -1); /* not empty */
+		drop(d);
+	}
+}
+
+static void without_a_quarantine_a_directory_without_id_stays(void **state)
+{
+	struct inode *d = make_dir(fixture_v->root, "d");
+	char path[2048];
+
+	(void)state;
+	drop(make_file(d, "x"));
+	(void)snprintf(path, sizeof(path), "%s/" DIR_LINK, lower_path(d));
+	assert_int_equal(unlink(path), 0);
+	name_dir_id_forget(fixture_v, d);
+	(void)snprintf(path, sizeof(path), "%s/" NAME_QUARANTINE, lower_path(fixture_v->root));
+	assert_int_equal(symlink("/", path), 0);
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), -EIO);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), 0);
+	drop(d);
+}
+
+static void garbage_of_any_depth_is_removed(void **state)
+{
+	struct inode *d = make_dir(fixture_v->root, "d");
+	int fd, next;
+
+	(void)state;
+	drop(make_file(d, "x"));
+	fd = open(lower_path(d), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned k = 0; k < 400; k++) {
+		assert_int_equal(mkdirat(fd, "coffer.deep.7", 0700), 0);
+		assert_int_equal(mkdirat(fd, "beside", 0700), 0);
+		next = openat(fd, "coffer.deep.7", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		close(fd);
+		fd = next;
+	}
+	close(fd);
+	assert_int_equal(remove_file(fixture_v, d, "x"), 0);
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "d"), 0);
 	drop(d);
 }
 
@@ -262,6 +329,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		fixture_test(a_directory_gets_its_id_with_the_first_entry),
 		fixture_test(a_lost_directory_id_is_an_error_and_never_made_anew),
+		fixture_test(a_directory_without_id_can_be_removed_and_is_kept_in_quarantine),
+		fixture_test(without_a_quarantine_a_directory_without_id_stays),
+		fixture_test(garbage_of_any_depth_is_removed),
 		fixture_test(a_long_name_has_its_link_as_long_as_the_entry),
 		fixture_test(a_failed_create_leaves_the_link_of_the_entry_that_exists),
 		fixture_test(what_does_not_decrypt_is_skipped_counted_and_removed_with_its_directory),

@@ -10,6 +10,8 @@ _OTHER = FileRecord(0, b"", b"", 0, GROUPS_MAX, (), 1, b"")
 
 _NAME = re.compile(r"([0-9a-f]{32})\.(0|[1-9][0-9]*)\.(log|home)")
 
+_LOST = re.compile(r"[1-9][0-9]*\.(0|[1-9][0-9]*)\.lost")
+
 
 def _names_file(records, current, file_id):
     """A part names a file in a FILE, or in a GROUP whose FILE stands in the part before."""
@@ -55,8 +57,10 @@ def problems(volume):
         return
     for name in sorted(os.listdir(top)):
         m = _NAME.fullmatch(name)
+        if not m and _LOST.fullmatch(name) and os.path.isdir(os.path.join(top, name)):
+            continue  # a whole directory, as it was
         if not m:
-            yield name, "name is not FILE_ID.SEQUENCE.log or .home"
+            yield name, "name is not FILE_ID.SEQUENCE.log or .home, nor INODE.COUNT.lost"
             continue
         f = os.open(os.path.join(top, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
