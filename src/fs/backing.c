@@ -184,7 +184,7 @@ static bool has_open(const char *pid, const struct stat *st)
 /* An OFD lock names no process, so those are looked for that have coffer.lock open. */
 static void name_readers(struct lower *l, int fd, char *ret_holder, size_t max)
 {
-	size_t len = (size_t)snprintf(ret_holder, max, "mounted read-only");
+	size_t len = (size_t)snprintf(ret_holder, max, "mounted read-only, or looked at by fsck,");
 	const char *sep = " by pid ";
 	struct dirent *e;
 	struct stat st;

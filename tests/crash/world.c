@@ -53,7 +53,8 @@ void oracle_copy(const struct oracle *from, struct oracle *to)
 		to->h[i].max = from->h[i].n;
 		to->h[i].s = malloc((from->h[i].n + 1) * sizeof(struct seen));
 		assert(to->h[i].s);
-		memcpy(to->h[i].s, from->h[i].s, from->h[i].n * sizeof(struct seen));
+		if (from->h[i].n)
+			memcpy(to->h[i].s, from->h[i].s, from->h[i].n * sizeof(struct seen));
 	}
 }
 

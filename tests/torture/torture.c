@@ -329,10 +329,10 @@ static bool run_leave(void *arg, uint64_t n, bool *ret_happened)
 	return ok;
 }
 
-static bool run_mount(void *arg, uint64_t n, bool *ret_happened)
+static bool mount_of(const struct arg *a, uint64_t n, bool read_only, bool *ret_happened)
 {
-	const struct arg *a = arg;
 	struct simfs *fs = simfs_clone(a->base->fs);
+	uint64_t before = simfs_digest(fs);
 	struct oracle o;
 	struct world *w;
 	const char *e;
@@ -341,6 +341,7 @@ static bool run_mount(void *arg, uint64_t n, bool *ret_happened)
 
 	world_wrap = torture_wrap;
 	w = world_attach(&fs, VOLUME_DIR, a->base, 0);
+	w->read_only = read_only;
 	oracle_copy(&a->base->o, &o);
 	torture_arm(n);
 	r = world_mount(w);
@@ -357,10 +358,22 @@ static bool run_mount(void *arg, uint64_t n, bool *ret_happened)
 	}
 	oracle_copy(&o, &w->o);
 	world_kill(w);
+	if (ok && read_only && simfs_digest(w->fs) != before)
+		ok = torture_wrong("mounted read-only", "something has changed");
 	ok = ok && no_descriptors(w) && check_ends(w, false);
 	oracle_done(&o);
 	world_free(w);
 	return ok;
+}
+
+static bool run_mount(void *arg, uint64_t n, bool *ret_happened)
+{
+	return mount_of(arg, n, false, ret_happened);
+}
+
+static bool run_look(void *arg, uint64_t n, bool *ret_happened)
+{
+	return mount_of(arg, n, true, ret_happened);
 }
 
 static bool run_format(void *arg, uint64_t n, bool *ret_happened)
@@ -722,6 +735,7 @@ int main(int argc, char **argv)
 	struct scenario s[] = {
 		{ "small-writes", run_program, { files, &small }, NULL, 1 }, { "bulk-writes", run_program, { files, &bulk }, NULL, 1 },
 		{ "leave", run_leave, { files, &unclean }, NULL, 1 }, { "mount", run_mount, { log, NULL }, NULL, 1 },
+		{ "mount-read-only", run_look, { log, NULL }, NULL, 1 },
 		{ "format", run_format, { NULL, NULL }, &empty, 1 }, { "names", names_run, { NULL, NULL }, disk, 1 },
 	}, m[] = {
 		{ "memory", run_lean, { files, &lean }, NULL, 1 }, { "memory-bulk", run_lean, { files, &bulk }, NULL, 3 },
