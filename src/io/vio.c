@@ -24,6 +24,7 @@
 #define IDLE_CHECKPOINT_MS 30000u
 #define IOQ_DEPTH 64u
 #define ZERO_CHUNK (1u << 20)
+#define RESERVE_TRIES 8u                 /* commits that fail and make no room, until a write fails with them */
 #define PEND_SOFT_MAX 16384u             /* blocks: 64 MiB of changes are enough for one commit, however large the log is */
 
 /* A transaction is closed when it has pend_hard blocks, and the last file of it can have as many; a quarter more for descriptors. */
@@ -209,12 +210,14 @@ static int try_reserve(struct vio *v, uint64_t n, uint64_t *ret_stand, bool *ret
 	return 0;
 }
 
-/* An error of the commit is some file's; it is the writer's only if because of it there is no room. Where nothing went away without an error, somebody
- * still holds what will (a discarded file in a checkpoint's list, blocks of a write under way): look again a little later. */
+/* An error of the commit is some file's; it is the writer's only if because of it there is no room, again and again: others may have taken what it made.
+ * Where nothing went away without an error, somebody still holds what will (a discarded file in a checkpoint's list, blocks of a write under way): look
+ * again a little later. */
 int vio_reserve(struct vio *v, uint64_t n)
 {
 	const struct timespec moment = { .tv_nsec = 1000000 };
 	uint64_t stand, before = 0;
+	unsigned stuck = 0;
 	bool checkpoint;
 	int r = 0, rc;
 
@@ -225,7 +228,7 @@ int vio_reserve(struct vio *v, uint64_t n)
 		if (rc == 0)
 			return 0;
 		if (before && stand >= before) {
-			if (r < 0)
+			if (r < 0 && ++stuck == RESERVE_TRIES)
 				return r;
 			(void)nanosleep(&moment, NULL);
 		}
