@@ -137,9 +137,25 @@ static int attr_fd(struct volume *v, struct inode *i, int *ret_fd)
 }
 
 /* Chowning drops setuid bits below, so the mode that results is asked for once. */
-static int change_owner(struct volume *v, struct inode *i, const struct inode_attr *a, unsigned set)
+static int mode_after_chown(struct volume *v, struct inode *i, int fd, unsigned set)
 {
 	struct stat st;
+	int r = 0;
+
+	if (set & FILE_KILL_SGID)
+		r = v->lower->ops->fchmod(v->lower, fd, i->attr.mode & 07777 & ~(mode_t)S_ISGID);
+	if (r == 0)
+		r = v->lower->ops->fstat(v->lower, fd, &st);
+	if (r < 0)
+		return r;
+	lock_take(&v->lock);
+	i->attr.mode = st.st_mode;
+	lock_drop(&v->lock);
+	return 0;
+}
+
+static int change_owner(struct volume *v, struct inode *i, const struct inode_attr *a, unsigned set)
+{
 	int fd, r;
 
 	if (v->info.read_only)
@@ -148,16 +164,25 @@ static int change_owner(struct volume *v, struct inode *i, const struct inode_at
 	if (r < 0)
 		return r;
 	r = store_owner(v, i, fd, a, set);
-	if (r == 0 && !(set & FILE_SET_MODE) && S_ISREG(i->type) && (i->attr.mode & (S_ISUID | S_ISGID))) {
-		r = v->lower->ops->fstat(v->lower, fd, &st);
-		if (r == 0) {
-			lock_take(&v->lock);
-			i->attr.mode = st.st_mode;
-			lock_drop(&v->lock);
-		}
-	}
+	if (r == 0 && !(set & FILE_SET_MODE) && !S_ISDIR(i->type) && !S_ISLNK(i->type) && (i->attr.mode & (S_ISUID | S_ISGID)))
+		r = mode_after_chown(v, i, fd, set);
 	lower_close(v->lower, fd);
 	return r;
+}
+
+int file_kill_priv(struct volume *v, struct inode *i)
+{
+	struct inode_attr a;
+
+	if (!S_ISREG(i->type))
+		return 0;
+	inode_attr(v, i, &a);
+	if (!(a.mode & S_ISUID) && (a.mode & (S_ISGID | S_IXGRP)) != (S_ISGID | S_IXGRP))
+		return 0;
+	a.mode &= ~(uint32_t)S_ISUID;
+	if (a.mode & S_IXGRP)
+		a.mode &= ~(uint32_t)S_ISGID;
+	return change_owner(v, i, &a, FILE_SET_MODE);
 }
 
 /* Directories hold no times here. */
@@ -243,9 +268,10 @@ int file_setattr(struct volume *v, struct inode *i, const struct inode_attr *a, 
 
 	if (set & (FILE_SET_MODE | FILE_SET_UID | FILE_SET_GID))
 		r = change_owner(v, i, a, set);
-	if (r == 0 && (set & FILE_SET_SIZE)) {
+	if (r == 0 && (set & FILE_SET_SIZE) && (set & FILE_KILL_PRIV))
+		r = file_kill_priv(v, i);
+	if (r == 0 && (set & FILE_SET_SIZE))
 		r = v->info.read_only ? -EROFS : truncate_to(v, i, a->size);
-	}
 	if (r == 0 && (set & (FILE_SET_ATIME | FILE_SET_MTIME | FILE_SET_CTIME)))
 		r = change_times(v, i, a, set);
 	if (r < 0)

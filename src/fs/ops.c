@@ -122,7 +122,8 @@ static int open_session(struct ops *o)
 	if (fuse_session_mount(o->session, o->mountpoint) != 0)
 		return log_ret(errno ? -errno : -EPERM, "%s: not mounted", o->mountpoint);
 	o->mounted = true;
-	return 0;
+	r = ops_raw_install(o);
+	return r < 0 ? log_ret(r, "the FUSE session") : 0;
 }
 
 int ops_check(const char *mountpoint, bool nonempty)

@@ -38,6 +38,10 @@ struct ops {
 	atomic_uint stops, ended;
 	atomic_int first_error;
 	atomic_ullong requests, errors;
+	/* ops_raw.c. The first two are written by the thread that serves INIT, before there are other requests. */
+	uint64_t init_unique;
+	bool kills_priv;         /* FUSE_HANDLE_KILLPRIV_V2 is agreed; else there are no extended attributes */
+	atomic_bool init_done;
 };
 
 extern const struct fuse_lowlevel_ops ops_req_table;
@@ -51,5 +55,17 @@ void ops_reply_err(fuse_req_t req, int r);
 void ops_reply_entry(fuse_req_t req, int r, struct dir_result *d);
 void ops_reply_attr(fuse_req_t req, int r, const struct inode_attr *a);
 void ops_reply_fill(const struct dir_result *d, struct fuse_entry_param *e);
+
+/* ops_raw.c: behind fuse_session_mount. */
+int ops_raw_install(struct ops *o) must_check;
+/* Must set-user-ID and set-group-ID go with this WRITE, this SETATTR? */
+bool ops_raw_write_kills(fuse_req_t req);
+bool ops_raw_setattr_kills(fuse_req_t req);
+
+/* ops_xattr.c */
+void ops_xattr_set(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t len, int flags);
+void ops_xattr_get(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void ops_xattr_list(fuse_req_t req, fuse_ino_t ino, size_t size);
+void ops_xattr_remove(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 #endif

@@ -1,7 +1,7 @@
 /* ops_req.c: requests: decode, call a plain function, reply exactly once. No lock is held across a reply, and nothing here decides anything.
  *
  * Not answered (libfuse says ENOSYS, and the kernel does not ask again): open and opendir (kept caches, no round trip), flush, access
- * (default_permissions), locks (the kernel's own), extended attributes, fallocate, lseek. */
+ * (default_permissions), locks (the kernel's own), fallocate, lseek. */
 #include "fs/ops_impl.h"
 
 #include <string.h>
@@ -279,7 +279,9 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t siz
 	struct inode *i = inode_get(v, ino);
 	ssize_t n;
 
-	n = i ? file_write(v, i, buf, size, (uint64_t)off, fi->writepage) : -ESTALE;
+	n = i && ops_raw_write_kills(req) ? file_kill_priv(v, i) : 0;
+	if (n == 0)
+		n = i ? file_write(v, i, buf, size, (uint64_t)off, fi->writepage) : -ESTALE;
 	inode_put(v, i);
 	if (n < 0)
 		ops_reply_err(req, (int)n);
@@ -356,6 +358,26 @@ static unsigned set_from(const struct stat *st, int to_set, struct inode_attr *a
 	return set;
 }
 
+/* chown(2) by somebody without privileges clears set-group-ID even where it does not mean execution, unless he is of the file's group. */
+static bool chown_kills_sgid(fuse_req_t req, struct volume *v, struct inode *i)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct inode_attr a;
+	gid_t list[64];
+	int n, k;
+
+	if (ctx->uid == 0 || S_ISDIR(i->type) || file_getattr(v, i, &a) < 0)
+		return false;
+	if ((a.mode & (S_ISGID | S_IXGRP)) != S_ISGID || ctx->gid == a.gid)
+		return false;
+	n = fuse_req_getgroups(req, (int)(sizeof(list) / sizeof(list[0])), list);
+	for (k = 0; k < n && k < (int)(sizeof(list) / sizeof(list[0])); k++) {
+		if (list[k] == a.gid)
+			return false;
+	}
+	return true;
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
 	struct volume *v = ops_of(req)->volume;
@@ -366,6 +388,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 
 	(void)fi;
 	set = set_from(st, to_set, &a);
+	if (ops_raw_setattr_kills(req))
+		set |= FILE_KILL_PRIV;
+	if (i && (set & (FILE_SET_UID | FILE_SET_GID)) && chown_kills_sgid(req, v, i))
+		set |= FILE_KILL_SGID;
 	r = i ? file_setattr(v, i, &a, set, &now) : -ESTALE;
 	inode_put(v, i);
 	ops_reply_attr(req, r, &now);
@@ -390,14 +416,6 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
-	(void)fuse_reply_err(req, ENOSYS);
-}
-
-static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-	(void)ino;
-	(void)name;
-	(void)size;
 	(void)fuse_reply_err(req, ENOSYS);
 }
 
@@ -438,7 +456,10 @@ const struct fuse_lowlevel_ops ops_req_table = {
 	.readdir = op_readdir,
 	.fsyncdir = op_fsync,
 	.statfs = op_statfs,
-	.getxattr = op_getxattr,
+	.setxattr = ops_xattr_set,
+	.getxattr = ops_xattr_get,
+	.listxattr = ops_xattr_list,
+	.removexattr = ops_xattr_remove,
 	.create = op_create,
 	.readdirplus = op_readdirplus,
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 #define ALWAYS_FLAGS (O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 #define GETDENTS_LEN 32768
@@ -245,6 +246,30 @@ static int real_fchownat(struct lower *l, int dirfd, const char *name, uid_t uid
 	return (int)RETRY(fchownat(dirfd, name, uid, gid, flags));
 }
 
+static ssize_t real_fgetxattr(struct lower *l, int fd, const char *name, void *value, size_t max)
+{
+	(void)l;
+	return RETRY(fgetxattr(fd, name, value, max));
+}
+
+static int real_fsetxattr(struct lower *l, int fd, const char *name, const void *value, size_t len, int flags)
+{
+	(void)l;
+	return (int)RETRY(fsetxattr(fd, name, value, len, flags));
+}
+
+static ssize_t real_flistxattr(struct lower *l, int fd, char *list, size_t max)
+{
+	(void)l;
+	return RETRY(flistxattr(fd, list, max));
+}
+
+static int real_fremovexattr(struct lower *l, int fd, const char *name)
+{
+	(void)l;
+	return (int)RETRY(fremovexattr(fd, name));
+}
+
 /* ---- names */
 
 static int real_mkdirat(struct lower *l, int dirfd, const char *name, mode_t mode)
@@ -390,6 +415,8 @@ struct lower *lower_real(void)
 		.mkdirat = real_mkdirat, .mknodat = real_mknodat, .symlinkat = real_symlinkat, .readlinkat = real_readlinkat,
 		.linkat = real_linkat, .unlinkat = real_unlinkat, .renameat2 = real_renameat2, .readdir = real_readdir,
 		.name_to_handle = real_name_to_handle, .open_by_handle = real_open_by_handle, .lock = real_lock,
+		.fgetxattr = real_fgetxattr, .fsetxattr = real_fsetxattr, .flistxattr = real_flistxattr,
+		.fremovexattr = real_fremovexattr,
 	};
 	static struct lower real = { .ops = &ops, .real = true };
 

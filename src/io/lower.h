@@ -61,6 +61,11 @@ struct lower_ops {
 	/* -EOPNOTSUPP where there are none, -EPERM without CAP_DAC_READ_SEARCH for open_by_handle. */
 	int (*name_to_handle)(struct lower *l, int fd, struct lower_handle *ret_h);
 	int (*open_by_handle)(struct lower *l, int anyfd, const struct lower_handle *h, int flags);
+	/* Extended attributes of an open file or directory. getxattr, listxattr: the length (max 0: what it would be), -ENODATA, -ERANGE. */
+	ssize_t (*fgetxattr)(struct lower *l, int fd, const char *name, void *value, size_t max);
+	int (*fsetxattr)(struct lower *l, int fd, const char *name, const void *value, size_t len, int flags);
+	ssize_t (*flistxattr)(struct lower *l, int fd, char *list, size_t max);
+	int (*fremovexattr)(struct lower *l, int fd, const char *name);
 	/* OFD write lock on the whole file: 0, or -EAGAIN when somebody has it. */
 	int (*lock)(struct lower *l, int fd, bool exclusive);
 };

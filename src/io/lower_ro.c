@@ -223,6 +223,28 @@ static int ro_renameat2(struct lower *l, int olddirfd, const char *old, int newd
 	return ro_linkat(l, olddirfd, old, newdirfd, new);
 }
 
+static ssize_t ro_fgetxattr(struct lower *l, int fd, const char *name, void *value, size_t max)
+{
+	return inner_of(l)->ops->fgetxattr(inner_of(l), fd, name, value, max);
+}
+
+static ssize_t ro_flistxattr(struct lower *l, int fd, char *list, size_t max)
+{
+	return inner_of(l)->ops->flistxattr(inner_of(l), fd, list, max);
+}
+
+static int ro_fsetxattr(struct lower *l, int fd, const char *name, const void *value, size_t len, int flags)
+{
+	(void)l, (void)fd, (void)name, (void)value, (void)len, (void)flags;
+	return -EROFS;
+}
+
+static int ro_fremovexattr(struct lower *l, int fd, const char *name)
+{
+	(void)l, (void)fd, (void)name;
+	return -EROFS;
+}
+
 /* ---- making */
 
 void lower_ro_init(struct lower_ro *ro, struct lower *inner)
@@ -235,6 +257,7 @@ void lower_ro_init(struct lower_ro *ro, struct lower *inner)
 		.mkdirat = ro_mkdirat, .mknodat = ro_mknodat, .symlinkat = ro_symlinkat, .readlinkat = ro_readlinkat,
 		.linkat = ro_linkat, .unlinkat = ro_unlinkat, .renameat2 = ro_renameat2, .readdir = ro_readdir,
 		.name_to_handle = ro_name_to_handle, .open_by_handle = ro_open_by_handle, .lock = ro_lock,
+		.fgetxattr = ro_fgetxattr, .flistxattr = ro_flistxattr, .fsetxattr = ro_fsetxattr, .fremovexattr = ro_fremovexattr,
 	};
 
 	*ro = (struct lower_ro){ .l = { .ops = &ops, .real = inner->real }, .inner = inner };

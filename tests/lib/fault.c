@@ -9,7 +9,8 @@ struct fault {
 	struct lower l;          /* first */
 	struct lower *inner;
 	pthread_mutex_t m;
-	unsigned kinds, flags;
+	uint64_t kinds;
+	unsigned flags;
 	uint64_t n, times, seen; /* seen: calls of these kinds */
 	int err;
 	uint64_t calls[FAULT_KIND_COUNT];
@@ -32,7 +33,7 @@ static int hit(struct lower *l, enum fault_kind kind)
 
 	pthread_mutex_lock(&f->m);
 	f->calls[kind]++;
-	if (f->kinds & 1u << kind && !f->paused) {
+	if (f->kinds & 1ull << kind && !f->paused) {
 		f->seen++;
 		if (f->seen >= f->n && f->seen - f->n < f->times) {
 			r = -f->err;
@@ -174,6 +175,10 @@ PASS(renameat2, int, (struct lower *l, int olddirfd, const char *old, int newdir
 PASS(readdir, int, (struct lower *l, int dirfd, int64_t off, lower_dirent_fn *fn, void *arg), dirfd, off, fn, arg)
 PASS(name_to_handle, int, (struct lower *l, int fd, struct lower_handle *ret_h), fd, ret_h)
 PASS(open_by_handle, int, (struct lower *l, int anyfd, const struct lower_handle *h, int flags), anyfd, h, flags)
+PASS(fgetxattr, ssize_t, (struct lower *l, int fd, const char *name, void *value, size_t max), fd, name, value, max)
+PASS(fsetxattr, int, (struct lower *l, int fd, const char *name, const void *value, size_t len, int flags), fd, name, value, len, flags)
+PASS(flistxattr, ssize_t, (struct lower *l, int fd, char *list, size_t max), fd, list, max)
+PASS(fremovexattr, int, (struct lower *l, int fd, const char *name), fd, name)
 PASS(lock, int, (struct lower *l, int fd, bool exclusive), fd, exclusive)
 
 struct fault *fault_new(struct lower *inner)
@@ -207,7 +212,7 @@ struct lower *fault_lower(struct fault *f)
 	return &f->l;
 }
 
-void fault_fail(struct fault *f, unsigned kinds, uint64_t n, int err, uint64_t times, unsigned flags)
+void fault_fail(struct fault *f, uint64_t kinds, uint64_t n, int err, uint64_t times, unsigned flags)
 {
 	pthread_mutex_lock(&f->m);
 	f->kinds = kinds;
@@ -245,13 +250,13 @@ bool fault_happened(struct fault *f)
 	return happened;
 }
 
-uint64_t fault_calls(struct fault *f, unsigned kinds)
+uint64_t fault_calls(struct fault *f, uint64_t kinds)
 {
 	uint64_t n = 0;
 
 	pthread_mutex_lock(&f->m);
 	for (int k = 0; k < FAULT_KIND_COUNT; k++)
-		if (kinds & 1u << k)
+		if (kinds & 1ull << k)
 			n += f->calls[k];
 	pthread_mutex_unlock(&f->m);
 	return n;

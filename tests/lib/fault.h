@@ -13,7 +13,8 @@
 #define FAULT_KINDS(X)                                                                                              \
 	X(openat) X(reopen) X(close) X(preadv) X(pwritev) X(fdatasync) X(fsync) X(syncfs) X(ftruncate) X(fallocate)     \
 	X(fstat) X(fstatat) X(statfs) X(futimens) X(utimensat) X(fchmod) X(fchownat) X(mkdirat) X(mknodat) X(symlinkat) \
-	X(readlinkat) X(linkat) X(unlinkat) X(renameat2) X(readdir) X(name_to_handle) X(open_by_handle) X(lock)
+	X(readlinkat) X(linkat) X(unlinkat) X(renameat2) X(readdir) X(name_to_handle) X(open_by_handle) X(lock) \
+	X(fgetxattr) X(fsetxattr) X(flistxattr) X(fremovexattr)
 
 enum fault_kind {
 #define FAULT_ENUM(name) FAULT_KIND_##name,
@@ -23,8 +24,8 @@ enum fault_kind {
 };
 
 /* Sets of kinds: FAULT_OF(pwritev) | FAULT_OF(ftruncate). */
-#define FAULT_OF(name) (1u << FAULT_KIND_##name)
-#define FAULT_ALL ((1u << FAULT_KIND_COUNT) - 1)
+#define FAULT_OF(name) (1ull << FAULT_KIND_##name)
+#define FAULT_ALL ((1ull << FAULT_KIND_COUNT) - 1)
 #define FAULT_WRITES (FAULT_OF(pwritev) | FAULT_OF(ftruncate) | FAULT_OF(fallocate))
 #define FAULT_FLUSHES (FAULT_OF(fdatasync) | FAULT_OF(fsync) | FAULT_OF(syncfs))
 #define FAULT_NAMES                                                                                                  \
@@ -42,13 +43,13 @@ struct lower *fault_lower(struct fault *f);
 
 /* From now on: of the calls of these kinds the n-th (1 is the next one) fails with err, and those after it up to `times` of them. Sets the counters
  * to 0. kinds 0: nothing fails. */
-void fault_fail(struct fault *f, unsigned kinds, uint64_t n, int err, uint64_t times, unsigned flags);
+void fault_fail(struct fault *f, uint64_t kinds, uint64_t n, int err, uint64_t times, unsigned flags);
 /* While it is paused nothing fails or is counted as one that may: the test looks around. */
 void fault_pause(struct fault *f, bool paused);
 /* Has anything failed since? */
 bool fault_happened(struct fault *f);
 /* Calls of these kinds since. */
-uint64_t fault_calls(struct fault *f, unsigned kinds);
+uint64_t fault_calls(struct fault *f, uint64_t kinds);
 /* The kind of the first call that failed, as text; "none". */
 const char *fault_what(struct fault *f);
 

@@ -287,6 +287,31 @@ static int sim_open_by_handle(struct lower *l, int anyfd, const struct lower_han
 	return sim_fd_open(fs, i, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
 }
 
+/* A filesystem without extended attributes. */
+static ssize_t sim_fgetxattr(struct lower *l, int fd, const char *name, void *value, size_t max)
+{
+	(void)l, (void)fd, (void)name, (void)value, (void)max;
+	return -EOPNOTSUPP;
+}
+
+static int sim_fsetxattr(struct lower *l, int fd, const char *name, const void *value, size_t len, int flags)
+{
+	(void)l, (void)fd, (void)name, (void)value, (void)len, (void)flags;
+	return -EOPNOTSUPP;
+}
+
+static ssize_t sim_flistxattr(struct lower *l, int fd, char *list, size_t max)
+{
+	(void)l, (void)fd, (void)list, (void)max;
+	return -EOPNOTSUPP;
+}
+
+static int sim_fremovexattr(struct lower *l, int fd, const char *name)
+{
+	(void)l, (void)fd, (void)name;
+	return -EOPNOTSUPP;
+}
+
 void sim_attr_fill(struct lower_ops *ops)
 {
 	ops->fstat = sim_fstat;
@@ -300,4 +325,8 @@ void sim_attr_fill(struct lower_ops *ops)
 	ops->readdir = sim_readdir;
 	ops->name_to_handle = sim_name_to_handle;
 	ops->open_by_handle = sim_open_by_handle;
+	ops->fgetxattr = sim_fgetxattr;
+	ops->fsetxattr = sim_fsetxattr;
+	ops->flistxattr = sim_flistxattr;
+	ops->fremovexattr = sim_fremovexattr;
 }

@@ -8,7 +8,7 @@
 /* What fails. */
 struct how {
 	const char *name;
-	unsigned kinds;          /* of lower calls (fault.h) */
+	uint64_t kinds;          /* of lower calls (fault.h) */
 	int err;
 	uint64_t times;
 	unsigned flags;

@@ -70,6 +70,10 @@ static void what_changes_something_is_refused(void **state)
 	assert_int_equal(o->futimens(l, fd, ts), -EROFS);
 	assert_int_equal(o->utimensat(l, v->root, "f", ts), -EROFS);
 	assert_int_equal(o->fchmod(l, fd, 0600), -EROFS);
+	assert_int_equal(o->fsetxattr(l, fd, "user.a", "x", 1, 0), -EROFS);
+	assert_int_equal(o->fremovexattr(l, fd, "user.a"), -EROFS);
+	assert_int_equal(o->fgetxattr(l, fd, "user.a", NULL, 0), -EOPNOTSUPP);
+	assert_int_equal(o->flistxattr(l, fd, NULL, 0), -EOPNOTSUPP);
 	assert_int_equal(o->fchownat(l, v->root, "f", 0, 0), -EROFS);
 	assert_int_equal(o->mkdirat(l, v->root, "d", 0700), -EROFS);
 	assert_int_equal(o->mknodat(l, v->root, "p", S_IFIFO | 0600, 0), -EROFS);

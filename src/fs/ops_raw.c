@@ -1,0 +1,92 @@
+/* ops_raw.c: what libfuse 3.14 does not hand on, read from the request as it came, and one flag set in the answer to INIT (ops_impl.h).
+ *
+ * FUSE_HANDLE_KILLPRIV_V2. Before each write(2) the kernel asks whether the file has the attribute security.capability, which a write must clear;
+ * unless GETXATTR is not there at all, that is a round trip a write. With this flag clearing is our duty, the kernel remembers an inode that has
+ * nothing to clear, and says in WRITE and SETATTR when the set-user-ID and set-group-ID bits are to go. A kernel without it (before 5.12) gets
+ * no extended attributes. */
+#include "fs/ops_impl.h"
+
+#include <linux/fuse.h>
+#include <string.h>
+#include <sys/uio.h>
+
+/* The kernel's INIT: remember what it can do. It comes first and once, before any other request. */
+static void look_at_init(struct ops *o, const void *buf, size_t len)
+{
+	const struct fuse_in_header *h = buf;
+	const struct fuse_init_in *in = (const void *)(h + 1);
+
+	if (len < sizeof(*h) || h->opcode != FUSE_INIT)
+		return;
+	if (len >= sizeof(*h) + offsetof(struct fuse_init_in, flags) + sizeof(in->flags) && (in->flags & FUSE_HANDLE_KILLPRIV_V2))
+		o->kills_priv = true;
+	o->init_unique = h->unique;
+}
+
+static ssize_t raw_read(int fd, void *buf, size_t len, void *userdata)
+{
+	struct ops *o = userdata;
+	ssize_t n = read(fd, buf, len);
+
+	if (n > 0 && !atomic_load_explicit(&o->init_done, memory_order_acquire))
+		look_at_init(o, buf, (size_t)n);
+	return n;
+}
+
+/* The answer to INIT with the flag added. */
+static ssize_t answer_init(struct ops *o, int fd, const struct iovec *iov)
+{
+	struct fuse_init_out out = { 0 };
+	struct iovec with[2] = { iov[0], { &out, iov[1].iov_len } };
+
+	if (iov[1].iov_len > sizeof(out) || iov[1].iov_len < offsetof(struct fuse_init_out, flags) + sizeof(out.flags))
+		o->kills_priv = false;
+	if (!o->kills_priv)
+		return writev(fd, iov, 2);
+	memcpy(&out, iov[1].iov_base, iov[1].iov_len);
+	out.flags |= FUSE_HANDLE_KILLPRIV_V2;
+	return writev(fd, with, 2);
+}
+
+static ssize_t raw_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct ops *o = userdata;
+	const struct fuse_out_header *h = iov[0].iov_base;
+
+	if (atomic_load_explicit(&o->init_done, memory_order_acquire))
+		return writev(fd, iov, count);
+	if (h->unique != o->init_unique || h->error != 0 || count != 2)
+		return writev(fd, iov, count);
+	atomic_store_explicit(&o->init_done, true, memory_order_release);
+	return answer_init(o, fd, iov);
+}
+
+int ops_raw_install(struct ops *o)
+{
+	static const struct fuse_custom_io io = { .read = raw_read, .writev = raw_writev };
+
+	return fuse_session_custom_io(o->session, &io, fuse_session_fd(o->session));
+}
+
+/* The body of the request that this thread serves. */
+static const void *body_of(fuse_req_t req)
+{
+	struct ops *o = fuse_req_userdata(req);
+	const struct ops_worker *w = pthread_getspecific(o->worker_key);
+
+	return (const uint8_t *)w->in.mem + sizeof(struct fuse_in_header);
+}
+
+bool ops_raw_write_kills(fuse_req_t req)
+{
+	const struct fuse_write_in *in = body_of(req);
+
+	return (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
+}
+
+bool ops_raw_setattr_kills(fuse_req_t req)
+{
+	const struct fuse_setattr_in *in = body_of(req);
+
+	return (in->valid & FATTR_KILL_SUIDGID) != 0;
+}
