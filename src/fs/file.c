@@ -140,12 +140,13 @@ static int attr_fd(struct volume *v, struct inode *i, int *ret_fd)
 static int mode_after_chown(struct volume *v, struct inode *i, int fd, unsigned set)
 {
 	struct stat st;
-	int r = 0;
+	int r;
 
-	if (set & FILE_KILL_SGID)
-		r = v->lower->ops->fchmod(v->lower, fd, i->attr.mode & 07777 & ~(mode_t)S_ISGID);
-	if (r == 0)
-		r = v->lower->ops->fstat(v->lower, fd, &st);
+	r = v->lower->ops->fstat(v->lower, fd, &st);
+	if (r == 0 && (set & FILE_KILL_SGID) && (st.st_mode & S_ISGID)) {
+		st.st_mode &= ~(mode_t)S_ISGID;
+		r = v->lower->ops->fchmod(v->lower, fd, st.st_mode & 07777);
+	}
 	if (r < 0)
 		return r;
 	lock_take(&v->lock);
@@ -170,18 +171,20 @@ static int change_owner(struct volume *v, struct inode *i, const struct inode_at
 	return r;
 }
 
-int file_kill_priv(struct volume *v, struct inode *i)
+int file_kill_priv(struct volume *v, struct inode *i, unsigned kill)
 {
 	struct inode_attr a;
+	uint32_t mode;
 
 	if (!S_ISREG(i->type))
 		return 0;
 	inode_attr(v, i, &a);
-	if (!(a.mode & S_ISUID) && (a.mode & (S_ISGID | S_IXGRP)) != (S_ISGID | S_IXGRP))
+	mode = a.mode & ~(uint32_t)S_ISUID;
+	if ((mode & S_IXGRP) || (kill & FILE_KILL_SGID))
+		mode &= ~(uint32_t)S_ISGID;
+	if (mode == a.mode)
 		return 0;
-	a.mode &= ~(uint32_t)S_ISUID;
-	if (a.mode & S_IXGRP)
-		a.mode &= ~(uint32_t)S_ISGID;
+	a.mode = mode;
 	return change_owner(v, i, &a, FILE_SET_MODE);
 }
 
@@ -269,7 +272,7 @@ int file_setattr(struct volume *v, struct inode *i, const struct inode_attr *a, 
 	if (set & (FILE_SET_MODE | FILE_SET_UID | FILE_SET_GID))
 		r = change_owner(v, i, a, set);
 	if (r == 0 && (set & FILE_SET_SIZE) && (set & FILE_KILL_PRIV))
-		r = file_kill_priv(v, i);
+		r = file_kill_priv(v, i, set);
 	if (r == 0 && (set & FILE_SET_SIZE))
 		r = v->info.read_only ? -EROFS : truncate_to(v, i, a->size);
 	if (r == 0 && (set & (FILE_SET_ATIME | FILE_SET_MTIME | FILE_SET_CTIME)))

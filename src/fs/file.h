@@ -10,9 +10,6 @@
 ssize_t file_read(struct volume *v, struct inode *i, void *buf, size_t len, uint64_t off) must_check;
 ssize_t file_write(struct volume *v, struct inode *i, const void *buf, size_t len, uint64_t off, bool kernel_times) must_check;
 
-/* Somebody without privileges changes the content: clear set-user-ID, and set-group-ID where the group may execute. Before the change. */
-int file_kill_priv(struct volume *v, struct inode *i) must_check;
-
 #define FILE_SET_MODE 1u
 #define FILE_SET_UID 2u
 #define FILE_SET_GID 4u
@@ -20,9 +17,11 @@ int file_kill_priv(struct volume *v, struct inode *i) must_check;
 #define FILE_SET_ATIME 16u
 #define FILE_SET_MTIME 32u
 #define FILE_SET_CTIME 64u       /* the kernel's own; held, not stored */
-#define FILE_KILL_PRIV 128u      /* truncate: as file_kill_priv first (with an owner, the lower filesystem does it) */
-#define FILE_KILL_SGID 256u      /* behind a change of owner: set-group-ID even without group execution */
+#define FILE_KILL_PRIV 128u      /* with a size: as file_kill_priv first; with an owner the lower filesystem does it */
+#define FILE_KILL_SGID 256u      /* beside it: set-group-ID even where the group may not execute */
 
+/* Somebody without privileges is about to change the content: clear set-user-ID and set-group-ID. kill: FILE_KILL_*. */
+int file_kill_priv(struct volume *v, struct inode *i, unsigned kill) must_check;
 /* Change what set names to what a has, in that order; ret_a: the attributes after it. -EIO on a bad inode's size. */
 int file_setattr(struct volume *v, struct inode *i, const struct inode_attr *a, unsigned set, struct inode_attr *ret_a) must_check;
 /* Attributes of anything. -EIO: bad. */

@@ -52,25 +52,37 @@ static int store_times_fd(struct volume *v, struct inode *i, int fd)
 	return r;
 }
 
-/* Symbolic links, FIFOs and sockets are not opened: by name. */
-static int store_times_name(struct volume *v, struct inode *i)
+static int store_times_at(struct volume *v, struct inode *i, int fd, const char *name)
 {
-	char name[LOWER_NAME_LEN_MAX + 1];
-	struct inode *parent;
 	struct timespec ts[2];
-	int dirfd, r;
 
-	r = reopen_name(v, i, &parent, &dirfd, name);
-	if (r < 0)
-		return r;
 	lock_take(&v->lock);
 	ts[0] = i->attr.atime;
 	ts[1] = i->attr.mtime;
 	i->times_due = false;
 	lock_drop(&v->lock);
-	r = v->lower->ops->utimensat(v->lower, dirfd, name, ts);
-	dirfd_put(v, parent);
-	inode_put(v, parent);
+	return v->lower->ops->utimensat(v->lower, fd, name, ts);
+}
+
+/* Symbolic links, FIFOs and sockets are not opened: by name. Other links may be left when the name that was known has gone: then by
+ * a descriptor that only refers to it. */
+static int store_times_name(struct volume *v, struct inode *i)
+{
+	char name[LOWER_NAME_LEN_MAX + 1];
+	struct inode *parent;
+	int fd = -1, r;
+
+	r = reopen_name(v, i, &parent, &fd, name);
+	if (r == 0) {
+		r = store_times_at(v, i, fd, name);
+		dirfd_put(v, parent);
+		inode_put(v, parent);
+	} else if (r == -ENOENT) {
+		r = reopen_inode(v, i, O_PATH, &fd);
+		if (r == 0)
+			r = store_times_at(v, i, fd, "");
+		lower_close(v->lower, fd);
+	}
 	return r;
 }
 

@@ -273,13 +273,36 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 		(void)fuse_reply_buf(req, out, (size_t)n);
 }
 
+#define CALLER_GROUPS_MAX 64
+
+/* What file.h is to clear: set-group-ID even without group execution if whoever asks is not of the file's group. */
+static unsigned kill_from(fuse_req_t req, struct volume *v, struct inode *i)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct inode_attr a;
+	gid_t list[CALLER_GROUPS_MAX];
+	int n, k;
+
+	if (S_ISDIR(i->type))
+		return 0;
+	inode_attr(v, i, &a);
+	if (ctx->uid == 0 || (a.mode & (S_ISGID | S_IXGRP)) != S_ISGID || ctx->gid == a.gid)
+		return FILE_KILL_PRIV;
+	n = fuse_req_getgroups(req, CALLER_GROUPS_MAX, list);
+	for (k = 0; k < n && k < CALLER_GROUPS_MAX; k++) {
+		if (list[k] == a.gid)
+			return FILE_KILL_PRIV;
+	}
+	return FILE_KILL_PRIV | FILE_KILL_SGID;
+}
+
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct volume *v = ops_of(req)->volume;
 	struct inode *i = inode_get(v, ino);
 	ssize_t n;
 
-	n = i && ops_raw_write_kills(req) ? file_kill_priv(v, i) : 0;
+	n = i && ops_raw_write_kills(req) ? file_kill_priv(v, i, kill_from(req, v, i)) : 0;
 	if (n == 0)
 		n = i ? file_write(v, i, buf, size, (uint64_t)off, fi->writepage) : -ESTALE;
 	inode_put(v, i);
@@ -358,26 +381,6 @@ static unsigned set_from(const struct stat *st, int to_set, struct inode_attr *a
 	return set;
 }
 
-/* chown(2) by somebody without privileges clears set-group-ID even where it does not mean execution, unless he is of the file's group. */
-static bool chown_kills_sgid(fuse_req_t req, struct volume *v, struct inode *i)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct inode_attr a;
-	gid_t list[64];
-	int n, k;
-
-	if (ctx->uid == 0 || S_ISDIR(i->type) || file_getattr(v, i, &a) < 0)
-		return false;
-	if ((a.mode & (S_ISGID | S_IXGRP)) != S_ISGID || ctx->gid == a.gid)
-		return false;
-	n = fuse_req_getgroups(req, (int)(sizeof(list) / sizeof(list[0])), list);
-	for (k = 0; k < n && k < (int)(sizeof(list) / sizeof(list[0])); k++) {
-		if (list[k] == a.gid)
-			return false;
-	}
-	return true;
-}
-
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
 {
 	struct volume *v = ops_of(req)->volume;
@@ -388,10 +391,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 
 	(void)fi;
 	set = set_from(st, to_set, &a);
-	if (ops_raw_setattr_kills(req))
-		set |= FILE_KILL_PRIV;
-	if (i && (set & (FILE_SET_UID | FILE_SET_GID)) && chown_kills_sgid(req, v, i))
-		set |= FILE_KILL_SGID;
+	if (i && ops_raw_setattr_kills(req))
+		set |= kill_from(req, v, i);
 	r = i ? file_setattr(v, i, &a, set, &now) : -ESTALE;
 	inode_put(v, i);
 	ops_reply_attr(req, r, &now);

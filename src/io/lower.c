@@ -221,8 +221,10 @@ static int real_futimens(struct lower *l, int fd, const struct timespec ts[2])
 
 static int real_utimensat(struct lower *l, int dirfd, const char *name, const struct timespec ts[2])
 {
+	int flags = AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
+
 	(void)l;
-	return utimensat(dirfd, name, ts, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	return utimensat(dirfd, name, ts, flags) < 0 ? -errno : 0;
 }
 
 static int real_fchmod(struct lower *l, int fd, mode_t mode)

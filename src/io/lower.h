@@ -45,7 +45,7 @@ struct lower_ops {
 	int (*fstatat)(struct lower *l, int dirfd, const char *name, struct stat *ret_st);
 	int (*statfs)(struct lower *l, int fd, struct statvfs *ret_st, uint64_t *ret_fsid, uint64_t *ret_magic);
 	int (*futimens)(struct lower *l, int fd, const struct timespec ts[2]);
-	int (*utimensat)(struct lower *l, int dirfd, const char *name, const struct timespec ts[2]);
+	int (*utimensat)(struct lower *l, int dirfd, const char *name, const struct timespec ts[2]); /* nofollow; name "" = dirfd itself */
 	int (*fchmod)(struct lower *l, int fd, mode_t mode);
 	int (*fchownat)(struct lower *l, int dirfd, const char *name, uid_t uid, gid_t gid); /* nofollow; name "" = dirfd itself */
 	int (*mkdirat)(struct lower *l, int dirfd, const char *name, mode_t mode);

@@ -56,6 +56,29 @@ static void a_replaced_file_can_be_used_until_it_is_forgotten(void **state)
 	drop(b);
 }
 
+/* Of what is not opened: the name that was known has gone, another is left. */
+static void times_of_a_nameless_symbolic_link_can_be_set(void **state)
+{
+	struct inode_attr a = { .atime = { .tv_sec = 11 }, .mtime = { .tv_sec = 22, .tv_nsec = 3 } };
+	struct dir_result one, two;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(dir_symlink(fixture_v, fixture_v->root, "one", "target", fixture_me, &one), 0);
+	assert_int_equal(dir_link(fixture_v, one.inode, fixture_v->root, "two", &two), 0);
+	assert_ptr_equal(one.inode, two.inode);
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, "two"), 0);
+	assert_null(one.inode->parent);
+	assert_int_equal(file_setattr(fixture_v, one.inode, &a, FILE_SET_ATIME | FILE_SET_MTIME, &a), 0);
+	drop(two.inode);
+	drop(one.inode);
+	one.inode = find(fixture_v->root, "one");
+	assert_int_equal(lstat(lower_path(one.inode), &st), 0);
+	assert_int_equal(st.st_mtim.tv_sec, 22);
+	assert_int_equal(st.st_mtim.tv_nsec, 3);
+	drop(one.inode);
+}
+
 static void a_link_removed_under_its_known_name_leaves_the_file_usable(void **state)
 {
 	struct inode *f = make_file(fixture_v->root, "f");
@@ -238,6 +261,7 @@ int main(void)
 		fixture_test(an_unlinked_file_can_be_used_until_it_is_forgotten),
 		fixture_test(an_idle_unlinked_file_can_be_opened_again),
 		fixture_test(a_replaced_file_can_be_used_until_it_is_forgotten),
+		fixture_test(times_of_a_nameless_symbolic_link_can_be_set),
 		fixture_test(a_link_removed_under_its_known_name_leaves_the_file_usable),
 		fixture_test(contents_and_times_outlive_the_volume_being_closed),
 		fixture_test(something_else_in_the_place_of_a_file_is_an_error_and_never_hangs),

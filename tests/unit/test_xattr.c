@@ -254,7 +254,7 @@ static void a_write_without_privileges_clears_the_bits(void **state)
 	for (k = 0; k < sizeof(row) / sizeof(row[0]); k++) {
 		a.mode = row[k].before;
 		assert_int_equal(file_setattr(fixture_v, f, &a, FILE_SET_MODE, &a), 0);
-		assert_int_equal(file_kill_priv(fixture_v, f), 0);
+		assert_int_equal(file_kill_priv(fixture_v, f, FILE_KILL_PRIV), 0);
 		assert_int_equal(file_getattr(fixture_v, f, &a), 0);
 		assert_int_equal(a.mode & 07777, row[k].after);
 		a.mode = row[k].before;
@@ -265,6 +265,18 @@ static void a_write_without_privileges_clears_the_bits(void **state)
 		assert_int_equal(stat(lower_path(f), &st), 0);
 		assert_int_equal(st.st_mode & 07777, row[k].after);
 	}
+	/* Not of the group: set-group-ID goes in any case, also when the owner changes. */
+	a.mode = 02745;
+	assert_int_equal(file_setattr(fixture_v, f, &a, FILE_SET_MODE, &a), 0);
+	assert_int_equal(file_kill_priv(fixture_v, f, FILE_KILL_PRIV | FILE_KILL_SGID), 0);
+	assert_int_equal(f->attr.mode & 07777, 0745);
+	a.mode = 06744;
+	assert_int_equal(file_setattr(fixture_v, f, &a, FILE_SET_MODE, &a), 0);
+	a.gid = getegid();
+	assert_int_equal(file_setattr(fixture_v, f, &a, FILE_SET_GID | FILE_KILL_PRIV | FILE_KILL_SGID, &a), 0);
+	assert_int_equal(a.mode & 07777, 0744);
+	assert_int_equal(stat(lower_path(f), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0744);
 	drop(f);
 }
 
