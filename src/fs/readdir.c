@@ -181,6 +181,9 @@ static size_t batch_open(struct listing *s, struct batch *b, size_t k)
 
 		if (!S_ISREG(e->type) || is_held(s->v, e->ino))
 			continue;
+		/* A directory may lie about types, and opening a device may do something. */
+		if (ops->fstatat(s->v->lower, s->fd, e->entry, &b->st[b->n]) < 0 || !S_ISREG(b->st[b->n].st_mode))
+			continue;
 		if (reopen_at(s->v, s->fd, e->entry, O_RDONLY, 0, &fd) < 0)
 			continue;
 		if (ops->fstat(s->v->lower, fd, &b->st[b->n]) < 0 || !S_ISREG(b->st[b->n].st_mode) ||

@@ -142,6 +142,20 @@ int reopen_name(struct volume *v, struct inode *i, struct inode **ret_parent, in
 	return r == -ENOENT || r == -ESTALE ? -EIO : r;
 }
 
+/* What stands there now is the inode? Asked before it is opened: opening a device, or the other end of a FIFO, may do something. */
+static int stands_there(struct volume *v, struct inode *i, int dirfd, const char *name, int flags)
+{
+	struct stat st;
+	int r;
+
+	if (flags & (O_PATH | O_DIRECTORY))
+		return 0;
+	r = v->lower->ops->fstatat(v->lower, dirfd, name, &st);
+	if (r < 0)
+		return r;
+	return is_inode(v, i, &st) ? 0 : -ESTALE;
+}
+
 static int by_name(struct volume *v, struct inode *i, int flags, int *ret_fd)
 {
 	char name[LOWER_NAME_LEN_MAX + 1];
@@ -157,7 +171,9 @@ static int by_name(struct volume *v, struct inode *i, int flags, int *ret_fd)
 			return r;
 		r = dirfd_get(v, parent, &dirfd);
 		if (r == 0) {
-			r = reopen_at(v, dirfd, name, flags, 0, &fd);
+			r = stands_there(v, i, dirfd, name, flags);
+			if (r == 0)
+				r = reopen_at(v, dirfd, name, flags, 0, &fd);
 			dirfd_put(v, parent);
 		}
 		inode_put(v, parent);
