@@ -176,7 +176,7 @@ int file_kill_priv(struct volume *v, struct inode *i, unsigned kill)
 	struct inode_attr a;
 	uint32_t mode;
 
-	if (!S_ISREG(i->type))
+	if (kill == 0 || !S_ISREG(i->type))
 		return 0;
 	inode_attr(v, i, &a);
 	mode = a.mode & ~(uint32_t)S_ISUID;

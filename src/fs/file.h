@@ -20,7 +20,8 @@ ssize_t file_write(struct volume *v, struct inode *i, const void *buf, size_t le
 #define FILE_KILL_PRIV 128u      /* with a size: as file_kill_priv first; with an owner the lower filesystem does it */
 #define FILE_KILL_SGID 256u      /* beside it: set-group-ID even where the group may not execute */
 
-/* Somebody without privileges is about to change the content: clear set-user-ID and set-group-ID. kill: FILE_KILL_*. */
+/* Somebody without privileges is about to change the content: clear set-user-ID and set-group-ID. kill: FILE_KILL_*,
+ * 0: nothing. */
 int file_kill_priv(struct volume *v, struct inode *i, unsigned kill) must_check;
 /* Change what set names to what a has, in that order; ret_a: the attributes after it. -EIO on a bad inode's size. */
 int file_setattr(struct volume *v, struct inode *i, const struct inode_attr *a, unsigned set, struct inode_attr *ret_a) must_check;

@@ -58,9 +58,11 @@ void ops_reply_fill(const struct dir_result *d, struct fuse_entry_param *e);
 
 /* ops_raw.c: behind fuse_session_mount. */
 int ops_raw_install(struct ops *o) must_check;
-/* Must set-user-ID and set-group-ID go with this WRITE, this SETATTR? */
-bool ops_raw_write_kills(fuse_req_t req);
-bool ops_raw_setattr_kills(fuse_req_t req);
+/* FILE_KILL_* that go with this WRITE or SETATTR, as the kernel says. */
+unsigned ops_raw_write_kill(fuse_req_t req, struct inode *i);
+unsigned ops_raw_setattr_kill(fuse_req_t req, struct inode *i);
+/* The same for requests that change content and have no flag for it: if the caller is not root. */
+unsigned ops_raw_caller_kill(fuse_req_t req, struct inode *i);
 
 /* ops_xattr.c */
 void ops_xattr_set(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t len, int flags);

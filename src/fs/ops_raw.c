@@ -10,6 +10,10 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "fs/file.h"
+
+#define CALLER_GROUPS_MAX 64
+
 /* The kernel's INIT: remember what it can do. It comes first and once, before any other request. */
 static void look_at_init(struct ops *o, const void *buf, size_t len)
 {
@@ -77,16 +81,51 @@ static const void *body_of(fuse_req_t req)
 	return (const uint8_t *)w->in.mem + sizeof(struct fuse_in_header);
 }
 
-bool ops_raw_write_kills(fuse_req_t req)
+/* Is whoever asks of this group? If that cannot be found out he is not. */
+static bool caller_in_group(fuse_req_t req, gid_t gid)
+{
+	gid_t list[CALLER_GROUPS_MAX];
+	int n, k;
+
+	if (fuse_req_ctx(req)->gid == gid)
+		return true;
+	n = fuse_req_getgroups(req, CALLER_GROUPS_MAX, list);
+	for (k = 0; k < n && k < CALLER_GROUPS_MAX; k++) {
+		if (list[k] == gid)
+			return true;
+	}
+	return false;
+}
+
+/* As the kernel has it: set-group-ID without group execution stays for members of the group. */
+static unsigned kill_of(fuse_req_t req, struct inode *i)
+{
+	struct ops *o = fuse_req_userdata(req);
+	struct inode_attr a;
+
+	if (S_ISDIR(i->type))
+		return 0;
+	inode_attr(o->volume, i, &a);
+	if ((a.mode & (S_ISGID | S_IXGRP)) != S_ISGID || fuse_req_ctx(req)->uid == 0 || caller_in_group(req, a.gid))
+		return FILE_KILL_PRIV;
+	return FILE_KILL_PRIV | FILE_KILL_SGID;
+}
+
+unsigned ops_raw_write_kill(fuse_req_t req, struct inode *i)
 {
 	const struct fuse_write_in *in = body_of(req);
 
-	return (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
+	return in->write_flags & FUSE_WRITE_KILL_SUIDGID ? kill_of(req, i) : 0;
 }
 
-bool ops_raw_setattr_kills(fuse_req_t req)
+unsigned ops_raw_setattr_kill(fuse_req_t req, struct inode *i)
 {
 	const struct fuse_setattr_in *in = body_of(req);
 
-	return (in->valid & FATTR_KILL_SUIDGID) != 0;
+	return in->valid & FATTR_KILL_SUIDGID ? kill_of(req, i) : 0;
+}
+
+unsigned ops_raw_caller_kill(fuse_req_t req, struct inode *i)
+{
+	return fuse_req_ctx(req)->uid != 0 ? kill_of(req, i) : 0;
 }

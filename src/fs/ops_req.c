@@ -273,38 +273,15 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 		(void)fuse_reply_buf(req, out, (size_t)n);
 }
 
-#define CALLER_GROUPS_MAX 64
-
-/* What file.h is to clear: set-group-ID even without group execution if whoever asks is not of the file's group. */
-static unsigned kill_from(fuse_req_t req, struct volume *v, struct inode *i)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-	struct inode_attr a;
-	gid_t list[CALLER_GROUPS_MAX];
-	int n, k;
-
-	if (S_ISDIR(i->type))
-		return 0;
-	inode_attr(v, i, &a);
-	if (ctx->uid == 0 || (a.mode & (S_ISGID | S_IXGRP)) != S_ISGID || ctx->gid == a.gid)
-		return FILE_KILL_PRIV;
-	n = fuse_req_getgroups(req, CALLER_GROUPS_MAX, list);
-	for (k = 0; k < n && k < CALLER_GROUPS_MAX; k++) {
-		if (list[k] == a.gid)
-			return FILE_KILL_PRIV;
-	}
-	return FILE_KILL_PRIV | FILE_KILL_SGID;
-}
-
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct volume *v = ops_of(req)->volume;
 	struct inode *i = inode_get(v, ino);
 	ssize_t n;
 
-	n = i && ops_raw_write_kills(req) ? file_kill_priv(v, i, kill_from(req, v, i)) : 0;
+	n = i ? file_kill_priv(v, i, ops_raw_write_kill(req, i)) : -ESTALE;
 	if (n == 0)
-		n = i ? file_write(v, i, buf, size, (uint64_t)off, fi->writepage) : -ESTALE;
+		n = file_write(v, i, buf, size, (uint64_t)off, fi->writepage);
 	inode_put(v, i);
 	if (n < 0)
 		ops_reply_err(req, (int)n);
@@ -391,8 +368,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 
 	(void)fi;
 	set = set_from(st, to_set, &a);
-	if (i && ops_raw_setattr_kills(req))
-		set |= kill_from(req, v, i);
+	if (i)
+		set |= ops_raw_setattr_kill(req, i);
 	r = i ? file_setattr(v, i, &a, set, &now) : -ESTALE;
 	inode_put(v, i);
 	ops_reply_attr(req, r, &now);
