@@ -1,6 +1,6 @@
 #!/bin/sh
-# Goals: 20,000 entries in a directory (MANY_ENTRIES) cost ten times what a tenth of them do, to make, list, look at and remove; a directory whose names all have 255 bytes works,
-# also after another mount; and nothing is left.
+# Goals: 20,000 entries in a directory (MANY_ENTRIES) cost ten times what a tenth of them do, to make, list, look at and remove; a directory whose names all
+# have 255 bytes works, also after another mount; and nothing is left.
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
 entries=${MANY_ENTRIES:-20000}
