@@ -11,6 +11,7 @@
 #include "fs/name.h"
 #include "fs/reopen.h"
 #include "fs/volume_impl.h"
+#include "fs/xattr.h"
 
 #define BATCH 256
 #define DEPTH_MAX 4096
@@ -124,6 +125,11 @@ static void report_content(void *ctx, enum check_kind kind, uint64_t number, int
 	report(ctx, kind, false, number, error);
 }
 
+static void report_xattr(void *ctx, int error)
+{
+	report(ctx, error == -EBADMSG ? CHECK_XATTR : CHECK_IO, false, 0, error);
+}
+
 static bool progress(void *ctx)
 {
 	struct walk *w = ctx;
@@ -153,8 +159,11 @@ static int check_regular(struct walk *w, int dirfd, const char *entry)
 	}
 	layout_put64(key + 8, st.st_ino);
 	r = st.st_nlink > 1 ? seen_add(&w->inodes, key) : 0;
-	if (r == 0)
+	if (r == 0) {
 		r = check_file(vio_lower(w->v->vio), w->v->ring, fd, &st, w->buf, &rep);
+		if (r >= 0)
+			r = xattr_check(w->v, fd, report_xattr, w);
+	}
 	lower_close(w->v->lower, fd);
 	return r < 0 ? r : 0;
 }
@@ -336,6 +345,8 @@ static int check_dir(struct walk *w, int dirfd, const char *entry)
 	r = w->depth > 1 ? check_id(w, fd, id) : 1;
 	if (r == 1)
 		r = check_entries(w, fd, id);
+	if (r == 0)
+		r = xattr_check(w->v, fd, report_xattr, w);
 	w->depth--;
 	lower_close(w->v->lower, fd);
 	return r;
@@ -387,6 +398,8 @@ const char *check_kind_text(enum check_kind kind)
 		return "the group's metadata does not verify";
 	case CHECK_BLOCK:
 		return "the block does not verify";
+	case CHECK_XATTR:
+		return "an extended attribute does not decrypt";
 	case CHECK_IO:
 		return "the backing filesystem failed";
 	}

@@ -1,4 +1,4 @@
-/* check.h: verify a whole volume: every directory id, name, long-name link, symbolic link target, header, group and block. Changes
+/* check.h: verify a whole volume: every directory id, name, long-name link, symbolic link target, extended attribute, header, group and block. Changes
  * nothing. The volume is open (so its log has been replayed) and not mounted: what is read is what lies at home. */
 #ifndef COFFER_FS_CHECK_H
 #define COFFER_FS_CHECK_H
@@ -16,6 +16,7 @@ enum check_kind {
 	CHECK_DAMAGED,           /* marked DAMAGED by replay */
 	CHECK_GROUP,             /* a group's metadata does not verify */
 	CHECK_BLOCK,             /* a block does not verify */
+	CHECK_XATTR,             /* an extended attribute's name or value does not decrypt */
 	CHECK_IO,                /* the backing filesystem failed */
 };
 

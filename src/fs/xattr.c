@@ -263,3 +263,58 @@ ssize_t xattr_list(struct volume *v, struct inode *i, char *buf, size_t size)
 	memcpy(buf, list, (size_t)n);
 	return n;
 }
+
+/* ---- check */
+
+/* -EBADMSG also for another epoch: there is only one. value has room for two. */
+static int check_one(struct volume *v, int fd, const char *lower, uint8_t *value)
+{
+	uint16_t epoch = key_ring_names_epoch(v->ring);
+	char plain[XATTR_PLAIN_NAME_MAX + 1];
+	size_t len;
+	ssize_t n;
+	int r;
+
+	if (strncmp(lower, XATTR_LOWER_PREFIX, sizeof(XATTR_LOWER_PREFIX) - 1) != 0)
+		return 0;
+	r = namecrypt_xattr_name_decrypt(v->names, epoch, lower, plain, &len);
+	if (r == 0) {
+		n = v->lower->ops->fgetxattr(v->lower, fd, lower, value, XATTR_BYTES_MAX);
+		if (n < 0)
+			return (int)n;
+		r = namecrypt_xattr_value_decrypt(v->names, epoch, lower, value, (size_t)n, value + XATTR_BYTES_MAX);
+	}
+	return r == -ENOKEY ? -EBADMSG : r;
+}
+
+int xattr_check(struct volume *v, int fd, void (*bad)(void *ctx, int error), void *ctx)
+{
+	AUTO_FREE char *list = NULL;
+	AUTO_FREE uint8_t *value = NULL;
+	size_t at, n;
+	ssize_t len;
+	int r;
+
+	len = v->lower->ops->flistxattr(v->lower, fd, NULL, 0);
+	if (len == 0 || len == -EOPNOTSUPP)
+		return 0;
+	list = malloc(XATTR_BYTES_MAX);
+	value = malloc(2 * XATTR_BYTES_MAX);
+	if (!list || !value)
+		return -ENOMEM;
+	if (len > 0)
+		len = v->lower->ops->flistxattr(v->lower, fd, list, XATTR_BYTES_MAX);
+	if (len < 0) {
+		bad(ctx, (int)len);
+		return 0;
+	}
+	for (at = 0; at < (size_t)len; at += n) {
+		n = strnlen(list + at, (size_t)len - at) + 1;
+		r = at + n > (size_t)len ? -EIO : check_one(v, fd, list + at, value);
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0)
+			bad(ctx, r);
+	}
+	return 0;
+}

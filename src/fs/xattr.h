@@ -21,4 +21,8 @@ ssize_t xattr_get(struct volume *v, struct inode *i, const char *name, void *buf
 ssize_t xattr_list(struct volume *v, struct inode *i, char *buf, size_t size) must_check;
 int xattr_remove(struct volume *v, struct inode *i, const char *name) must_check;
 
+/* For check.c: read all attributes of an open lower file; bad is told of each name and each value that does not decrypt (-EBADMSG), and of what the
+ * backing filesystem fails with. -ENOMEM. */
+int xattr_check(struct volume *v, int fd, void (*bad)(void *ctx, int error), void *ctx) must_check;
+
 #endif

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Goals:
 # 1. Extended attributes outlive unmounting; the independent reader finds and decrypts them; nothing of them is in clear below.
-# 2. A name or a value changed below is left out, or EIO; the file's content is served.
+# 2. A name or a value changed below is left out, or EIO, and told by fsck; the file's content is served.
 # 3. Small writes ask nothing: neither for security.capability nor for attributes.
 # 4. FIFOs and sockets outlive unmounting; device nodes are refused without the option dev; a FIFO or device put in place of a file below is
 #    never opened by the daemon, and can be removed.
@@ -36,4 +36,4 @@ expect 0 coffer umount "$mnt"
 expect 0 coffer mount "$tmp/v" "$mnt" -o ro
 try read-only
 expect 0 coffer umount "$mnt"
-expect 0 coffer fsck "$tmp/v" && ok "fsck" || not_ok "fsck at the end"
+expect 8 coffer fsck "$tmp/v" && [ "$(grep -c 'attribute does not decrypt' "$tmp/err")" = 2 ] && ok "fsck tells both" || not_ok "fsck at the end: $(cat "$tmp/err")"

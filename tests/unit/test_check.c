@@ -1,6 +1,9 @@
 #include "fs_fixture.h"
 
+#include <sys/xattr.h>
+
 #include "fs/check.h"
+#include "fs/xattr.h"
 
 static struct {
 	unsigned n, harmless;
@@ -205,6 +208,41 @@ static void it_can_be_stopped(void **state)
 	assert_int_equal(c.dirs, 77);
 }
 
+/* Twice: of a file whose two names are one inode, and of a directory. */
+static void attributes_that_do_not_decrypt_are_told(void **state)
+{
+	char lower[1000];
+	struct check_counts c;
+	struct inode *f, *d;
+	struct dir_result l;
+
+	(void)state;
+	f = make_file(fixture_v->root, "f");
+	d = make_dir(fixture_v->root, "d");
+	if (xattr_set(fixture_v, f, "user.a", "value", 5, 0) == -EOPNOTSUPP)
+		skip();
+	assert_int_equal(xattr_set(fixture_v, d, "user.a", "value", 5, 0), 0);
+	assert_int_equal(dir_link(fixture_v, f, fixture_v->root, "g", &l), 0);
+	drop(l.inode);
+	assert_int_equal(setxattr(lower_path(f), "user.foreign", "x", 1, 0), 0);
+	run_check(&c);
+	assert_int_equal(found.n, 0);
+	assert_int_equal(setxattr(lower_path(f), XATTR_LOWER_PREFIX "planted", "x", 1, 0), 0);
+	run_check(&c);
+	assert_int_equal(found.n, 1);
+	assert_int_equal(found.kind, CHECK_XATTR);
+	assert_int_equal(removexattr(lower_path(f), XATTR_LOWER_PREFIX "planted"), 0);
+	assert_true(listxattr(lower_path(d), lower, sizeof(lower)) > 0);
+	assert_int_equal(setxattr(lower_path(d), lower, "cut", 3, 0), 0);
+	run_check(&c);
+	assert_int_equal(found.n, 1);
+	assert_int_equal(found.kind, CHECK_XATTR);
+	assert_string_equal(found.plain, "/d");
+	assert_non_null(strstr(check_kind_text(found.kind), "attribute"));
+	drop(f);
+	drop(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +252,7 @@ int main(void)
 		fixture_test(damaged_names_are_found),
 		fixture_test(a_directory_id_used_twice_is_found),
 		fixture_test(it_can_be_stopped),
+		fixture_test(attributes_that_do_not_decrypt_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

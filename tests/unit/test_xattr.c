@@ -223,6 +223,44 @@ static void each_lower_call_may_fail(void **state)
 	drop(d);
 }
 
+static void count_bad(void *ctx, int error)
+{
+	assert_int_equal(error, -EIO);
+	(*(unsigned *)ctx)++;
+}
+
+static void a_check_tells_what_cannot_be_read(void **state)
+{
+	struct fault *fault = fault_new(lower_real());
+	unsigned n, bad;
+	struct inode *f;
+	int fd;
+
+	(void)state;
+	assert_non_null(fault);
+	need_xattrs();
+	f = make_file(fixture_v->root, "f");
+	assert_int_equal(put(f, "user.a", "x", 0), 0);
+	assert_int_equal(put(f, "user.b", "x", 0), 0);
+	fd = open(lower_path(f), O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	fixture_v->lower = fault_lower(fault);
+	for (n = 1;; n++) {
+		bad = 0;
+		fault_fail(fault, FAULT_ALL, n, EIO, 1, 0);
+		assert_int_equal(xattr_check(fixture_v, fd, count_bad, &bad), 0);
+		if (!fault_happened(fault))
+			break;
+		assert_int_equal(bad, 1);
+	}
+	assert_int_equal(n, 5);
+	assert_int_equal(bad, 0);
+	fixture_v->lower = lower_real();
+	fault_free(fault);
+	(void)close(fd);
+	drop(f);
+}
+
 static void a_read_only_volume_shows_attributes_and_changes_none(void **state)
 {
 	struct inode *f;
@@ -288,6 +326,7 @@ int main(void)
 		fixture_test(what_does_not_decrypt_is_left_out_or_an_error),
 		fixture_test(a_changed_attribute_is_due_at_the_next_fsync),
 		fixture_test(each_lower_call_may_fail),
+		fixture_test(a_check_tells_what_cannot_be_read),
 		fixture_test(a_read_only_volume_shows_attributes_and_changes_none),
 		fixture_test(a_write_without_privileges_clears_the_bits),
 	};
