@@ -427,6 +427,17 @@ static int link_lower(struct volume *v, struct inode *i, int dirfd, const char *
 	return r < 0 ? r : -EIO;
 }
 
+/* One more link, or one less again. ret_a: what it has now. */
+static void count_link(struct volume *v, struct inode *i, int more, struct inode_attr *ret_a)
+{
+	WITH_LOCK(&v->lock);
+
+	i->attr.nlink += (uint32_t)more;
+	i->attr_due = true;
+	inode_now(&i->attr.ctime);
+	*ret_a = i->attr;
+}
+
 static int link_at(struct volume *v, struct inode *i, struct inode *dir, int dirfd, const char *name, struct dir_result *ret_d)
 {
 	uint8_t id[DIR_ID_LEN];
@@ -445,18 +456,15 @@ static int link_at(struct volume *v, struct inode *i, struct inode *dir, int dir
 	if (r < 0)
 		return r;
 	r = link_lower(v, i, dirfd, n.entry);
-	if (r < 0) {
-		if (linked && r != -EEXIST)
-			name_link_remove(v, dirfd, &n);
-		return r;
+	if (r == 0) {
+		count_link(v, i, 1, &a);
+		r = remember(v, dir, n.entry, &a, i->bad, inode_closes(v), ret_d);
+		if (r < 0 && v->lower->ops->unlinkat(v->lower, dirfd, n.entry, 0) == 0)
+			count_link(v, i, -1, &a);
 	}
-	lock_take(&v->lock);
-	i->attr.nlink++;
-	i->attr_due = true;
-	inode_now(&i->attr.ctime);
-	a = i->attr;
-	lock_drop(&v->lock);
-	return remember(v, dir, n.entry, &a, i->bad, inode_closes(v), ret_d);
+	if (r < 0 && linked && r != -EEXIST)
+		name_link_remove(v, dirfd, &n);
+	return r;
 }
 
 int dir_link(struct volume *v, struct inode *i, struct inode *dir, const char *name, struct dir_result *ret_d)
