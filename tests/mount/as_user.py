@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What a mount without root's capabilities must do for its one user: as_user.py make|check DIR."""
+import errno
 import os
 import sys
 
@@ -13,6 +14,11 @@ if sys.argv[1] == "make":
     with open(f"{d}/closed/f", "w") as f:
         f.write("inside")
     os.chmod(f"{d}/closed", 0o300)
+    for p in ("rw", "closed", "closed/f"):
+        try:
+            os.setxattr(f"{d}/{p}", "user.of", p.encode())
+        except OSError as e:
+            assert e.errno == errno.ENOTSUP, e   # a backing filesystem without them
 else:
     assert open(f"{d}/ro").read() == "ro" * 1000 and os.stat(f"{d}/ro").st_mode & 0o777 == 0o444
     assert os.stat(f"{d}/none").st_size == 4000 and os.stat(f"{d}/none").st_mode & 0o777 == 0
@@ -27,6 +33,16 @@ else:
         raise SystemExit("a directory of mode 0300 was listed")
     except PermissionError:
         pass
+    for p in ("rw", "closed/f"):
+        assert all(os.getxattr(f"{d}/{p}", n) == p.encode() for n in os.listxattr(f"{d}/{p}"))
+    fd = os.open(f"{d}/suid", os.O_RDWR | os.O_CREAT, 0o755)
+    os.fchmod(fd, 0o4755)
+    os.write(fd, b"changed")
+    assert os.fstat(fd).st_mode & 0o7777 == 0o755
+    os.fchmod(fd, 0o4755)
+    os.ftruncate(fd, 1)
+    assert os.fstat(fd).st_mode & 0o7777 == 0o755
+    os.close(fd)
     os.unlink(f"{d}/none")
     fd = os.open(f"{d}/rw", os.O_RDWR)
     os.chmod(f"{d}/rw", 0o400)
