@@ -15,6 +15,12 @@ as_user() {
 
 work=$(mktemp -d "/tmp/coffer-test-user.XXXXXX")
 cleanup_fn rm -rf "$work"
+# Without udev nobody has opened the device to users, as it is on every other host.
+if ! as_user test -w /dev/fuse; then
+	mknod -m 666 "$work/fuse" c 10 229
+	mount --bind "$work/fuse" /dev/fuse
+	cleanup_fn umount /dev/fuse
+fi
 mkdir "$work/etc" "$work/state" "$work/v" "$work/mnt" "$work/bin"
 cp "$(readlink -f "$bin/coffer")" "$(readlink -f "$bin/coffer-agent")" "$top_srcdir/tests/mount/as_user.py" "$work/bin"
 chown -R "$user:$user" "$work"
