@@ -83,6 +83,8 @@ static void fill_params(struct volume *v, struct vio_params *p)
 		.no_threads = o->no_threads,
 		.min_stamp_limit = o->min_stamp_limit,
 		.accept_older = o->accept_older,
+		.accept_log_loss = o->accept_log_loss,
+		.remake_state = o->remake_state,
 		.rules_off = o->rules_off,
 		.gather_log_fd = o->gather_log_fd,
 	};

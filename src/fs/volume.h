@@ -21,6 +21,7 @@ struct volume_options {
 	uint64_t min_stamp_limit;                /* what this host has seen last; io/vio.h */
 	uint8_t seen_generation[GENERATION_LEN];
 	bool accept_older;
+	bool accept_log_loss, remake_state;      /* fsck --repair; io/vio.h */
 	bool no_threads;         /* tests */
 	unsigned rules_off;      /* test builds */
 	int gather_log_fd;       /* test builds: io/gather_log.h */

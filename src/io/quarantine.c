@@ -3,7 +3,7 @@
  *
  * Cut at any point, the next mount does it again from the same log: files of the same names with the same bytes. A header that has the
  * flag already ends it earlier (replay_file.c). The stamp of the new seal is reserved in both state slots before it is used. */
-#include "io/replay_impl.h"
+#include "io/quarantine.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "io/replay_impl.h"
 
 #define COPY_BLOCKS 128u
 #define NAME_LEN_MAX 80
@@ -140,15 +141,21 @@ static int save_to(struct replay *rp, const struct replay_file *f, int dirfd, co
 	return r;
 }
 
+static int open_dir(struct lower *l, int root_fd)
+{
+	int r = l->ops->mkdirat(l, root_fd, NAME_QUARANTINE, 0700);
+
+	if (r < 0 && r != -EEXIST)
+		return r;
+	return l->ops->openat(l, root_fd, NAME_QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+}
+
 static int save_all(struct replay *rp, const struct replay_file *f, struct replay_home *h)
 {
 	struct lower *l = rp->l;
 	int dirfd, r;
 
-	r = l->ops->mkdirat(l, rp->p->root_fd, NAME_QUARANTINE, 0700);
-	if (r < 0 && r != -EEXIST)
-		return r;
-	dirfd = l->ops->openat(l, rp->p->root_fd, NAME_QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
+	dirfd = open_dir(l, rp->p->root_fd);
 	if (dirfd < 0)
 		return dirfd == -ENOTDIR || dirfd == -ELOOP ? -EUCLEAN : dirfd; /* another thing has its name */
 	r = save_to(rp, f, dirfd, "log", h, save_log);
@@ -195,5 +202,44 @@ int quarantine_file(struct replay *rp, const struct replay_file *f, struct repla
 	r = save_all(rp, f, h);
 	if (r == 0 && head)
 		r = mark_damaged(rp, h, head);
+	return r < 0 ? log_ret(r, NAME_QUARANTINE) : 0;
+}
+
+static int copy_ring(struct lower *l, int log_fd, uint64_t log_blocks, int fd)
+{
+	AUTO_FREE uint8_t *p = aligned_alloc(BLOCK_SIZE, COPY_BLOCKS * BLOCK_SIZE);
+	uint64_t at;
+	int r = p ? 0 : -ENOMEM;
+
+	for (at = 0; at < log_blocks && r == 0; at += COPY_BLOCKS) {
+		size_t n = log_blocks - at < COPY_BLOCKS ? (size_t)(log_blocks - at) : COPY_BLOCKS;
+
+		memset(p, 0, n * BLOCK_SIZE);
+		if (lower_pread(l, log_fd, p, n * BLOCK_SIZE, at * BLOCK_SIZE) < 0)
+			memset(p, 0, n * BLOCK_SIZE);
+		r = lower_pwrite(l, fd, p, n * BLOCK_SIZE, at * BLOCK_SIZE, false);
+	}
+	return r < 0 ? r : l->ops->fsync(l, fd);
+}
+
+int quarantine_log(struct lower *l, int root_fd, int log_fd, uint64_t log_blocks, uint64_t sequence)
+{
+	char name[NAME_LEN_MAX];
+	struct stat st;
+	int dirfd, fd, r;
+
+	dirfd = open_dir(l, root_fd);
+	if (dirfd < 0)
+		return log_ret(dirfd, NAME_QUARANTINE);
+	snprintf(name, sizeof(name), "%llu.ring", (unsigned long long)sequence);
+	fd = lower_open_regular(l, dirfd, name, O_RDWR | O_CREAT | O_TRUNC, 0600, &st);
+	r = fd < 0 ? fd : copy_ring(l, log_fd, log_blocks, fd);
+	if (fd >= 0)
+		lower_close(l, fd);
+	if (r == 0)
+		r = l->ops->fsync(l, dirfd);
+	lower_close(l, dirfd);
+	if (r == 0)
+		r = l->ops->fsync(l, root_fd);
 	return r < 0 ? log_ret(r, NAME_QUARANTINE) : 0;
 }

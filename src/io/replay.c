@@ -145,7 +145,7 @@ static int run(struct replay *rp, int log_fd)
 		r = flush_first(rp);
 	if (r == 0)
 		r = replay_log_gather(rp);
-	if (r == 0 && !rp->accept_log_loss)
+	if (r == 0)
 		r = replay_log_check_durable(rp);
 	if (r < 0 || rp->res.transactions == 0)
 		return r;

@@ -12,12 +12,13 @@ struct replay_result {
 	uint64_t sequence;       /* its sequence */
 	uint64_t transactions;   /* how many were replayed */
 	uint64_t files, unlinked, quarantined;
+	uint64_t lost_first, lost_last; /* with accept_log_loss: acknowledged transactions that are missing; 0: none */
 };
 
 /* log_fd: coffer.log opened for reading past the page cache where the backing can (O_DIRECT), of st_size at least log_blocks blocks.
  * Flushes what it believes first (log, state, syncfs of the backing), then everything it wrote. Does not store the state: the caller calls
- * state_new_generation next. -ENODATA: an acknowledged transaction is missing. With accept_log_loss that is ignored (fsck --repair).
- * check_only: compute and check, write nothing; a bad file is counted, not quarantined, and no event is told. Logs. */
+ * state_new_generation next. -ENODATA: an acknowledged transaction is missing. With accept_log_loss what is missing is dropped, and ret_res says what
+ * (fsck --repair). check_only: compute and check, write nothing; a bad file is counted, not quarantined, and no event is told. Logs. */
 int replay_run(const struct vio_params *p, struct state *s, int log_fd, bool accept_log_loss, bool check_only,
 	       struct replay_result *ret_res) must_check;
 

@@ -1,4 +1,4 @@
-/* replay_impl.h: what replay*.c and quarantine.c share; private to them.
+/* replay_impl.h: what replay*.c, quarantine.c and reapply.c share; private to them.
  *
  * The order of work (docs/format.md section 7): replay_log_gather() reads the ring and fills rp->files through replay_gather_*;
  * replay_find() finds each file below; replay_file_run() checks one file and writes it home. Nothing is written before all files
@@ -109,7 +109,9 @@ void replay_log_done(struct replay *rp);
 void replay_log_trim(struct replay *rp); /* give back the memory that only gathering needs */
 /* All transactions that count, in order, into the tables; res.head, sequence and transactions. */
 int replay_log_gather(struct replay *rp) must_check;
-/* -ENODATA: something authentic says that the first transaction that is missing was durable. Logs. */
+/* Does a whole transaction stand at rp->st's tail? 1 yes, 0 no. */
+int replay_log_is_whole(struct replay *rp) must_check;
+/* -ENODATA: something authentic says that the first transaction that is missing was durable; if loss is accepted, res.lost_* instead. Logs. */
 int replay_log_check_durable(struct replay *rp) must_check;
 /* n blocks from pos on into p (BLOCK_SIZE aligned). */
 int replay_log_read(struct replay *rp, uint64_t pos, size_t n, uint8_t *p) must_check;

@@ -270,6 +270,13 @@ static int check_transaction(struct replay *rp, uint64_t pos, uint64_t seq, uint
 	return 1;
 }
 
+int replay_log_is_whole(struct replay *rp)
+{
+	uint64_t end;
+
+	return check_transaction(rp, rp->st.tail, rp->st.tail_sequence + 1, &end);
+}
+
 /* ---- going through them ---- */
 
 /* What was checked before is not what stands there now. */
@@ -373,18 +380,29 @@ static bool may_vouch(const struct replay *rp, const uint8_t *p, uint64_t missin
 	       layout_get64(p + AT_DURABLE) >= missing;
 }
 
+/* Loss is accepted: remember the highest that was acknowledged, and go on looking. */
+static int missing_is(struct replay *rp, uint64_t missing, uint64_t durable, const char *who)
+{
+	if (!rp->accept_log_loss)
+		return log_ret(-ENODATA, "%s: transaction %llu is missing, but %s says that it was durable", NAME_LOG,
+			       (unsigned long long)missing, who);
+	rp->res.lost_first = missing;
+	if (durable > rp->res.lost_last)
+		rp->res.lost_last = durable;
+	return 0;
+}
+
 int replay_log_check_durable(struct replay *rp)
 {
 	uint64_t missing = rp->res.sequence + 1, i;
 	const uint8_t *p;
-	int r;
+	int r = 0;
 
 	if (!rule_on(rp->p, durable))
 		return 0;
 	if (rp->st.durable >= missing)
-		return log_ret(-ENODATA, "%s: transaction %llu is missing, but %s says that it was durable", NAME_LOG,
-			       (unsigned long long)missing, NAME_STATE);
-	for (i = 0; i < rp->st.log_blocks; i++) {
+		r = missing_is(rp, missing, rp->st.durable, NAME_STATE);
+	for (i = 0; i < rp->st.log_blocks && r == 0; i++) {
 		r = block_ahead(rp, i, &p);
 		if (r < 0)
 			return r;
@@ -393,9 +411,7 @@ int replay_log_check_durable(struct replay *rp)
 		r = log_desc_open(rp->bc, rp->p->ring, p, &rp->d);
 		if (r < 0 && !is_verdict(r))
 			return r;
-		if (r == 0)
-			return log_ret(-ENODATA, "%s: transaction %llu is missing, but block %llu says that it was durable",
-				       NAME_LOG, (unsigned long long)missing, (unsigned long long)i);
+		r = r < 0 ? 0 : missing_is(rp, missing, rp->d.durable, "another descriptor");
 	}
-	return 0;
+	return r;
 }

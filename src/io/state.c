@@ -303,6 +303,27 @@ int state_format(struct lower *l, int root_fd, const struct key_ring *ring, uint
 	return r;
 }
 
+int state_put_both(struct lower *l, int root_fd, const struct key_ring *ring, const struct volume_state *v)
+{
+	struct state s = { .l = l, .ring = ring };
+	struct volume_state slot = *v;
+	struct stat st;
+	unsigned i;
+	int r = 0;
+
+	s.fd = lower_open_regular(l, root_fd, NAME_STATE, O_RDWR | O_CREAT, 0600, &st);
+	if (s.fd < 0)
+		return s.fd;
+	for (i = 0; i < STATE_SLOTS && r == 0; i++) {
+		slot.serial++;
+		r = slot_put(&s, i, &slot);
+		if (r == 0)
+			r = l->ops->fsync(l, s.fd);
+	}
+	lower_close(l, s.fd);
+	return r < 0 ? r : l->ops->fsync(l, root_fd);
+}
+
 /* Both slots into p, past the page cache where the backing can; the number of bytes there are. */
 static ssize_t slots_read(struct state *s, uint8_t *p)
 {

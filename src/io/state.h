@@ -14,6 +14,9 @@ struct state;
 /* Write both slots of a new volume: no stamps reserved yet (stamp 1 is the generation's, the limit is 2), empty log of log_blocks. O_EXCL. */
 int state_format(struct lower *l, int root_fd, const struct key_ring *ring, uint64_t log_blocks) must_check;
 
+/* Write v into both slots, one flushed before the other, over whatever stands there (state_remake.h). serial rises from v's on. */
+int state_put_both(struct lower *l, int root_fd, const struct key_ring *ring, const struct volume_state *v) must_check;
+
 /* Flush coffer.state, read both slots past the page cache, keep the valid one with the highest serial. -EBADMSG: none is valid;
  * -EOPNOTSUPP: a slot of another format version and none that is valid; -ENOENT. read_only: opened O_RDONLY, nothing is flushed.
  * rules_off: vio_params' (test builds; else 0). */

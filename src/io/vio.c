@@ -5,7 +5,9 @@
  * checkpoint at the bound. */
 #include "io/vio_impl.h"
 
+#include "io/quarantine.h"
 #include "io/replay.h"
+#include "io/state_remake.h"
 
 #include "base/log.h"
 
@@ -476,10 +478,14 @@ static int recover(struct vio *v, const struct volume_state *st)
 
 	if (v->p.read_only)
 		return look_through(v, st);
-	r = replay_run(&v->p, v->state, v->log_fd, false, false, &res);
+	r = replay_run(&v->p, v->state, v->log_fd, v->p.accept_log_loss, false, &res);
+	if (r == 0 && res.lost_first)
+		r = quarantine_log(v->l, v->p.root_fd, v->log_fd, st->log_blocks, res.lost_first);
 	if (r < 0)
 		return r;
 	v->replayed = res.transactions;
+	v->lost_first = res.lost_first;
+	v->lost_last = res.lost_last;
 	v->log_blocks = want;
 	r = want > st->log_blocks ? resize_log(v, st->log_blocks, want) : 0;
 	if (r == 0)
@@ -515,6 +521,12 @@ static int open_all(struct vio *v)
 	int r;
 
 	r = state_open(v->l, v->p.root_fd, v->p.ring, v->p.read_only, v->p.rules_off, &v->state);
+	if (v->p.remake_state && (r == -EBADMSG || r == -EUCLEAN || r == -ENOENT)) {
+		r = state_remake(&v->p);
+		v->state_remade = r == 0;
+		if (r == 0)
+			r = state_open(v->l, v->p.root_fd, v->p.ring, false, v->p.rules_off, &v->state);
+	}
 	if (r < 0)
 		return log_ret(r, "%s", NAME_STATE);
 	state_get(v->state, &st);
@@ -612,6 +624,9 @@ void vio_stats(struct vio *v, struct vio_stats *ret_s)
 		.commits = atomic_load(&v->commits),
 		.checkpoints = atomic_load(&v->checkpoints),
 		.last_commit_ms = atomic_load(&v->last_commit_ms),
+		.state_remade = v->state_remade,
+		.lost_first = v->lost_first,
+		.lost_last = v->lost_last,
 		.read_only = vio_is_read_only(v),
 		.reserve_whole = v->reserve && reserve_is_whole(v->reserve),
 	};

@@ -62,6 +62,8 @@ struct vio_params {
 	uint64_t min_stamp_limit;        /* highest stamp limit this host has seen; a lower one is -ESTALE unless accept_older */
 	uint8_t seen_generation[GENERATION_LEN]; /* with it; one of a lower stamp, or of this stamp and another history, likewise; zero: none seen */
 	bool accept_older;
+	bool accept_log_loss;            /* go on without acknowledged transactions that are missing (fsck --repair); vio_stats says which */
+	bool remake_state;               /* with it: make coffer.state anew if no slot of it verifies (state_remake.h) */
 	unsigned rules_off;              /* test builds only: bits of rules.h that are switched off */
 	int gather_log_fd;               /* test builds only: gather_log.h; 0: none */
 	void (*test_gathered)(void *ctx, void *owner, uint64_t sequence); /* test builds only: a file was gathered, its lock is held; ctx of cb */
@@ -87,6 +89,8 @@ int vio_checkpoint(struct vio *v) must_check;
 struct vio_stats {
 	uint64_t log_size_bytes, log_used_bytes, dirty_bytes, read_bytes, write_bytes, integrity_failures, replayed_transactions;
 	uint64_t commits, checkpoints, stamps_used;
+	bool state_remade;
+	uint64_t lost_first, lost_last;  /* sequences that accept_log_loss gave up; 0: none */
 	uint64_t last_commit_ms;         /* CLOCK_BOOTTIME of the last commit's end, 0: none */
 	bool read_only, reserve_whole;
 };

@@ -190,7 +190,8 @@ struct vio {
 	pthread_cond_t timer_cond;
 
 	_Atomic uint64_t read_bytes, write_bytes, integrity, commits, checkpoints, last_commit_ms;
-	uint64_t replayed;
+	uint64_t replayed, lost_first, lost_last;
+	bool state_remade;
 };
 
 /* ---- cache.c: nodes, views, versions, the buffer pool */
