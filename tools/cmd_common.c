@@ -251,7 +251,8 @@ int cmd_open_fail(const char *path, int r, const char *holder)
 	case -EUCLEAN:
 	case -ENODATA:
 	case -ENOENT: /* coffer.volume was there, so one of the others has gone */
-		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s", why);
+		return cmd_fail(EXIT_CODE_DAMAGE, path, "not opened: %s; restore it from a backup, or give up what cannot be replayed: coffer fsck "
+				"--repair --accept-log-loss %s", why, path);
 	case -EMEDIUMTYPE:
 		return cmd_fail(EXIT_CODE_HOST_LACKS, path, "%s", why);
 	default:

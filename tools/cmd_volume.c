@@ -1,10 +1,9 @@
-/* cmd_volume.c: init, info, trust, fsck: commands about a volume that is not mounted. */
+/* cmd_volume.c: init, info, trust: commands about a volume that is not mounted. */
 #include "tools/cmd.h"
 
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "fs/check.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -319,134 +318,4 @@ int cmd_trust(const struct cmd_global *g, int argc, char **argv)
 	(void)printf("  %s on this host%s%s\n", t->known ? "was pinned already" : "pinned", t->other_instance ? "; another directory has the same uuid: "
 		     "this one is a copy or a restore" : "", older ? "; an older state is accepted once" : "");
 	return 0;
-}
-
-/* ---- fsck */
-
-struct fsck {
-	const struct cmd_global *g;
-	const char *path;
-	/* Problems of neighbouring blocks are told as one. */
-	struct check_problem run;
-	char *plain, *backing;           /* its paths; NULL: none */
-	uint64_t count;
-};
-
-static void fsck_tell(struct fsck *f)
-{
-	const struct check_problem *p = &f->run;
-	AUTO_JSON struct json *o = NULL;
-	AUTO_FREE char *text = NULL;
-
-	if (!f->plain)
-		return;
-	if (!f->g->json && f->count > 1)
-		(void)fprintf(stderr, "coffer: %s: %s: %s (%s, numbers %llu to %llu)\n", f->plain, check_kind_text(p->kind),
-			      err_text(p->error), f->backing, (unsigned long long)p->number,
-			      (unsigned long long)(p->number + f->count - 1));
-	else if (!f->g->json)
-		(void)fprintf(stderr, "coffer: %s: %s: %s (%s, number %llu)%s\n", f->plain, check_kind_text(p->kind),
-			      err_text(p->error), f->backing, (unsigned long long)p->number, p->harmless ? "; harmless" : "");
-	o = f->g->json ? json_new_object() : NULL;
-	if (f->g->json && (json_put_str(o, "problem", check_kind_text(p->kind)) < 0 || json_put_str(o, "path", f->plain) < 0 ||
-			   json_put_str(o, "backing_path", f->backing) < 0 || json_put_int(o, "number", (int64_t)p->number) < 0 ||
-			   json_put_int(o, "count", (int64_t)f->count) < 0 || json_put_bool(o, "harmless", p->harmless) < 0 ||
-			   json_dump(o, &text) < 0))
-		(void)puts("{\"problem\":\"not printable\"}");
-	else if (text)
-		(void)puts(text);
-	free(take_ptr(f->plain));
-	free(take_ptr(f->backing));
-}
-
-static void fsck_problem(void *ctx, const struct check_problem *p)
-{
-	struct fsck *f = ctx;
-	struct check_problem *run = &f->run;
-
-	if (f->plain && p->kind == CHECK_BLOCK && run->kind == p->kind && run->error == p->error &&
-	    p->number == run->number + f->count && strcmp(f->backing, p->backing_path) == 0) {
-		f->count++;
-		return;
-	}
-	fsck_tell(f);
-	*run = *p;
-	f->count = 1;
-	f->plain = strdup(p->plain_path);
-	f->backing = strdup(p->backing_path);
-	if (f->plain && f->backing)
-		return;
-	(void)fputs("coffer: out of memory: problems are not all told\n", stderr);
-	free(take_ptr(f->plain));
-	free(take_ptr(f->backing));
-}
-
-static int fsck_report(const struct fsck *f, const struct check_counts *n, uint64_t replayed)
-{
-	AUTO_JSON struct json *o = NULL;
-	AUTO_FREE char *text = NULL;
-
-	if (f->g->json) {
-		o = json_new_object();
-		if (json_put_int(o, "directories", (int64_t)n->dirs) < 0 || json_put_int(o, "files", (int64_t)n->files) < 0 ||
-		    json_put_int(o, "symlinks", (int64_t)n->symlinks) < 0 || json_put_int(o, "blocks", (int64_t)n->blocks) < 0 ||
-		    json_put_int(o, "bytes", (int64_t)n->bytes) < 0 || json_put_int(o, "problems", (int64_t)n->problems) < 0 ||
-		    json_put_int(o, "harmless", (int64_t)n->harmless) < 0 ||
-		    json_put_int(o, "replayed_transactions", (int64_t)replayed) < 0 || json_dump(o, &text) < 0)
-			return cmd_fail(EXIT_CODE_NO_RESOURCE, f->path, "out of memory");
-		(void)puts(text);
-	} else if (!f->g->quiet) {
-		(void)printf("%s: %llu directories, %llu files, %llu blocks verified, %llu problems\n", f->path,
-			     (unsigned long long)n->dirs, (unsigned long long)n->files, (unsigned long long)n->blocks,
-			     (unsigned long long)n->problems);
-	}
-	return n->problems ? EXIT_CODE_DAMAGE : 0;
-}
-
-int cmd_fsck(const struct cmd_global *g, int argc, char **argv)
-{
-	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
-	AUTO_CLIENT struct client *c = NULL;
-	AUTO_SECRET struct secret *root = NULL;
-	AUTO_FREE char *path = NULL;
-	char holder[VOLUME_HOLDER_MAX] = "";
-	struct client_unlocked u;
-	struct volume_options o = { 0 };
-	struct volume_events e = { 0 };
-	struct volume_stats st;
-	struct check_counts n = { 0 };
-	struct volume *vol;
-	struct fsck f;
-	int r, rc;
-
-	if (argc == 3 && (strcmp(argv[2], "--repair") == 0 || strcmp(argv[2], "--accept-log-loss") == 0))
-		return cmd_fail(EXIT_CODE_UNSUPPORTED, argv[2], "not in this version");
-	if (argc != 2)
-		return cmd_usage("fsck", "needs one VOLUME");
-	r = cmd_volume_path(g, argv[1], &path);
-	if (r == 0)
-		r = cmd_volume_open(path, &v);
-	if (r == 0)
-		r = cmd_descriptors(path);
-	if (r == 0)
-		r = cmd_unlock(g, path, "fsck", &v, &c, &u, &root);
-	if (r != 0)
-		return r;
-	f = (struct fsck){ .g = g, .path = path };
-	o.min_stamp_limit = u.seen.stamp_limit;
-	memcpy(o.seen_generation, u.seen.generation, GENERATION_LEN);
-	o.accept_older = u.seen.older_ok;
-	o.read_only = true;
-	log_hold();
-	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &vol);
-	if (r < 0)
-		return cmd_open_fail(path, r, holder);
-	(void)log_release(NULL, 0);
-	r = check_run(vol, &(struct check_params){ .ctx = &f, .problem = fsck_problem }, &n);
-	fsck_tell(&f);
-	volume_stats(vol, &st);
-	rc = volume_close(vol);
-	if (r < 0 || rc < 0)
-		return cmd_fail(cmd_exit_of(r < 0 ? r : rc), path, "stopped: %s", err_text(r < 0 ? r : rc));
-	return fsck_report(&f, &n, st.io.replayed_transactions);
 }

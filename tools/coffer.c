@@ -18,7 +18,7 @@ static const struct cmd commands[] = {
 	{ "sync", cmd_sync, "MOUNTPOINT", "wait until everything handed over is committed" },
 	{ "status", cmd_status, "", "mounts of this host" },
 	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },
-	{ "fsck", cmd_fsck, "VOLUME", "verify every name, group and block of an unmounted volume" },
+	{ "fsck", cmd_fsck, "VOLUME [--repair] [--accept-log-loss]", "verify, or mend, every name, group and block of an unmounted volume" },
 	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
 };
 

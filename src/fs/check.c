@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "fs/check_file.h"
 #include "fs/name.h"
+#include "fs/repair.h"
 #include "fs/reopen.h"
 #include "fs/volume_impl.h"
 #include "fs/xattr.h"
@@ -16,6 +17,7 @@
 #define BATCH 256
 #define DEPTH_MAX 4096
 #define PATH_TEXT_MAX (1u << 20)
+#define FSCK_DIR "lost+found"            /* in the root of an ext4 that is all the volume's */
 
 /* ---- a set of 16-byte ids */
 
@@ -69,6 +71,8 @@ struct walk {
 	struct seen ids, inodes;
 	uint8_t *buf;            /* GROUP_LOWER */
 	unsigned depth;
+	int own;                 /* kind of the entry's own first problem, or -1 */
+	int tombs_fd;            /* coffer.quarantine, or -1 */
 };
 
 struct batch {
@@ -112,6 +116,8 @@ static void report(struct walk *w, enum check_kind kind, bool harmless, uint64_t
 	struct check_problem pr = { .kind = kind, .harmless = harmless, .plain_path = w->plain.text, .backing_path = strncmp(w->backing.text, "./", 2) == 0 ? w->backing.text + 2 : w->backing.text,
 				    .number = number, .error = error };
 
+	if (w->own < 0)
+		w->own = (int)kind;
 	if (harmless)
 		w->counts.harmless++;
 	else
@@ -122,7 +128,30 @@ static void report(struct walk *w, enum check_kind kind, bool harmless, uint64_t
 
 static void report_content(void *ctx, enum check_kind kind, uint64_t number, int error)
 {
-	report(ctx, kind, false, number, error);
+	report(ctx, kind, kind == CHECK_TOMBSTONE, number, error);
+}
+
+static bool has_record(void *ctx, const uint8_t *file_id)
+{
+	struct walk *w = ctx;
+	char name[REPAIR_NAME_MAX];
+	struct stat st;
+
+	if (w->tombs_fd < 0)
+		return false;
+	repair_record_name(file_id, name);
+	return w->v->lower->ops->fstatat(w->v->lower, w->tombs_fd, name, &st) == 0;
+}
+
+/* Behind an entry: was something wrong with itself, and can it be mended? */
+static int mend(struct walk *w, int dirfd, const uint8_t *id, const char *entry)
+{
+	struct check_place at = { .dirfd = dirfd, .id = id, .entry = entry, .plain_path = w->plain.text, .backing_path = w->backing.text + 2 };
+
+	if (w->own < 0 || !w->p->mend)
+		return 0;
+	at.kind = (enum check_kind)w->own;
+	return w->p->mend(w->p->ctx, &at);
 }
 
 static void report_xattr(void *ctx, int error)
@@ -141,7 +170,7 @@ static bool progress(void *ctx)
 
 static int check_regular(struct walk *w, int dirfd, const char *entry)
 {
-	struct check_file_report rep = { .ctx = w, .problem = report_content, .progress = progress, .counts = &w->counts };
+	struct check_file_report rep = { .ctx = w, .problem = report_content, .progress = progress, .tombstone = has_record, .counts = &w->counts };
 	uint8_t key[DIR_ID_LEN] = { 1 };
 	struct stat st;
 	int fd, r;
@@ -238,25 +267,31 @@ static int check_name(struct walk *w, int dirfd, const uint8_t *id, const char *
 	size_t len = 0, old_plain, old_backing;
 	int r;
 
+	if (w->depth == 1 && strcmp(entry, FSCK_DIR) == 0)
+		return 0; /* the backing filesystem's own */
 	r = path_push(&w->backing, entry, strlen(entry), &old_backing);
 	if (r < 0)
 		return r;
+	w->own = -1;
 	if (name_is_hidden(entry)) {
 		if (strncmp(entry, LONG_NAME_PREFIX, sizeof(LONG_NAME_PREFIX) - 1) == 0)
 			check_link(w, dirfd, entry);
+		r = mend(w, dirfd, id, entry);
 		path_cut(&w->backing, old_backing);
-		return 0;
+		return r;
 	}
 	r = name_decrypt(w->v, id, dirfd, entry, plain, &len);
 	if (r < 0) {
 		bool is_long = strncmp(entry, LONG_PREFIX, sizeof(LONG_PREFIX) - 1) == 0;
 
 		report(w, r == -EBADMSG ? (is_long ? CHECK_LONG_NAME : CHECK_NAME) : CHECK_IO, false, 0, r);
-		r = r == -ENOMEM ? r : 0;
+		r = r == -ENOMEM ? r : mend(w, dirfd, id, entry);
 	} else {
 		r = path_push(&w->plain, plain, len, &old_plain);
 		if (r == 0) {
 			r = check_entry(w, dirfd, entry);
+			if (r == 0)
+				r = mend(w, dirfd, id, entry);
 			path_cut(&w->plain, old_plain);
 		}
 	}
@@ -329,7 +364,7 @@ static int check_id(struct walk *w, int fd, uint8_t *id)
 static int check_dir(struct walk *w, int dirfd, const char *entry)
 {
 	uint8_t id[DIR_ID_LEN] = { 0 };
-	int fd, r;
+	int fd, own, r;
 
 	w->counts.dirs++;
 	if (w->depth == DEPTH_MAX) {
@@ -343,10 +378,12 @@ static int check_dir(struct walk *w, int dirfd, const char *entry)
 	}
 	w->depth++;
 	r = w->depth > 1 ? check_id(w, fd, id) : 1;
+	own = w->own;
 	if (r == 1)
 		r = check_entries(w, fd, id);
 	if (r == 0)
 		r = xattr_check(w->v, fd, report_xattr, w);
+	w->own = own;
 	w->depth--;
 	lower_close(w->v->lower, fd);
 	return r;
@@ -354,7 +391,7 @@ static int check_dir(struct walk *w, int dirfd, const char *entry)
 
 int check_run(struct volume *v, const struct check_params *p, struct check_counts *ret_c)
 {
-	struct walk w = { .v = v, .p = p };
+	struct walk w = { .v = v, .p = p, .own = -1 };
 	size_t old;
 	int r;
 
@@ -363,8 +400,10 @@ int check_run(struct volume *v, const struct check_params *p, struct check_count
 		r = path_push(&w.plain, "/", 1, &old);
 	if (r == 0)
 		r = path_push(&w.backing, ".", 1, &old);
+	w.tombs_fd = v->lower->ops->openat(v->lower, v->root_fd, NAME_QUARANTINE, O_RDONLY | O_DIRECTORY, 0);
 	if (r == 0)
 		r = check_dir(&w, v->root_fd, ".");
+	lower_close(v->lower, w.tombs_fd < 0 ? -1 : w.tombs_fd);
 	free(w.buf);
 	free(w.plain.text);
 	free(w.backing.text);
@@ -402,6 +441,8 @@ const char *check_kind_text(enum check_kind kind)
 		return "an extended attribute does not decrypt";
 	case CHECK_IO:
 		return "the backing filesystem failed";
+	case CHECK_TOMBSTONE:
+		return "stands for a file that a repair took away; remove it, or put the file back from a backup";
 	}
 	return "unknown";
 }

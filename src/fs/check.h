@@ -18,7 +18,9 @@ enum check_kind {
 	CHECK_BLOCK,             /* a block does not verify */
 	CHECK_XATTR,             /* an extended attribute's name or value does not decrypt */
 	CHECK_IO,                /* the backing filesystem failed */
+	CHECK_TOMBSTONE,         /* what a repair left in the place of a file that it took away: harmless */
 };
+#define CHECK_KINDS (CHECK_TOMBSTONE + 1)
 
 struct check_problem {
 	enum check_kind kind;
@@ -34,11 +36,23 @@ struct check_counts {
 	uint64_t problems, harmless;
 };
 
+/* Where a problem is, for whoever mends it; for the call alone. */
+struct check_place {
+	enum check_kind kind;    /* the first of its own problems; not of what is below it */
+	int dirfd;               /* the directory that entry is in, and its id */
+	const uint8_t *id;
+	const char *entry;       /* lower name */
+	const char *plain_path;  /* of the entry, or where its name is unreadable of the directory */
+	const char *backing_path;
+};
+
 struct check_params {
 	void *ctx;
 	void (*problem)(void *ctx, const struct check_problem *p);
 	/* From time to time; return false to stop (-EINTR). May be NULL. */
 	bool (*progress)(void *ctx, const struct check_counts *c);
+	/* Behind the problems of an entry; it may be gone afterwards, and others may be there. < 0 ends the walk with that. May be NULL. */
+	int (*mend)(void *ctx, const struct check_place *at);
 };
 
 /* 0 also when there were problems: look at ret_c. -EINTR stopped; -errno when it could not go on. */

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "io/tombstone.h"
+
 struct file {
 	struct lower *l;
 	const struct key_ring *ring;
@@ -117,7 +119,8 @@ static int check_header(struct file *f, const struct stat *st)
 		return 0;
 	}
 	if (f->first.flags & GROUP_FLAG_DAMAGED) {
-		problem(f, CHECK_DAMAGED, 0, -EIO);
+		problem(f, tombstone_like(&f->first, (uint64_t)st->st_size) && f->rep->tombstone(f->rep->ctx, f->first.file_id) ?
+			CHECK_TOMBSTONE : CHECK_DAMAGED, 0, -EIO);
 		return 0;
 	}
 	return 1;

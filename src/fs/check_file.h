@@ -9,6 +9,7 @@ struct check_file_report {
 	void *ctx;
 	void (*problem)(void *ctx, enum check_kind kind, uint64_t number, int error);
 	bool (*progress)(void *ctx); /* false: stop */
+	bool (*tombstone)(void *ctx, const uint8_t *file_id); /* does coffer.quarantine have a record of this one? */
 	struct check_counts *counts;
 };
 

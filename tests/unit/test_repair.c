@@ -1,0 +1,777 @@
+#include "fs_fixture.h"
+
+#include "fs/repair.h"
+#include "io/vio_impl.h"
+#include "lib/fault.h"
+
+#define ACTIONS_MAX 64
+
+static struct {
+	unsigned n;
+	struct repair_action a[ACTIONS_MAX];
+	char plain[ACTIONS_MAX][512], to[ACTIONS_MAX][512];
+	unsigned problems;
+} did;
+
+static void note_problem(void *ctx, const struct check_problem *p)
+{
+	(void)ctx;
+	did.problems += !p->harmless;
+}
+
+static void note_action(void *ctx, const struct repair_action *a)
+{
+	(void)ctx;
+	assert_true(did.n < ACTIONS_MAX);
+	did.a[did.n] = *a;
+	(void)snprintf(did.plain[did.n], sizeof(did.plain[0]), "%s", a->plain_path);
+	(void)snprintf(did.to[did.n], sizeof(did.to[0]), "%s", a->to ? a->to : "");
+	did.n++;
+}
+
+static int repair_now(struct repair_result *ret)
+{
+	struct repair_params p = { .problem = note_problem, .action = note_action };
+
+	memset(&did, 0, sizeof(did));
+	return repair_run(fixture_v, &p, ret);
+}
+
+/* Repair; nothing is left, and a second one finds nothing to do. */
+static void repair_all(void)
+{
+	struct repair_result res;
+
+	assert_int_equal(repair_now(&res), 0);
+	for (unsigned i = 0; i < did.n; i++)
+		if (did.a[i].kind == REPAIR_FAILED)
+			print_error("left: %s: %s\n", did.plain[i], strerror(-did.a[i].error));
+	assert_int_equal(res.last.problems, 0);
+}
+
+static void nothing_more_to_repair(void)
+{
+	struct repair_result res;
+
+	assert_int_equal(repair_now(&res), 0);
+	assert_int_equal(did.n, 0);
+	assert_int_equal(res.last.problems, 0);
+	fixture_close();
+	fixture_open();
+	assert_int_equal(repair_now(&res), 0);
+	assert_int_equal(res.first.problems, 0);
+	assert_int_equal(did.n, 0);
+}
+
+static void flip(const char *path, off_t off)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t b;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &b, 1, off), 1);
+	b ^= 1;
+	assert_int_equal(pwrite(fd, &b, 1, off), 1);
+	(void)close(fd);
+}
+
+static uint8_t content_of(uint64_t off)
+{
+	return (uint8_t)(off / BLOCK_SIZE * 7 + off % 251 + 1);
+}
+
+#define LARGE (2 * GROUP_PLAIN + 3 * BLOCK_SIZE + 100)
+
+/* /dir/large of LARGE bytes (three groups, no hole) beside /dir/good; all home. Its path below. */
+static const char *make_tree(void)
+{
+	static char path[4096];
+	static uint8_t buf[LARGE];
+	struct inode *d = make_dir(fixture_v->root, "dir"), *f = make_file(d, "large");
+	uint64_t off;
+
+	for (off = 0; off < LARGE; off++)
+		buf[off] = content_of(off);
+	for (off = 0; off < LARGE; off += VIO_WRITE_MAX / 2) {
+		size_t n = LARGE - off < VIO_WRITE_MAX / 2 ? LARGE - off : VIO_WRITE_MAX / 2;
+
+		assert_int_equal(file_write(fixture_v, f, buf + off, n, off, false), n);
+	}
+	memcpy(path, lower_path(f), sizeof(path));
+	drop(f);
+	f = make_file(d, "good");
+	put_text(f, "good");
+	drop(f);
+	drop(d);
+	fixture_close();
+	fixture_open();
+	return path;
+}
+
+static struct inode *in_dir(const char *dir, const char *name)
+{
+	struct inode *d = find(fixture_v->root, dir), *f = find(d, name);
+
+	drop(d);
+	return f;
+}
+
+/* name of /dir has the content of large but for the bytes from..to, which are zero; and size bytes. */
+static void assert_salvaged(const char *dir, const char *name, uint64_t from, uint64_t to, uint64_t size)
+{
+	static uint8_t buf[VIO_WRITE_MAX + BLOCK_SIZE] __attribute__((aligned(BLOCK_SIZE)));
+	struct inode *f = in_dir(dir, name);
+	struct inode_attr a;
+	uint64_t off;
+
+	assert_int_equal(file_getattr(fixture_v, f, &a), 0);
+	assert_int_equal(a.size, size);
+	for (off = 0; off < size; off += BLOCK_SIZE) {
+		ssize_t n = file_read(fixture_v, f, buf, BLOCK_SIZE, off);
+
+		assert_true(n > 0);
+		for (ssize_t k = 0; k < n; k++)
+			assert_int_equal(buf[k], off + (uint64_t)k >= from && off + (uint64_t)k < to ? 0 : content_of(off + (uint64_t)k));
+	}
+	drop(f);
+}
+
+static void assert_list(const char *dir, const char *name, const char *text)
+{
+	struct inode *f = in_dir(dir, name);
+
+	assert_text(f, text);
+	drop(f);
+}
+
+/* The name is there, and answers EIO; it can be removed. */
+static void assert_tombstone(const char *dir, const char *name)
+{
+	struct inode *d = find(fixture_v->root, dir), *f = find(d, name);
+	uint8_t buf[BLOCK_SIZE] __attribute__((aligned(BLOCK_SIZE)));
+
+	assert_int_equal(file_read(fixture_v, f, buf, 10, 0), -EIO);
+	assert_int_equal(file_write(fixture_v, f, "x", 1, 0, false), -EIO);
+	drop(f);
+	assert_int_equal(remove_file(fixture_v, d, name), 0);
+	assert_int_equal(lookup_error(d, name), -ENOENT);
+	drop(d);
+}
+
+static void a_sound_volume_stays_as_it_is(void **state)
+{
+	char path[128];
+	struct stat st;
+
+	(void)state;
+	(void)make_tree();
+	repair_all();
+	assert_int_equal(did.n, 0);
+	(void)snprintf(path, sizeof(path), "%s/" NAME_QUARANTINE, fixture_path);
+	assert_int_equal(stat(path, &st), -1);
+	assert_int_equal(lookup_error(fixture_v->root, "lost+found"), -ENOENT);
+}
+
+static void a_bad_block_leaves_a_salvaged_file_and_a_tombstone(void **state)
+{
+	const char *path = make_tree();
+
+	(void)state;
+	flip(path, 6 * BLOCK_SIZE + 9);
+	repair_all();
+	assert_int_equal(did.problems, 1);
+	assert_int_equal(did.n, 1);
+	assert_int_equal(did.a[0].kind, REPAIR_SALVAGED);
+	assert_string_equal(did.plain[0], "/dir/large");
+	assert_string_equal(did.to[0], "/dir/large.salvaged");
+	assert_int_equal(did.a[0].lost, BLOCK_SIZE);
+	assert_int_equal(did.a[0].good, LARGE - BLOCK_SIZE);
+	assert_int_equal(did.a[0].unproven, 0);
+	nothing_more_to_repair();
+	assert_salvaged("dir", "large.salvaged", 5 * BLOCK_SIZE, 6 * BLOCK_SIZE, LARGE);
+	assert_list("dir", "large.salvaged.ranges", "20480 4096 lost\n");
+	assert_list("dir", "good", "good");
+	assert_tombstone("dir", "large");
+	nothing_more_to_repair();
+}
+
+static void a_bad_group_is_salvaged_by_its_blocks_own_tags(void **state)
+{
+	const char *path = make_tree();
+
+	(void)state;
+	flip(path, (off_t)GROUP_LOWER + 470); /* its entries_stamp */
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_SALVAGED);
+	assert_int_equal(did.a[0].unproven, GROUP_PLAIN);
+	assert_int_equal(did.a[0].lost, 0);
+	assert_salvaged("dir", "large.salvaged", 0, 0, LARGE);
+	assert_list("dir", "large.salvaged.ranges", "524288 524288 unproven\n");
+	nothing_more_to_repair();
+}
+
+static void a_group_whose_entries_are_gone_is_lost(void **state)
+{
+	static const uint8_t zero[BLOCK_SIZE];
+	const char *path = make_tree();
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(pwrite(fd, zero, sizeof(zero), GROUP_LOWER), sizeof(zero));
+	(void)close(fd);
+	repair_all();
+	assert_int_equal(did.a[0].lost, GROUP_PLAIN);
+	assert_salvaged("dir", "large.salvaged", GROUP_PLAIN, 2 * GROUP_PLAIN, LARGE);
+	assert_list("dir", "large.salvaged.ranges", "524288 524288 lost\n");
+	nothing_more_to_repair();
+}
+
+static void a_lost_header_takes_the_id_from_another_group(void **state)
+{
+	static const uint8_t zero[BLOCK_SIZE];
+	const char *path = make_tree();
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	/* All of the block: a file longer than a group without a header. */
+	assert_int_equal(pwrite(fd, zero, sizeof(zero), 0), sizeof(zero));
+	(void)close(fd);
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_SALVAGED);
+	assert_int_equal(did.a[0].good, 0);
+	assert_int_equal(did.a[0].lost, GROUP_PLAIN);
+	assert_int_equal(did.a[0].unproven, GROUP_PLAIN + 4 * BLOCK_SIZE);
+	assert_list("dir", "large.salvaged.ranges", "0 524288 lost\n524288 540672 unproven\n");
+	nothing_more_to_repair();
+	assert_tombstone("dir", "large");
+}
+
+static void a_broken_header_sector_keeps_the_entries(void **state)
+{
+	const char *path = make_tree();
+
+	(void)state;
+	flip(path, 40); /* the size */
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_SALVAGED);
+	assert_int_equal(did.a[0].unproven, 2 * GROUP_PLAIN + 4 * BLOCK_SIZE);
+	assert_int_equal(did.a[0].lost, 0);
+	nothing_more_to_repair();
+}
+
+static void a_file_of_which_nothing_is_left_is_taken(void **state)
+{
+	char path[4096];
+	struct inode *f = make_file(fixture_v->root, "small");
+	int fd;
+
+	(void)state;
+	put_text(f, "small");
+	memcpy(path, lower_path(f), sizeof(path));
+	drop(f);
+	fixture_close();
+	fixture_open();
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "rubbish", 7, 0), 7);
+	(void)close(fd);
+	flip(path, BLOCK_SIZE + 1);
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_TAKEN);
+	assert_non_null(strstr(did.to[0], ".entry"));
+	nothing_more_to_repair();
+	f = find(fixture_v->root, "small");
+	drop(f);
+	assert_int_equal(lookup_error(fixture_v->root, "lost+found"), -ENOENT);
+}
+
+static void each_name_of_a_damaged_file_gets_a_tombstone(void **state)
+{
+	const char *path = make_tree();
+	struct inode *d = find(fixture_v->root, "dir"), *f = find(d, "large");
+	struct dir_result l;
+
+	(void)state;
+	assert_int_equal(dir_link(fixture_v, f, fixture_v->root, "other", &l), 0);
+	drop(l.inode);
+	drop(f);
+	drop(d);
+	fixture_close();
+	fixture_open();
+	flip(path, BLOCK_SIZE);
+	repair_all();
+	assert_int_equal(did.n, 2);
+	nothing_more_to_repair();
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, "other"), 0);
+	d = find(fixture_v->root, "dir");
+	assert_int_equal(remove_file(fixture_v, d, "large"), 0);
+	assert_int_equal((lookup_error(d, "large.salvaged") == 0) + (lookup_error(fixture_v->root, "other.salvaged") == 0), 1);
+	drop(d);
+}
+
+static void a_symbolic_link_that_does_not_decrypt_is_taken(void **state)
+{
+	struct dir_result l;
+	char path[4096];
+	struct inode *f;
+
+	(void)state;
+	assert_int_equal(dir_symlink(fixture_v, fixture_v->root, "link", "target", fixture_me, &l), 0);
+	memcpy(path, lower_path(l.inode), sizeof(path));
+	drop(l.inode);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("AAAA", path), 0);
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_TAKEN);
+	f = find(fixture_v->root, "link");
+	assert_int_equal(f->type, S_IFREG);
+	drop(f);
+	nothing_more_to_repair();
+}
+
+/* ---- names */
+
+static void a_file_without_a_name_is_found(void **state)
+{
+	char path[4096], other[4200];
+
+	(void)state;
+	memcpy(path, make_tree(), sizeof(path));
+	memcpy(other, path, sizeof(path));
+	strcpy(strrchr(other, '/'), "/not-a-name");
+	assert_int_equal(rename(path, other), 0);
+	repair_all();
+	assert_int_equal(did.n, 1);
+	assert_int_equal(did.a[0].kind, REPAIR_FOUND);
+	assert_int_equal(strncmp(did.to[0], "/lost+found/#", 13), 0);
+	assert_salvaged("lost+found", did.to[0] + 12, 0, 0, LARGE);
+	nothing_more_to_repair();
+}
+
+static void a_foreign_file_is_taken_away(void **state)
+{
+	char path[128], quarantine[512];
+	struct stat st;
+	int fd;
+
+	(void)state;
+	(void)make_tree();
+	(void)snprintf(path, sizeof(path), "%s/README", fixture_path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "foreign", 7), 7);
+	(void)close(fd);
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_QUARANTINED);
+	assert_int_equal(stat(path, &st), -1);
+	(void)snprintf(quarantine, sizeof(quarantine), "%s/" NAME_QUARANTINE "/%.200s", fixture_path, did.to[0]);
+	assert_int_equal(stat(quarantine, &st), 0);
+	assert_int_equal(st.st_size, 7);
+	nothing_more_to_repair();
+}
+
+static void a_long_name_whose_link_is_gone_is_found_and_a_stray_link_removed(void **state)
+{
+	char name[PLAIN_NAME_MAX + 1] = "", path[4096], link[4200];
+	struct inode *f;
+
+	(void)state;
+	memset(name, 'n', PLAIN_NAME_MAX);
+	f = make_file(fixture_v->root, name);
+	put_text(f, "long");
+	memcpy(path, lower_path(f), sizeof(path));
+	drop(f);
+	fixture_close();
+	fixture_open();
+	(void)snprintf(link, sizeof(link), "%s/coffer.name.%s", fixture_path, strrchr(path, '.') + 1);
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink("x", link), 0);
+	repair_all();
+	assert_int_equal(did.a[0].kind == REPAIR_FOUND || did.a[1].kind == REPAIR_FOUND, 1);
+	nothing_more_to_repair();
+	assert_int_equal(access(link, F_OK), -1);
+	f = find(fixture_v->root, "lost+found");
+	assert_int_equal(count_entries(f), 1);
+	drop(f);
+}
+
+/* The directory that the large file is in, below. */
+static const char *dir_below(void)
+{
+	static char dir[4096];
+
+	memcpy(dir, make_tree(), sizeof(dir));
+	*strrchr(dir, '/') = '\0';
+	return dir;
+}
+
+static void change_id(const char *dir, unsigned at, char to)
+{
+	char path[4200], text[64] = "";
+
+	(void)snprintf(path, sizeof(path), "%s/" DIR_LINK, dir);
+	assert_true(readlink(path, text, sizeof(text) - 1) > 0);
+	text[at] = text[at] == to ? (to == '0' ? '1' : '0') : to;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(text, path), 0);
+}
+
+static void a_directory_id_with_one_wrong_character_is_put_right(void **state)
+{
+	static const struct {
+		unsigned at;
+		char to;
+	} cases[] = { { 5, '0' }, { 0, 'f' }, { 31, 'x' }, { 32, 'y' }, { 33, '7' } };
+	const char *dir = dir_below();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		change_id(dir, cases[i].at, cases[i].to);
+		repair_all();
+		assert_int_equal(did.a[0].kind, REPAIR_DIR_ID);
+		assert_list("dir", "good", "good");
+		assert_salvaged("dir", "large", 0, 0, LARGE);
+		nothing_more_to_repair();
+	}
+}
+
+static void a_directory_without_an_id_gives_up_what_can_be_read(void **state)
+{
+	char path[4200];
+	struct inode *d = make_dir(fixture_v->root, "dir"), *sub = make_dir(d, "sub"), *f = make_file(sub, "below");
+
+	(void)state;
+	put_text(f, "below");
+	drop(f);
+	f = make_file(d, "file");
+	put_text(f, "file");
+	drop(f);
+	(void)snprintf(path, sizeof(path), "%.4000s/" DIR_LINK, lower_path(d));
+	drop(sub);
+	drop(d);
+	fixture_close();
+	fixture_open();
+	assert_int_equal(unlink(path), 0);
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_TAKEN);
+	f = find(fixture_v->root, "dir");
+	assert_int_equal(f->type, S_IFREG); /* a tombstone: not an empty directory */
+	drop(f);
+	d = find(fixture_v->root, "lost+found");
+	assert_int_equal(count_entries(d), 2);
+	drop(d);
+	nothing_more_to_repair();
+}
+
+static void a_copy_of_a_directory_is_left(void **state)
+{
+	char command[9000], dir[4096];
+	struct repair_result res;
+	struct inode *i;
+
+	(void)state;
+	memcpy(dir, dir_below(), sizeof(dir));
+	drop(make_dir(fixture_v->root, "copy"));
+	i = find(fixture_v->root, "copy");
+	(void)snprintf(command, sizeof(command), "rmdir '%s' && cp -a '%s' '%s'", lower_path(i), dir, lower_path(i));
+	drop(i);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(repair_now(&res), 0);
+	assert_int_equal(res.last.problems, 1);
+	assert_int_equal(did.n, 1);
+	assert_int_equal(did.a[0].kind, REPAIR_FAILED);
+	assert_int_equal(did.a[0].error, -EEXIST);
+}
+
+/* ---- the log and the state */
+
+/* What a power cut now would leave behind, closed. */
+static void crash(void)
+{
+	char command[512];
+
+	(void)snprintf(command, sizeof(command), "cp -a --sparse=always '%s' '%s.cut'", fixture_path, fixture_path);
+	assert_int_equal(system(command), 0);
+	fixture_close();
+	(void)snprintf(command, sizeof(command), "rm -rf '%s' && mv '%s.cut' '%s'", fixture_path, fixture_path, fixture_path);
+	assert_int_equal(system(command), 0);
+}
+
+static int open_accepting(bool loss)
+{
+	struct volume_options o = { .no_threads = true, .lock_wait_ms = 100, .unsafe_backing = true, .accept_log_loss = loss, .remake_state = loss };
+
+	return fixture_open_with(&o, 1, &fixture_v);
+}
+
+static off_t log_start; /* of the first transaction */
+
+/* A file that is home, then changed and fsynced `times` times; crashed. Its path below. */
+static const char *make_unclean(unsigned times)
+{
+	static char path[4096];
+	struct inode *f = make_file(fixture_v->root, "file");
+	char text[16];
+
+	put_text(f, "home");
+	drop(f);
+	fixture_close();
+	fixture_open();
+	f = find(fixture_v->root, "file");
+	memcpy(path, lower_path(f), sizeof(path));
+	log_start = (off_t)(fixture_v->vio->head % FIXTURE_LOG_BLOCKS * BLOCK_SIZE);
+	for (unsigned i = 1; i <= times; i++) {
+		(void)snprintf(text, sizeof(text), "log%u", i);
+		put_text(f, text);
+		assert_int_equal(file_fsync(fixture_v, f, false), 0);
+	}
+	drop(f);
+	crash();
+	return path;
+}
+
+static void fill(const char *name, off_t off, size_t len)
+{
+	char path[128];
+	uint8_t *p = malloc(len);
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", fixture_path, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	memset(p, 0xaa, len);
+	assert_int_equal(pwrite(fd, p, len, off), len);
+	(void)close(fd);
+	free(p);
+}
+
+static uint64_t stamp_limit(void)
+{
+	struct volume_state st;
+
+	state_get(fixture_v->vio->state, &st);
+	return st.stamp_limit;
+}
+
+static void a_lost_state_is_made_anew_without_losing_the_log(void **state)
+{
+	uint64_t first;
+	struct inode *f;
+
+	(void)state;
+	(void)make_unclean(3);
+	fill(NAME_STATE, 0, STATE_SLOTS * STATE_SLOT_LEN);
+	assert_int_equal(open_accepting(false), -EBADMSG);
+	assert_int_equal(open_accepting(true), 0);
+	f = find(fixture_v->root, "file");
+	assert_text(f, "log3");
+	drop(f);
+	first = stamp_limit();
+	assert_true(first > 1ull << 48);
+	repair_all();
+	nothing_more_to_repair();
+	/* Again, and the log is gone as well: the record of the first time keeps the stamps apart. */
+	fixture_close();
+	fill(NAME_STATE, 0, STATE_SLOTS * STATE_SLOT_LEN);
+	fill(NAME_LOG, 0, FIXTURE_LOG_BLOCKS * BLOCK_SIZE);
+	assert_int_equal(open_accepting(true), 0);
+	assert_true(stamp_limit() >= first + (1ull << 48));
+	f = find(fixture_v->root, "file");
+	assert_text(f, "log3");
+	drop(f);
+	nothing_more_to_repair();
+}
+
+static void a_lost_state_begins_behind_a_transaction_that_was_half_written_over(void **state)
+{
+	struct inode *f;
+
+	(void)state;
+	(void)make_unclean(3);
+	/* Log: descriptor and block of each commit. Of the first only the descriptor is left, as when the ring has come round. */
+	fill(NAME_LOG, log_start + BLOCK_SIZE, BLOCK_SIZE);
+	fill(NAME_STATE, 0, STATE_SLOTS * STATE_SLOT_LEN);
+	assert_int_equal(open_accepting(true), 0);
+	f = find(fixture_v->root, "file");
+	assert_text(f, "log3");
+	drop(f);
+	nothing_more_to_repair();
+}
+
+static void without_a_log_a_lost_state_stays_lost(void **state)
+{
+	char path[128];
+
+	(void)state;
+	fixture_close();
+	fill(NAME_STATE, 0, STATE_SLOTS * STATE_SLOT_LEN);
+	(void)snprintf(path, sizeof(path), "%s/" NAME_LOG, fixture_path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(open_accepting(true), -EUCLEAN);
+}
+
+static void a_gap_in_the_log_is_given_up_when_accepted(void **state)
+{
+	struct volume_stats st;
+	char path[128];
+	struct inode *f;
+
+	(void)state;
+	(void)make_unclean(4);
+	fill(NAME_LOG, log_start + 2 * BLOCK_SIZE, BLOCK_SIZE);
+	assert_int_equal(open_accepting(false), -ENODATA);
+	assert_int_equal(open_accepting(true), 0);
+	volume_stats(fixture_v, &st);
+	assert_int_equal(st.io.replayed_transactions, 1);
+	assert_true(st.io.lost_first > 0);
+	assert_int_equal(st.io.lost_last, st.io.lost_first + 1); /* the fourth was never said to be durable by a later one */
+	f = find(fixture_v->root, "file");
+	assert_text(f, "log1");
+	drop(f);
+	(void)snprintf(path, sizeof(path), "%s/" NAME_QUARANTINE "/%llu.ring", fixture_path, (unsigned long long)st.io.lost_first);
+	assert_int_equal(access(path, F_OK), 0);
+	repair_all();
+	nothing_more_to_repair();
+}
+
+static void a_file_that_failed_replay_is_whole_again_when_home_is(void **state)
+{
+	const char *path = make_unclean(2);
+	struct inode *f;
+
+	(void)state;
+	flip(path, HEADER_LEN + 5 * ENTRY_LEN); /* an entry that the log does not have */
+	assert_int_equal(open_accepting(false), 0);
+	f = find(fixture_v->root, "file");
+	assert_true(f->bad);
+	drop(f);
+	fixture_close();
+	flip(path, HEADER_LEN + 5 * ENTRY_LEN);
+	fixture_open();
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_REAPPLIED);
+	f = find(fixture_v->root, "file");
+	assert_text(f, "log2");
+	drop(f);
+	nothing_more_to_repair();
+}
+
+static void a_file_that_failed_replay_is_salvaged_with_what_the_log_had(void **state)
+{
+	const char *path = make_unclean(2);
+	struct inode *f;
+
+	(void)state;
+	flip(path, HEADER_LEN + 5 * ENTRY_LEN);
+	assert_int_equal(open_accepting(false), 0);
+	repair_all();
+	assert_int_equal(did.a[0].kind, REPAIR_SALVAGED);
+	assert_int_equal(did.a[0].unproven, 4);
+	f = find(fixture_v->root, "file.salvaged");
+	assert_text(f, "log2");
+	drop(f);
+	nothing_more_to_repair();
+}
+
+/* ---- a repair that is cut */
+
+static struct fault *cut;
+
+static int repair_cut_after(uint64_t n)
+{
+	struct volume_options o = { .no_threads = true, .lock_wait_ms = 100, .unsafe_backing = true };
+	struct secret *root = fixture_key(1);
+	struct repair_params p = { 0 };
+	struct repair_result res;
+	struct volume *v;
+	int r;
+
+	cut = fault_new(lower_real());
+	r = volume_open(fault_lower(cut), fixture_root(), fixture_config, fixture_config_len, &root, &o, NULL, fixture_holder, &v);
+	assert_int_equal(r, 0);
+	/* From the n-th change on nothing reaches the disk any more. */
+	fault_fail(cut, FAULT_WRITES | FAULT_NAMES | FAULT_FLUSHES | FAULT_OF(fchmod) | FAULT_OF(fchownat), n, EIO, FAULT_FOREVER, 0);
+	r = repair_run(v, &p, &res);
+	r = volume_close(v) < 0 ? -EIO : r;
+	r = fault_happened(cut);
+	fault_free(cut);
+	return r;
+}
+
+/* A cut in the one moment in which the copy had its place and its list had not. */
+static void assert_again(void)
+{
+	struct inode *d = find(fixture_v->root, "dir");
+
+	if (lookup_error(d, "large.salvaged.1") == 0) {
+		assert_salvaged("dir", "large.salvaged.1", 5 * BLOCK_SIZE, 6 * BLOCK_SIZE, LARGE);
+		assert_list("dir", "large.salvaged.ranges.1", "20480 4096 lost\n");
+	} else {
+		assert_list("dir", "large.salvaged.ranges", "20480 4096 lost\n");
+	}
+	drop(d);
+}
+
+static void a_repair_that_is_cut_can_be_run_again(void **state)
+{
+	char saved[80], command[512], large[4096], foreign[128];
+	uint64_t n;
+	int fd;
+
+	(void)state;
+	memcpy(large, make_tree(), sizeof(large));
+	fixture_close();
+	flip(large, 6 * BLOCK_SIZE + 9);
+	(void)snprintf(foreign, sizeof(foreign), "%s/README", fixture_path);
+	fd = open(foreign, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	(void)close(fd);
+	(void)snprintf(saved, sizeof(saved), "%s.saved", fixture_path);
+	(void)snprintf(command, sizeof(command), "cp -a --sparse=always '%s' '%s'", fixture_path, saved);
+	assert_int_equal(system(command), 0);
+	for (n = 1;; n += 1 + n / 24) {
+		int happened = repair_cut_after(n);
+
+		fixture_open();
+		repair_all();
+		assert_salvaged("dir", "large.salvaged", 5 * BLOCK_SIZE, 6 * BLOCK_SIZE, LARGE);
+		assert_again();
+		assert_list("dir", "good", "good");
+		assert_tombstone("dir", "large");
+		fixture_close();
+		if (!happened)
+			break;
+		(void)snprintf(command, sizeof(command), "rm -rf '%s' && cp -a --sparse=always '%s' '%s'", fixture_path, saved, fixture_path);
+		assert_int_equal(system(command), 0);
+	}
+	assert_true(n > 30);
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", saved);
+	assert_int_equal(system(command), 0);
+	fixture_open();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		fixture_test(a_sound_volume_stays_as_it_is),
+		fixture_test(a_bad_block_leaves_a_salvaged_file_and_a_tombstone),
+		fixture_test(a_bad_group_is_salvaged_by_its_blocks_own_tags),
+		fixture_test(a_group_whose_entries_are_gone_is_lost),
+		fixture_test(a_lost_header_takes_the_id_from_another_group),
+		fixture_test(a_broken_header_sector_keeps_the_entries),
+		fixture_test(a_file_of_which_nothing_is_left_is_taken),
+		fixture_test(each_name_of_a_damaged_file_gets_a_tombstone),
+		fixture_test(a_symbolic_link_that_does_not_decrypt_is_taken),
+		fixture_test(a_file_without_a_name_is_found),
+		fixture_test(a_foreign_file_is_taken_away),
+		fixture_test(a_long_name_whose_link_is_gone_is_found_and_a_stray_link_removed),
+		fixture_test(a_directory_id_with_one_wrong_character_is_put_right),
+		fixture_test(a_directory_without_an_id_gives_up_what_can_be_read),
+		fixture_test(a_copy_of_a_directory_is_left),
+		fixture_test(a_lost_state_is_made_anew_without_losing_the_log),
+		fixture_test(a_lost_state_begins_behind_a_transaction_that_was_half_written_over),
+		fixture_test(without_a_log_a_lost_state_stays_lost),
+		fixture_test(a_gap_in_the_log_is_given_up_when_accepted),
+		fixture_test(a_file_that_failed_replay_is_whole_again_when_home_is),
+		fixture_test(a_file_that_failed_replay_is_salvaged_with_what_the_log_had),
+		fixture_test(a_repair_that_is_cut_can_be_run_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
