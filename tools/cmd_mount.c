@@ -81,6 +81,21 @@ static int on_sync(void *arg)
 	return ops_sync(m->ops);
 }
 
+static int on_freeze(void *arg)
+{
+	struct mounting *m = arg;
+
+	return volume_freeze(m->volume);
+}
+
+static int on_thaw(void *arg)
+{
+	struct mounting *m = arg;
+	int r = volume_thaw(m->volume);
+
+	return r == -ETIMEDOUT ? -EBUSY : r; /* the class that says so */
+}
+
 /* ---- what the volume tells */
 
 static void on_seen(void *ctx, const struct vio_seen *seen)
@@ -258,7 +273,7 @@ static int mount_child(struct mounting *m)
 	int r, rc;
 
 	m->since = time(NULL);
-	m->link_ops = (struct client_mount_ops){ .stats = on_stats, .sync = on_sync };
+	m->link_ops = (struct client_mount_ops){ .stats = on_stats, .sync = on_sync, .freeze = on_freeze, .thaw = on_thaw };
 	r = cmd_descriptors(m->path);
 	if (r == 0)
 		r = cmd_lock_heap();

@@ -421,11 +421,26 @@ int client_status(struct client *c, char **ret_text)
 	return 0;
 }
 
-int client_sync(struct client *c, const char *mountpoint)
+static int at_mount(struct client *c, enum proto_op op, const char *mountpoint)
 {
 	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
 
-	client_request_begin(c, PROTO_OP_SYNC);
+	client_request_begin(c, op);
 	client_text_copy(mountpoint, sizeof(c->req.mountpoint), c->req.mountpoint);
 	return client_call(c, &c->req, -1, CLIENT_SYNC_DEADLINE_MS, &reply, NULL);
+}
+
+int client_sync(struct client *c, const char *mountpoint)
+{
+	return at_mount(c, PROTO_OP_SYNC, mountpoint);
+}
+
+int client_freeze(struct client *c, const char *mountpoint)
+{
+	return at_mount(c, PROTO_OP_FREEZE, mountpoint);
+}
+
+int client_thaw(struct client *c, const char *mountpoint)
+{
+	return at_mount(c, PROTO_OP_THAW, mountpoint);
 }

@@ -103,6 +103,10 @@ int client_status(struct client *c, char **ret_text) must_check;
 /* Wait until the mount at mountpoint has committed everything. Exit code 14: not mounted. */
 int client_sync(struct client *c, const char *mountpoint) must_check;
 
+/* Let the mount hold still what lies below it, for at most 5 s (io/freeze.h); the end of it. -EBUSY: somebody else does, or it had ended by itself. */
+int client_freeze(struct client *c, const char *mountpoint) must_check;
+int client_thaw(struct client *c, const char *mountpoint) must_check;
+
 /* --- a mount's lasting link --- */
 
 struct client_mount;

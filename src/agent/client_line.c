@@ -21,6 +21,10 @@ void client_line_done(struct proto_event *ev, int r)
 		ev->class = PROTO_CLASS_UNSUPPORTED;
 		(void)snprintf(ev->message, sizeof(ev->message), "%s: not supported by this mount",
 			       proto_push_text(ev->push));
+	} else if (r == -EBUSY) {
+		ev->class = PROTO_CLASS_BUSY;
+		(void)snprintf(ev->message, sizeof(ev->message), ev->push == PROTO_PUSH_THAW ? "%s: it had ended by itself" : "%s: busy",
+			       proto_push_text(ev->push));
 	} else if (r < 0) {
 		ev->class = PROTO_CLASS_INTERNAL;
 		(void)snprintf(ev->message, sizeof(ev->message), "%s: %s", proto_push_text(ev->push), err_text(r));

@@ -13,7 +13,7 @@ static const char *const op_texts[PROTO_OPS] = {
 	[PROTO_OP_HELLO] = "hello",   [PROTO_OP_INIT] = "init",         [PROTO_OP_PIN] = "pin",
 	[PROTO_OP_UNLOCK] = "unlock", [PROTO_OP_ACK] = "ack",           [PROTO_OP_TRUST] = "trust",
 	[PROTO_OP_EVENT] = "event",   [PROTO_OP_REGISTER] = "register", [PROTO_OP_STATUS] = "status",
-	[PROTO_OP_SYNC] = "sync",
+	[PROTO_OP_SYNC] = "sync",     [PROTO_OP_FREEZE] = "freeze",     [PROTO_OP_THAW] = "thaw",
 };
 
 static const char *const push_texts[PROTO_PUSHES] = {

@@ -240,6 +240,8 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_EVENT] = { KNOWN("kind", "seen", "object", "detail", "count"), event_parse, event_put },
 	[PROTO_OP_STATUS] = { KNOWN(), none_parse, none_put },
 	[PROTO_OP_SYNC] = { KNOWN("mountpoint"), sync_parse, sync_put },
+	[PROTO_OP_FREEZE] = { KNOWN("mountpoint"), sync_parse, sync_put },
+	[PROTO_OP_THAW] = { KNOWN("mountpoint"), sync_parse, sync_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)

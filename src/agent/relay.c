@@ -1,4 +1,4 @@
-/* relay.c: what one client asks and a mount must answer: status and sync. The asker waits, the loop goes on; an answer, the
+/* relay.c: what one client asks and a mount must answer: status, sync, freeze and thaw. The asker waits, the loop goes on; an answer, the
  * mount's end or a deadline closes the relay. Authority was decided before (request.c): a mount is never asked by anybody but us. */
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +16,7 @@ struct relay {
 	int64_t id;             /* of the request to answer */
 	struct conn *mount;     /* sync: who was asked */
 	int64_t event_id;       /* sync: with which event */
+	enum proto_op op;       /* sync: sync, freeze or thaw */
 	uint64_t deadline_ms;
 };
 
@@ -204,16 +205,16 @@ int relay_status(struct agent *a, struct conn *c, int64_t id)
 
 static void sync_answer(struct agent *a, struct relay *relay, enum proto_class class, const char *message)
 {
-	struct proto_reply reply = { .id = relay->id, .op = PROTO_OP_SYNC, .class = class };
+	struct proto_reply reply = { .id = relay->id, .op = relay->op, .class = class };
 
 	(void)snprintf(reply.message, sizeof(reply.message), "%s", message);
 	server_reply(a, relay->asker, &reply, -1);
 	relay_end(a, relay);
 }
 
-int relay_sync(struct agent *a, struct conn *c, int64_t id, const char *mountpoint)
+int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push, const char *mountpoint)
 {
-	struct proto_event ev = { .push = PROTO_PUSH_SYNC };
+	struct proto_event ev = { .push = push };
 	struct relay *relay;
 	struct conn *m;
 	int r;
@@ -228,6 +229,7 @@ int relay_sync(struct agent *a, struct conn *c, int64_t id, const char *mountpoi
 	if (r < 0)
 		return r;
 	ev.id = ++a->next_event_id;
+	relay->op = op;
 	relay->mount = m;
 	relay->event_id = ev.id;
 	server_push(a, m, &ev);
@@ -252,7 +254,7 @@ void relay_event_done(struct agent *a, struct conn *c, const struct proto_event 
 {
 	if (!c->mount)
 		return;
-	if (ev->push == PROTO_PUSH_SYNC)
+	if (ev->push == PROTO_PUSH_SYNC || ev->push == PROTO_PUSH_FREEZE || ev->push == PROTO_PUSH_THAW)
 		sync_done(a, c, ev);
 	if (ev->push != PROTO_PUSH_STATS || ev->id != c->mount->stats_id)
 		return;
@@ -273,7 +275,7 @@ void relay_tick(struct agent *a, uint64_t now_ms)
 	for (relay = a->relays; relay; relay = next) {
 		next = relay->next;
 		if (relay->kind == RELAY_SYNC && relay->deadline_ms <= now_ms)
-			sync_answer(a, relay, PROTO_CLASS_BUSY, "sync: the mount has not finished within an hour");
+			sync_answer(a, relay, PROTO_CLASS_BUSY, "the mount has not finished within an hour");
 	}
 }
 
@@ -286,7 +288,7 @@ void relay_forget(struct agent *a, struct conn *c)
 		if (relay->asker == c)
 			relay_end(a, relay);
 		else if (relay->kind == RELAY_SYNC && relay->mount == c)
-			sync_answer(a, relay, PROTO_CLASS_NOT_MOUNTED, "sync: the mount has gone away");
+			sync_answer(a, relay, PROTO_CLASS_NOT_MOUNTED, "the mount has gone away");
 	}
 	if (c->mount && !stats_outstanding(a))
 		status_answer_all(a, false, 0);

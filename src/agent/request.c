@@ -117,6 +117,7 @@ static enum proto_class (*const handlers[PROTO_OPS])(struct call *k) = {
 	[PROTO_OP_UNLOCK] = request_key_unlock, [PROTO_OP_ACK] = request_key_ack,       [PROTO_OP_TRUST] = request_key_trust,
 	[PROTO_OP_EVENT] = request_mount_event,   [PROTO_OP_REGISTER] = request_mount_register,
 	[PROTO_OP_STATUS] = request_mount_status, [PROTO_OP_SYNC] = request_mount_sync,
+	[PROTO_OP_FREEZE] = request_mount_freeze, [PROTO_OP_THAW] = request_mount_thaw,
 };
 
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd)

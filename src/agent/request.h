@@ -41,5 +41,7 @@ enum proto_class request_mount_register(struct call *k);
 enum proto_class request_mount_event(struct call *k);
 enum proto_class request_mount_status(struct call *k);
 enum proto_class request_mount_sync(struct call *k);
+enum proto_class request_mount_freeze(struct call *k);
+enum proto_class request_mount_thaw(struct call *k);
 
 #endif

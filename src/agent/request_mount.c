@@ -1,4 +1,4 @@
-/* request_mount.c: register, event, status and sync (docs/protocol.md, "Mounts"). */
+/* request_mount.c: register, event, status, sync, freeze and thaw (docs/protocol.md, "Mounts"). */
 #include "agent/request.h"
 
 #include <string.h>
@@ -132,11 +132,26 @@ enum proto_class request_mount_status(struct call *k)
 	return relayed(k, relay_status(k->a, k->c, k->req->id));
 }
 
-enum proto_class request_mount_sync(struct call *k)
+static enum proto_class relay_to_mount(struct call *k, enum proto_push push)
 {
 	enum proto_class class = request_allowed(k, NULL);
 
 	if (class != PROTO_CLASS_OK)
 		return class;
-	return relayed(k, relay_sync(k->a, k->c, k->req->id, k->req->mountpoint));
+	return relayed(k, relay_sync(k->a, k->c, k->req->id, k->req->op, push, k->req->mountpoint));
+}
+
+enum proto_class request_mount_sync(struct call *k)
+{
+	return relay_to_mount(k, PROTO_PUSH_SYNC);
+}
+
+enum proto_class request_mount_freeze(struct call *k)
+{
+	return relay_to_mount(k, PROTO_PUSH_FREEZE);
+}
+
+enum proto_class request_mount_thaw(struct call *k)
+{
+	return relay_to_mount(k, PROTO_PUSH_THAW);
 }

@@ -13,6 +13,7 @@
 #include "fs/name.h"
 #include "fs/reopen.h"
 #include "fs/volume_impl.h"
+#include "io/freeze.h"
 
 #define LIMIT_FALLBACK 1024
 #define CLOSE_ROUNDS 3
@@ -382,7 +383,9 @@ int volume_close(struct volume *v)
 
 	if (!v)
 		return 0;
-	r = settle(v);
+	r = freeze_end(v->vio);
+	if (r == 0 || r == -ETIMEDOUT) /* nobody came to end it */
+		r = settle(v);
 	if (r < 0) {
 		/* What is committed is in the log and comes home at the next mount. */
 		log_err("the volume could not be brought to rest: %s", err_text(r));
@@ -402,6 +405,16 @@ int volume_close(struct volume *v)
 int volume_sync(struct volume *v)
 {
 	return v->info.read_only ? 0 : vio_sync(v->vio);
+}
+
+int volume_freeze(struct volume *v)
+{
+	return freeze_begin(v->vio, FREEZE_MS);
+}
+
+int volume_thaw(struct volume *v)
+{
+	return freeze_end(v->vio);
 }
 
 void volume_info(const struct volume *v, struct volume_info *ret_i)

@@ -55,6 +55,10 @@ int volume_close(struct volume *v) must_check;
 /* Commit everything handed over so far and wait. */
 int volume_sync(struct volume *v) must_check;
 
+/* Hold what lies below still (io/freeze.h): everything handed over and committed is home. The end: -ETIMEDOUT if it had ended by itself. */
+int volume_freeze(struct volume *v) must_check;
+int volume_thaw(struct volume *v) must_check;
+
 struct volume_info {
 	uint8_t uuid[UUID_LEN];
 	char tenant[TENANT_LEN_MAX + 1];

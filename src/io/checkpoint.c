@@ -461,3 +461,25 @@ int checkpoint_run(struct vio *v)
 		vio_event(v, VIO_EVENT_RESERVE, "the ballast is whole again");
 	return r;
 }
+
+int checkpoint_hold(struct vio *v)
+{
+	int r = 0;
+
+	lock_take(&v->ckpt_m);
+	if (vio_is_read_only(v))
+		r = -EROFS;
+	else if (atomic_load(&v->tail) != atomic_load(&v->head) || v->home.home_next != &v->home)
+		r = run(v, false);
+	if (r < 0) {
+		if (r != -EROFS)
+			vio_turn_read_only(v, "a checkpoint failed", r);
+		lock_drop(&v->ckpt_m);
+	}
+	return r;
+}
+
+void checkpoint_release(struct vio *v)
+{
+	lock_drop(&v->ckpt_m);
+}

@@ -527,6 +527,21 @@ int log_commit(struct vio *v, struct iofile *f)
 	return vio_is_read_only(v) ? -EROFS : r;
 }
 
+void log_turn_take(struct vio *v)
+{
+	WITH_LOCK(&v->commit_m);
+	while (v->commit_running)
+		lock_wait(&v->commit_m, &v->commit_cond);
+	v->commit_running = true;
+}
+
+void log_turn_drop(struct vio *v)
+{
+	WITH_LOCK(&v->commit_m);
+	v->commit_running = false;
+	pthread_cond_broadcast(&v->commit_cond);
+}
+
 static void wait_ticket(struct vio *v, uint64_t ticket)
 {
 	WITH_LOCK(&v->commit_m);

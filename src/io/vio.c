@@ -5,6 +5,7 @@
  * checkpoint at the bound. */
 #include "io/vio_impl.h"
 
+#include "io/freeze.h"
 #include "io/quarantine.h"
 #include "io/replay.h"
 #include "io/state_remake.h"
@@ -355,11 +356,13 @@ static void init_lists(struct vio *v)
 	lock_init(&v->fd_m, LOCK_RANK_POOL);
 	lock_init(&v->pool_m, LOCK_RANK_POOL);
 	lock_init(&v->timer_m, LOCK_RANK_POOL);
+	lock_init(&v->freeze.m, LOCK_RANK_POOL);
 	pthread_cond_init(&v->commit_cond, NULL);
 	pthread_cond_init(&v->room, NULL);
 	pthread_condattr_init(&mono);
 	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	pthread_cond_init(&v->timer_cond, &mono);
+	pthread_cond_init(&v->freeze.cond, &mono);
 	pthread_condattr_destroy(&mono);
 	v->ticket_next = 1;
 }
@@ -401,9 +404,11 @@ static void vio_free(struct vio *v)
 	lock_done(&v->fd_m);
 	lock_done(&v->pool_m);
 	lock_done(&v->timer_m);
+	lock_done(&v->freeze.m);
 	pthread_cond_destroy(&v->commit_cond);
 	pthread_cond_destroy(&v->room);
 	pthread_cond_destroy(&v->timer_cond);
+	pthread_cond_destroy(&v->freeze.cond);
 	free(v);
 }
 
@@ -584,8 +589,11 @@ int vio_open(const struct vio_params *p, struct vio **ret_v)
 
 int vio_close(struct vio *v)
 {
-	int r = 0;
+	int r;
 
+	r = freeze_end(v);
+	if (r == -ETIMEDOUT) /* nobody came to end it */
+		r = 0;
 	timer_stop(v);
 	if (!vio_is_read_only(v)) {
 		r = log_commit(v, NULL);

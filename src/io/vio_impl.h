@@ -130,6 +130,16 @@ struct iofile {
 	struct iofile *fd_prev, *fd_next;
 };
 
+enum freeze_state { FREEZE_NONE, FREEZE_STARTING, FREEZE_HELD, FREEZE_EXPIRED, FREEZE_ENDING, FREEZE_FAILED };
+struct freeze {                  /* freeze.c */
+	struct lock m;
+	pthread_cond_t cond;     /* CLOCK_MONOTONIC */
+	pthread_t thread;
+	enum freeze_state state; /* lock: m */
+	unsigned ms;
+	int result;
+};
+
 struct vio {
 	struct vio_params p;
 	struct lower *l;         /* p.lower, or around it ro */
@@ -168,6 +178,7 @@ struct vio {
 	uint64_t log_blocks;
 
 	struct lock ckpt_m;
+	struct freeze freeze;
 
 	struct lock fd_m;        /* descriptors */
 	struct iofile fd_lru, fd_kept; /* of files that nobody uses; kept: home writes were not flushed when it was put there */
@@ -274,6 +285,12 @@ int blockio_verdict(struct iofile *f, int r, const char *what, uint64_t number);
 /* Commit one file, or all (f NULL), and wait: joins the next batch. */
 int log_commit(struct vio *v, struct iofile *f) must_check;
 int checkpoint_run(struct vio *v) must_check;
+/* All that is committed is home, and no checkpoint begins before the release; the caller has the commit's turn. */
+int checkpoint_hold(struct vio *v) must_check;
+void checkpoint_release(struct vio *v);
+/* The commit's turn: while it is taken nothing is committed. */
+void log_turn_take(struct vio *v);
+void log_turn_drop(struct vio *v);
 /* Store and flush in the state what is durable in the log. No lock held. */
 int checkpoint_vouch(struct vio *v) must_check;
 /* Seal a group's entries (if unsealed) and header with fresh stamps. shape: group 0's, else NULL. */
