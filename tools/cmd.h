@@ -64,6 +64,15 @@ int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose
 /* The message for a failed volume_open or volume_create behind log_hold(): the first error logged is the reason. */
 int cmd_open_fail(const char *path, int r, const char *holder);
 
+/* realpath of the parent only: the mount itself may be dead, and is not touched. malloc'ed; NULL: there is no such parent. */
+char *cmd_absolute(const char *dir);
+/* Source directory of the coffer mount that is on top at this absolute path, and a mount point of a source: malloc'ed, NULL if there is none. Never touches
+ * a mount. */
+char *cmd_mount_source(const char *mountpoint);
+char *cmd_mountpoint_of_source(const char *source);
+/* The coffer mount point that an absolute path is in, malloc'ed, and what is behind it in path; NULL: none. */
+char *cmd_mount_above(const char *path, const char **ret_rest);
+
 int cmd_init(const struct cmd_global *g, int argc, char **argv);
 int cmd_mount(const struct cmd_global *g, int argc, char **argv);
 int cmd_umount(const struct cmd_global *g, int argc, char **argv);
@@ -71,6 +80,7 @@ int cmd_sync(const struct cmd_global *g, int argc, char **argv);
 int cmd_status(const struct cmd_global *g, int argc, char **argv);
 int cmd_info(const struct cmd_global *g, int argc, char **argv);
 int cmd_fsck(const struct cmd_global *g, int argc, char **argv);
+int cmd_scrub(const struct cmd_global *g, int argc, char **argv);
 int cmd_trust(const struct cmd_global *g, int argc, char **argv);
 /* mount.coffer(8): mount(8)'s calling rules and exit bits. */
 int cmd_mount_helper(int argc, char **argv);

@@ -13,56 +13,10 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define MOUNTINFO "/proc/self/mountinfo"
 #define FREE_POLL_MS 20
 #define FREE_WAIT_MS 600000
 #define HOLDER_MAX 256
 #define STATUS_MAX (16u << 20)
-
-/* The kernel writes space, tab, line feed and backslash as three octal digits. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
-/* Source directory of the coffer mount that is on top at this absolute path: malloc'ed, NULL if there is none. Never touches the mount. */
-static char *mount_source(const char *mountpoint)
-{
-	FILE *f = fopen(MOUNTINFO, "re");
-	char *line = NULL, *found = NULL;
-	size_t max = 0;
-
-	if (!f)
-		return NULL;
-	while (getline(&line, &max, f) > 0) {
-		char dir[PATH_MAX], type[64], source[PATH_MAX], *rest;
-
-		if (sscanf(line, "%*s %*s %*s %*s %4095s", dir) != 1)
-			continue;
-		rest = strstr(line, " - ");
-		if (!rest || sscanf(rest, " - %63s %4095s", type, source) != 2)
-			continue;
-		unescape(dir);
-		unescape(source);
-		if (strcmp(dir, mountpoint) != 0)
-			continue;
-		free(found);
-		found = strcmp(type, "fuse.coffer") == 0 ? strdup(source) : NULL;
-	}
-	free(line);
-	(void)fclose(f);
-	return found;
-}
 
 struct holder {
 	int fd;                  /* coffer.lock; -1: there is none */
@@ -119,28 +73,6 @@ static int fusermount(const char *dir)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
-/* realpath of the parent only: the mount itself may be dead, and must not be touched. */
-static char *absolute(const char *dir)
-{
-	AUTO_FREE char *copy = strdup(dir), *parent = NULL;
-	char *base, *out = NULL;
-	size_t n;
-
-	if (!copy)
-		return NULL;
-	for (n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
-		copy[n - 1] = '\0';
-	base = strrchr(copy, '/');
-	if (base)
-		*base++ = '\0';
-	parent = realpath(base ? (*copy ? copy : "/") : ".", NULL);
-	if (!parent)
-		return NULL;
-	if (asprintf(&out, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, base ? base : copy) < 0)
-		return NULL;
-	return out;
-}
-
 /* What a name of volumes.d has as mountpoint=; malloc'ed or NULL, nothing is said. */
 static char *mountpoint_of(const struct cmd_global *g, const char *name)
 {
@@ -162,12 +94,12 @@ int cmd_umount(const struct cmd_global *g, int argc, char **argv)
 
 	if (argc != 2)
 		return cmd_usage("umount", "needs one MOUNTPOINT");
-	dir = absolute(argv[1]);
-	source = dir ? mount_source(dir) : NULL;
+	dir = cmd_absolute(argv[1]);
+	source = dir ? cmd_mount_source(dir) : NULL;
 	if (!source) {
 		free(dir);
 		dir = mountpoint_of(g, argv[1]);
-		source = dir ? mount_source(dir) : NULL;
+		source = dir ? cmd_mount_source(dir) : NULL;
 	}
 	if (!source)
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
@@ -196,8 +128,8 @@ int cmd_sync(const struct cmd_global *g, int argc, char **argv)
 
 	if (argc != 2)
 		return cmd_usage("sync", "needs one MOUNTPOINT");
-	dir = absolute(argv[1]);
-	source = dir ? mount_source(dir) : NULL;
+	dir = cmd_absolute(argv[1]);
+	source = dir ? cmd_mount_source(dir) : NULL;
 	if (!source)
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
 	c = client_new(g->agent);

@@ -19,11 +19,12 @@ static const struct cmd commands[] = {
 	{ "status", cmd_status, "", "mounts of this host" },
 	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },
 	{ "fsck", cmd_fsck, "VOLUME [--repair] [--accept-log-loss]", "verify, or mend, every name, group and block of an unmounted volume" },
+	{ "scrub", cmd_scrub, "VOLUME|MOUNTPOINT", "verify the checksums of a volume, mounted or not, without its key" },
 	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "top", "scrub", "inspect", "path", "lock", "unlock", "keys", "rekey", "seal", "unseal", "audit",
+static const char *const later[] = { "top", "inspect", "path", "lock", "unlock", "keys", "rekey", "seal", "unseal", "audit",
 				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", "drill", "bench", NULL };
 
 static void usage(FILE *to)

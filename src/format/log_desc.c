@@ -211,8 +211,7 @@ static int desc_check(const uint8_t *p)
 	return 0;
 }
 
-int log_desc_open(struct blockcrypt *bc, const struct key_ring *ring, const uint8_t p[static BLOCK_SIZE],
-		  struct log_desc *ret_d)
+int log_desc_parse(const uint8_t p[static BLOCK_SIZE], struct log_desc *ret_d)
 {
 	struct log_desc d = {
 		.sequence = layout_get64(p + AT_SEQUENCE),
@@ -223,13 +222,29 @@ int log_desc_open(struct blockcrypt *bc, const struct key_ring *ring, const uint
 		.stamp = layout_get64(p + AT_STAMP),
 		.record_bytes = layout_get16(p + AT_RECORD_BYTES),
 	};
-	struct egmac_msg msg = desc_msg(ring, layout_get16(p + AT_EPOCH), &d);
-	struct key_tag key;
 	int r;
 
 	r = desc_check(p);
 	if (r < 0)
 		return r;
+	memcpy(d.generation, p + AT_GENERATION, GENERATION_LEN);
+	memcpy(d.records, p + AT_RECORDS, d.record_bytes);
+	*ret_d = d;
+	return 0;
+}
+
+int log_desc_open(struct blockcrypt *bc, const struct key_ring *ring, const uint8_t p[static BLOCK_SIZE],
+		  struct log_desc *ret_d)
+{
+	struct egmac_msg msg;
+	struct log_desc d;
+	struct key_tag key;
+	int r;
+
+	r = log_desc_parse(p, &d);
+	if (r < 0)
+		return r;
+	msg = desc_msg(ring, layout_get16(p + AT_EPOCH), &d);
 	if (memcmp(p + AT_UUID, msg.id, UUID_LEN) != 0)
 		return -EBADMSG;
 	r = key_ring_log_tag(ring, msg.epoch, &key);
@@ -239,8 +254,6 @@ int log_desc_open(struct blockcrypt *bc, const struct key_ring *ring, const uint
 	keys_wipe(&key);
 	if (r < 0)
 		return r;
-	memcpy(d.generation, p + AT_GENERATION, GENERATION_LEN);
-	memcpy(d.records, p + AT_RECORDS, d.record_bytes);
 	*ret_d = d;
 	return 0;
 }

@@ -86,6 +86,8 @@ int log_desc_add_group(struct log_desc *d, const struct log_group *g) must_check
 int log_desc_seal(struct blockcrypt *bc, const struct key_ring *ring, const struct log_desc *d,
 		  uint8_t ret_p[static BLOCK_SIZE]) must_check;
 
+/* Without a key: form alone, neither uuid nor tag; nothing in it may be believed. -EUCLEAN, -EOPNOTSUPP (version). */
+int log_desc_parse(const uint8_t p[static BLOCK_SIZE], struct log_desc *ret_d) must_check;
 /* Parse and check the tag; -EBADMSG tag or uuid, -EUCLEAN form, -EOPNOTSUPP version. Records are checked by log_desc_next. */
 int log_desc_open(struct blockcrypt *bc, const struct key_ring *ring, const uint8_t p[static BLOCK_SIZE],
 		  struct log_desc *ret_d) must_check;

@@ -93,8 +93,7 @@ int volume_state_seal(struct blockcrypt *bc, const struct key_ring *ring, const 
 	return 0;
 }
 
-/* Everything but uuid and tag. */
-static int state_parse(const uint8_t *p, struct volume_state *ret_s)
+int volume_state_parse(const uint8_t p[static STATE_SLOT_LEN], struct volume_state *ret_s)
 {
 	struct volume_state s = {
 		.serial = layout_get64(p + AT_SERIAL),
@@ -135,7 +134,7 @@ int volume_state_open(struct blockcrypt *bc, const struct key_ring *ring, unsign
 
 	if (slot >= STATE_SLOTS)
 		return -EINVAL;
-	r = state_parse(p, &s);
+	r = volume_state_parse(p, &s);
 	if (r < 0)
 		return r;
 	if (memcmp(p + AT_UUID, msg.id, UUID_LEN) != 0)

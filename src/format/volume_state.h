@@ -32,6 +32,8 @@ struct volume_state {
 /* Seal s for slot 0 or 1 under the newest epoch; nonce: 8 random bytes of the caller. */
 int volume_state_seal(struct blockcrypt *bc, const struct key_ring *ring, const struct volume_state *s, unsigned slot,
 		      uint64_t nonce, uint8_t ret_p[static STATE_SLOT_LEN]) must_check;
+/* Without a key: form alone, neither uuid nor tag; nothing in it may be believed. -EUCLEAN, -EOPNOTSUPP (version). */
+int volume_state_parse(const uint8_t p[static STATE_SLOT_LEN], struct volume_state *ret_s) must_check;
 /* -EBADMSG tag or uuid, -EUCLEAN form, -EOPNOTSUPP version. */
 int volume_state_open(struct blockcrypt *bc, const struct key_ring *ring, unsigned slot,
 		      const uint8_t p[static STATE_SLOT_LEN], struct volume_state *ret_s) must_check;

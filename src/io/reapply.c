@@ -181,16 +181,6 @@ void reapply_close(struct reapply *r)
 
 /* ---- laying it over home ---- */
 
-static const struct replay_group *group_of(const struct reapply *r, uint32_t no)
-{
-	size_t i;
-
-	for (i = 0; i < r->f->groups; i++)
-		if (r->groups[i]->no == no)
-			return r->groups[i];
-	return NULL;
-}
-
 static void header_of(const struct reapply *r, const struct replay_group *g, uint32_t no, struct group_header *ret_h)
 {
 	struct group_header h = { .group = no, .epoch = g ? g->epoch : r->head.epoch, .entries = g ? g->entries : r->head.entries };
@@ -229,7 +219,7 @@ static int lay_over(struct reapply *r, const struct replay_group *g, uint8_t *p,
 
 int reapply_group(struct reapply *r, uint32_t no, uint8_t *p, size_t *ret_len)
 {
-	const struct replay_group *g = group_of(r, no);
+	const struct replay_group *g = replay_gather_group(r->f, no);
 	struct group_header h;
 	size_t len;
 	ssize_t n;

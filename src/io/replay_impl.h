@@ -1,4 +1,4 @@
-/* replay_impl.h: what replay*.c, quarantine.c and reapply.c share; private to them.
+/* replay_impl.h: what replay*.c, quarantine.c, reapply.c, state_remake.c and scrub_log.c share; private to them.
  *
  * The order of work (docs/format.md section 7): replay_log_gather() reads the ring and fills rp->files through replay_gather_*;
  * replay_find() finds each file below; replay_file_run() checks one file and writes it home. Nothing is written before all files

@@ -1,0 +1,326 @@
+#include "fs_fixture.h"
+
+#include "fs/scrub.h"
+#include "io/freeze.h"
+#include "io/vio_impl.h"
+
+static struct {
+	unsigned n;
+	enum scrub_kind kind;
+	uint64_t number, count;
+	char path[512];
+	unsigned holds;
+	int release;             /* what the first release says */
+	const char *heal;        /* flipped back under the hold */
+	off_t heal_off;
+} saw;
+
+static void flip(const char *path, off_t off)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t b;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &b, 1, off), 1);
+	b ^= 1;
+	assert_int_equal(pwrite(fd, &b, 1, off), 1);
+	(void)close(fd);
+}
+
+static void note(void *ctx, const struct scrub_problem *p)
+{
+	(void)ctx;
+	saw.n++;
+	saw.kind = p->kind;
+	saw.number = p->number;
+	saw.count = p->count;
+	(void)snprintf(saw.path, sizeof(saw.path), "%s", p->backing_path);
+}
+
+static int hold(void *ctx)
+{
+	(void)ctx;
+	saw.holds++;
+	if (saw.heal)
+		flip(saw.heal, saw.heal_off);
+	saw.heal = NULL;
+	return fixture_v ? volume_freeze(fixture_v) : 0;
+}
+
+static int release(void *ctx)
+{
+	int r = saw.release, rr;
+
+	(void)ctx;
+	saw.release = 0;
+	rr = fixture_v ? volume_thaw(fixture_v) : 0;
+	return r < 0 ? r : rr;
+}
+
+static int run_scrub(bool live, struct scrub_counts *ret_c)
+{
+	struct scrub_params p = { .problem = note, .live = live, .hold = live ? hold : NULL, .release = live ? release : NULL };
+	int fd = fixture_root(), r;
+
+	saw.n = saw.holds = 0;
+	r = scrub_run(lower_real(), fd, &p, ret_c);
+	(void)close(fd);
+	return r;
+}
+
+/* A file of three groups, a small and an empty one; all home. The large one's path below. */
+static const char *make_tree(void)
+{
+	static char path[4096];
+	static uint8_t buf[2 * GROUP_PLAIN];
+	struct inode *f = make_file(fixture_v->root, "large"), *d;
+
+	memset(buf, 7, sizeof(buf));
+	assert_int_equal(file_write(fixture_v, f, buf, sizeof(buf), 0, false), sizeof(buf));
+	assert_int_equal(file_write(fixture_v, f, buf, 3 * BLOCK_SIZE, sizeof(buf), false), 3 * BLOCK_SIZE);
+	memcpy(path, lower_path(f), sizeof(path));
+	drop(f);
+	d = make_dir(fixture_v->root, "dir");
+	f = make_file(d, "small");
+	put_text(f, "small");
+	drop(f);
+	drop(make_file(d, "empty"));
+	drop(d);
+	fixture_close();
+	fixture_open();
+	return path;
+}
+
+static void a_sound_volume_has_no_problems(void **state)
+{
+	struct scrub_counts c;
+
+	(void)state;
+	(void)make_tree();
+	for (int live = 0; live < 2; live++) {
+		assert_int_equal(run_scrub(live, &c), 0);
+		assert_int_equal(saw.n, 0);
+		assert_int_equal(c.files, 3);
+		assert_int_equal(c.blocks, 2 * GROUP_BLOCKS + 3 + 1);
+		assert_int_equal(c.problems, 0);
+		assert_int_equal(saw.holds, 0);
+	}
+}
+
+static void each_rot_is_found_where_it_is(void **state)
+{
+	static const struct {
+		off_t off;
+		enum scrub_kind kind;
+		uint64_t number;
+	} cases[] = {
+		{ 0, SCRUB_HEADER, 0 },
+		{ 45, SCRUB_HEADER, 0 },                         /* must be zero */
+		{ HEADER_LEN + 3 * ENTRY_LEN + 24, SCRUB_BLOCK, 3 }, /* a sum */
+		{ BLOCK_SIZE * 5, SCRUB_BLOCK, 4 },
+		{ GROUP_LOWER + 12, SCRUB_GROUP, 1 },            /* its number */
+		{ GROUP_LOWER + 16, SCRUB_GROUP, 1 },            /* file_id */
+		{ 2 * GROUP_LOWER + 3 * BLOCK_SIZE + 1, SCRUB_BLOCK, 258 },
+	};
+	const char *path = make_tree();
+	struct scrub_counts c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (int live = 0; live < 2; live++) {
+			flip(path, cases[i].off);
+			assert_int_equal(run_scrub(live, &c), 0);
+			assert_int_equal(saw.n, 1);
+			assert_int_equal(saw.kind, cases[i].kind);
+			assert_int_equal(saw.number, cases[i].number);
+			assert_string_equal(saw.path, strrchr(path, '/') + 1);
+			assert_int_equal(c.problems, 1);
+			assert_int_equal(saw.holds, live);
+			flip(path, cases[i].off);
+		}
+	}
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.n, 0);
+}
+
+static void a_file_cut_short_is_told_as_one_run(void **state)
+{
+	const char *path = make_tree();
+	struct scrub_counts c;
+
+	(void)state;
+	assert_int_equal(truncate(path, GROUP_LOWER + 10 * BLOCK_SIZE + 7), 0);
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.kind, SCRUB_SHORT);
+	assert_true(c.problems > 100);
+	assert_true(saw.n <= 3);
+	assert_int_equal(truncate(path, 100), 0);
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.n, 1);
+	assert_int_equal(saw.kind, SCRUB_HEADER);
+}
+
+static void what_fits_under_the_hold_is_no_damage(void **state)
+{
+	const char *path = make_tree();
+	struct scrub_counts c;
+
+	(void)state;
+	flip(path, BLOCK_SIZE);
+	saw.heal = path;
+	saw.heal_off = BLOCK_SIZE;
+	assert_int_equal(run_scrub(true, &c), 0);
+	assert_int_equal(saw.holds, 1);
+	assert_int_equal(saw.n, 0);
+	assert_int_equal(c.suspects, 1);
+}
+
+static void a_hold_that_ran_out_says_nothing(void **state)
+{
+	const char *path = make_tree();
+	struct scrub_counts c;
+
+	(void)state;
+	flip(path, BLOCK_SIZE);
+	saw.release = -ETIMEDOUT;
+	assert_int_equal(run_scrub(true, &c), 0);
+	assert_int_equal(saw.holds, 2);
+	assert_int_equal(saw.n, 1); /* and not told twice */
+	assert_int_equal(c.problems, 1);
+	flip(path, BLOCK_SIZE);
+}
+
+static void what_is_not_a_file_of_ours_is_passed_over(void **state)
+{
+	char path[128];
+	struct scrub_counts c;
+	int fd;
+
+	(void)state;
+	(void)make_tree();
+	(void)snprintf(path, sizeof(path), "%s/README.txt", fixture_path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "foreign", 7), 7);
+	(void)close(fd);
+	(void)snprintf(path, sizeof(path), "%s/fifo", fixture_path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	(void)snprintf(path, sizeof(path), "%s/loop", fixture_path);
+	assert_int_equal(symlink("loop", path), 0);
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.n, 0);
+}
+
+/* ---- unclean */
+
+/* What a power cut now would leave behind, closed. */
+static void crash(void)
+{
+	char command[512];
+
+	(void)snprintf(command, sizeof(command), "cp -a --sparse=always '%s' '%s.cut'", fixture_path, fixture_path);
+	assert_int_equal(system(command), 0);
+	fixture_close();
+	(void)snprintf(command, sizeof(command), "rm -rf '%s' && mv '%s.cut' '%s'", fixture_path, fixture_path, fixture_path);
+	assert_int_equal(system(command), 0);
+}
+
+static void the_log_is_laid_over_an_unclean_volume(void **state)
+{
+	const char *path = make_tree();
+	uint64_t head = fixture_v->vio->head % FIXTURE_LOG_BLOCKS;
+	struct inode *f = find(fixture_v->root, "large");
+	char log[128];
+	struct scrub_counts c;
+
+	(void)state;
+	put_text(f, "changed");
+	assert_int_equal(file_fsync(fixture_v, f, false), 0);
+	put_text(f, "changed again");
+	assert_int_equal(file_fsync(fixture_v, f, false), 0);
+	drop(f);
+	crash();
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.n, 0);
+	/* Home of what the log will write over: nobody reads that any more. */
+	flip(path, BLOCK_SIZE);
+	flip(path, HEADER_LEN + 20);
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.n, 0);
+	flip(path, HEADER_LEN + 20);
+	/* But a block that it will not. */
+	flip(path, 3 * BLOCK_SIZE);
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.n, 1);
+	assert_int_equal(saw.number, 2);
+	flip(path, 3 * BLOCK_SIZE);
+	/* The log's own rot: the transaction does not count, and home does again. */
+	(void)snprintf(log, sizeof(log), "%s/" NAME_LOG, fixture_path);
+	flip(log, (off_t)(head + 1) * BLOCK_SIZE);
+	assert_int_equal(run_scrub(false, &c), 0);
+	assert_int_equal(saw.n, 1);
+	assert_int_equal(saw.number, 0);
+	assert_int_equal(saw.kind, SCRUB_BLOCK);
+	flip(log, (off_t)(head + 1) * BLOCK_SIZE);
+	flip(path, BLOCK_SIZE);
+	fixture_open();
+	f = find(fixture_v->root, "large");
+	drop(f);
+}
+
+static void a_state_without_form_ends_it(void **state)
+{
+	char path[128];
+	struct scrub_counts c;
+
+	(void)state;
+	fixture_close();
+	(void)snprintf(path, sizeof(path), "%s/" NAME_STATE, fixture_path);
+	flip(path, 0);
+	flip(path, STATE_SLOT_LEN);
+	assert_int_equal(run_scrub(false, &c), -EUCLEAN);
+	assert_int_equal(run_scrub(true, &c), 0);
+	flip(path, STATE_SLOT_LEN);
+	assert_int_equal(run_scrub(false, &c), 0);
+}
+
+/* ---- freezing */
+
+static void a_freeze_brings_all_home_and_ends_by_itself(void **state)
+{
+	struct inode *f = make_file(fixture_v->root, "f");
+	struct vio *v = fixture_v->vio;
+
+	(void)state;
+	put_text(f, "one");
+	assert_int_equal(freeze_begin(v, 60000), 0);
+	assert_true(v->home.home_next == &v->home);
+	assert_int_equal(freeze_begin(v, 60000), -EBUSY);
+	assert_int_equal(freeze_end(v), 0);
+	assert_int_equal(freeze_end(v), 0);
+	assert_int_equal(freeze_begin(v, 1), 0);
+	put_text(f, "two");
+	assert_int_equal(file_fsync(fixture_v, f, false), 0); /* returns when it has ended */
+	assert_int_equal(freeze_end(v), -ETIMEDOUT);
+	/* Nobody ends it: the next one may begin all the same, and so may the end of the volume. */
+	assert_int_equal(freeze_begin(v, 1), 0);
+	assert_int_equal(volume_sync(fixture_v), 0);
+	assert_int_equal(freeze_begin(v, 60000), 0);
+	drop(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		fixture_test(a_sound_volume_has_no_problems),
+		fixture_test(each_rot_is_found_where_it_is),
+		fixture_test(a_file_cut_short_is_told_as_one_run),
+		fixture_test(what_fits_under_the_hold_is_no_damage),
+		fixture_test(a_hold_that_ran_out_says_nothing),
+		fixture_test(what_is_not_a_file_of_ours_is_passed_over),
+		fixture_test(the_log_is_laid_over_an_unclean_volume),
+		fixture_test(a_state_without_form_ends_it),
+		fixture_test(a_freeze_brings_all_home_and_ends_by_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
