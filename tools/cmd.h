@@ -73,6 +73,10 @@ char *cmd_mountpoint_of_source(const char *source);
 /* The coffer mount point that an absolute path is in, malloc'ed, and what is behind it in path; NULL: none. */
 char *cmd_mount_above(const char *path, const char **ret_rest);
 
+/* Text from outside for a line or a JSON string (base/text.h); malloc'ed, NULL: out of memory. */
+char *cmd_printable(const char *text);
+
+int cmd_bench(const struct cmd_global *g, int argc, char **argv);
 int cmd_init(const struct cmd_global *g, int argc, char **argv);
 int cmd_mount(const struct cmd_global *g, int argc, char **argv);
 int cmd_umount(const struct cmd_global *g, int argc, char **argv);
@@ -80,6 +84,8 @@ int cmd_sync(const struct cmd_global *g, int argc, char **argv);
 int cmd_status(const struct cmd_global *g, int argc, char **argv);
 int cmd_info(const struct cmd_global *g, int argc, char **argv);
 int cmd_fsck(const struct cmd_global *g, int argc, char **argv);
+int cmd_inspect(const struct cmd_global *g, int argc, char **argv);
+int cmd_path(const struct cmd_global *g, int argc, char **argv);
 int cmd_scrub(const struct cmd_global *g, int argc, char **argv);
 int cmd_trust(const struct cmd_global *g, int argc, char **argv);
 /* mount.coffer(8): mount(8)'s calling rules and exit bits. */

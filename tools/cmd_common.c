@@ -4,6 +4,7 @@
 #include "base/conf.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -135,6 +136,16 @@ int cmd_volume_mount(const struct cmd_global *g, const char *name, char **ret_mo
 	*ret_mountpoint = mountpoint;
 	*ret_options = options;
 	return 0;
+}
+
+char *cmd_printable(const char *text)
+{
+	size_t len = strlen(text), max = 4 * len + 4;
+	char *out = malloc(max);
+
+	if (out)
+		(void)text_escape(text, len, out, max);
+	return out;
 }
 
 /* ---- opening */

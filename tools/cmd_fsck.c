@@ -50,21 +50,29 @@ static void fsck_tell(struct fsck *f)
 	free(take_ptr(f->backing));
 }
 
+/* f->backing is what can be printed of it. */
+static bool fsck_same(const struct fsck *f, const struct check_problem *p)
+{
+	AUTO_FREE char *backing = cmd_printable(p->backing_path);
+
+	return backing && strcmp(f->backing, backing) == 0;
+}
+
 static void fsck_problem(void *ctx, const struct check_problem *p)
 {
 	struct fsck *f = ctx;
 	struct check_problem *run = &f->run;
 
 	if (f->plain && p->kind == CHECK_BLOCK && run->kind == p->kind && run->error == p->error &&
-	    p->number == run->number + f->count && strcmp(f->backing, p->backing_path) == 0) {
+	    p->number == run->number + f->count && fsck_same(f, p)) {
 		f->count++;
 		return;
 	}
 	fsck_tell(f);
 	*run = *p;
 	f->count = 1;
-	f->plain = strdup(p->plain_path);
-	f->backing = strdup(p->backing_path);
+	f->plain = cmd_printable(p->plain_path);
+	f->backing = cmd_printable(p->backing_path);
 	if (f->plain && f->backing)
 		return;
 	(void)fputs("coffer: out of memory: problems are not all told\n", stderr);
@@ -109,12 +117,17 @@ static int action_json(const struct repair_action *a, struct json *o)
 	return r;
 }
 
-static void fsck_action(void *ctx, const struct repair_action *a)
+static void fsck_action(void *ctx, const struct repair_action *told)
 {
 	struct fsck *f = ctx;
 	AUTO_JSON struct json *o = NULL;
-	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *text = NULL, *plain = cmd_printable(told->plain_path), *backing = cmd_printable(told->backing_path);
+	AUTO_FREE char *to = told->to ? cmd_printable(told->to) : NULL;
+	struct repair_action act = *told, *a = &act;
 
+	act.plain_path = plain ? plain : "?";
+	act.backing_path = backing ? backing : "?";
+	act.to = to;
 	fsck_tell(f);
 	progress_clear(&f->bar);
 	if (f->g->json) {

@@ -25,16 +25,16 @@ static void on_problem(void *ctx, const struct scrub_problem *p)
 {
 	struct scrub_run *s = ctx;
 	AUTO_JSON struct json *o = NULL;
-	AUTO_FREE char *text = NULL;
+	AUTO_FREE char *text = NULL, *path = cmd_printable(p->backing_path);
 
 	progress_clear(&s->bar);
 	if (!s->g->json) {
-		(void)fprintf(stderr, "coffer: %s: %s%s%s (number %llu, %llu in all)\n", p->backing_path, scrub_kind_text(p->kind), p->error ? ": " : "",
+		(void)fprintf(stderr, "coffer: %s: %s%s%s (number %llu, %llu in all)\n", path ? path : "?", scrub_kind_text(p->kind), p->error ? ": " : "",
 			      p->error ? err_text(p->error) : "", (unsigned long long)p->number, (unsigned long long)p->count);
 		return;
 	}
 	o = json_new_object();
-	if (json_put_str(o, "problem", scrub_kind_text(p->kind)) < 0 || json_put_str(o, "backing_path", p->backing_path) < 0 ||
+	if (json_put_str(o, "problem", scrub_kind_text(p->kind)) < 0 || json_put_str(o, "backing_path", path ? path : "?") < 0 ||
 	    json_put_int(o, "number", (int64_t)p->number) < 0 || json_put_int(o, "count", (int64_t)p->count) < 0 || json_dump(o, &text) < 0)
 		(void)puts("{\"problem\":\"not printable\"}");
 	else

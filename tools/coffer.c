@@ -20,12 +20,15 @@ static const struct cmd commands[] = {
 	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },
 	{ "fsck", cmd_fsck, "VOLUME [--repair] [--accept-log-loss]", "verify, or mend, every name, group and block of an unmounted volume" },
 	{ "scrub", cmd_scrub, "VOLUME|MOUNTPOINT", "verify the checksums of a volume, mounted or not, without its key" },
+	{ "inspect", cmd_inspect, "FILE [--blocks]", "header and group fields of a backing file, without the key" },
+	{ "path", cmd_path, "MOUNTPOINT/FILE | BACKING-FILE", "the backing name of a clear one, and back" },
+	{ "bench", cmd_bench, "[DIR]", "rates of the cryptography here, and of a directory" },
 	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "top", "inspect", "path", "lock", "unlock", "keys", "rekey", "seal", "unseal", "audit",
-				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", "drill", "bench", NULL };
+static const char *const later[] = { "top", "lock", "unlock", "keys", "rekey", "seal", "unseal", "audit",
+				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", "drill", NULL };
 
 static void usage(FILE *to)
 {
