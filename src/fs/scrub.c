@@ -14,6 +14,7 @@
 #define OPEN_MAX 24u             /* files */
 #define DIRS_MAX 4096u
 #define BATCH 256
+#define FSCK_DIR "lost+found"            /* in the root of an ext4 that is all the volume's */
 
 /* ---- files */
 
@@ -268,7 +269,7 @@ static int walk_entry(struct scrub *s, int dirfd, uint8_t type, const char *name
 	struct stat st;
 	int fd, r;
 
-	if (len + add + 1 > SCRUB_PATH_MAX)
+	if (len + add + 1 > SCRUB_PATH_MAX || (depth == 0 && strcmp(name, FSCK_DIR) == 0))
 		return 0;
 	if (len > 0)
 		path[i++] = '/';

@@ -11,6 +11,7 @@
 
 #define CHUNK_BLOCKS 256u
 #define RECORD_SUFFIX ".state"
+#define BLOCKS_DEFAULT 16384u           /* 64 MiB, as of a new volume */
 #define STAMP_MAX (1ull << 63)
 
 struct part {                    /* a descriptor that verifies */
@@ -257,15 +258,17 @@ static int remake(struct scan *s)
 	int r;
 
 	s->log_fd = lower_open_regular(s->l, s->p->root_fd, NAME_LOG, O_RDONLY, 0, &st);
-	if (s->log_fd < 0)
-		return s->log_fd == -ENOENT ? -EUCLEAN : s->log_fd;
-	s->blocks = (uint64_t)st.st_size / BLOCK_SIZE;
-	if (s->blocks < LOG_BLOCKS_MIN || s->blocks > LOG_BLOCKS_MAX)
+	if (s->log_fd < 0 && s->log_fd != -ENOENT)
+		return s->log_fd;
+	s->blocks = s->log_fd < 0 ? 0 : (uint64_t)st.st_size / BLOCK_SIZE;
+	if (s->blocks < LOG_BLOCKS_MIN) /* nothing in it counts; opening makes it anew */
+		s->blocks = BLOCKS_DEFAULT;
+	if (s->blocks > LOG_BLOCKS_MAX)
 		return -EUCLEAN;
 	s->st.log_blocks = s->blocks;
 	stamp_seen(s, s->p->min_stamp_limit);
 	stamp_seen(s, layout_get64(s->p->seen_generation));
-	r = scan_ring(s);
+	r = s->log_fd < 0 ? 0 : scan_ring(s);
 	if (r == 0)
 		r = find_run(s);
 	return r < 0 ? r : set_limit(s);
@@ -286,7 +289,7 @@ int state_remake(const struct vio_params *p)
 	r = s->bc ? remake(s) : -ENOMEM;
 	if (r == 0)
 		r = state_put_both(p->lower, p->root_fd, p->ring, &s->st);
-	lower_close(p->lower, s->log_fd);
+	lower_close(p->lower, s->log_fd < 0 ? -1 : s->log_fd);
 	free(s->parts);
 	if (r < 0)
 		return log_ret(r, NAME_STATE " cannot be made anew");

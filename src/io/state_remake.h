@@ -16,7 +16,7 @@
 
 #define STATE_REMAKE_JUMP (1ull << 48)
 
-/* Saves what is left of the old one in coffer.quarantine, writes both slots, flushed. May be cut and repeated. -EUCLEAN: coffer.log is not there or no log;
+/* Saves what is left of the old one in coffer.quarantine, writes both slots, flushed. May be cut and repeated. -EUCLEAN: coffer.log is larger than any log;
  * -EOVERFLOW: no stamps are left, or a record in coffer.quarantine says so. Logs. */
 int state_remake(const struct vio_params *p) must_check;
 

@@ -412,28 +412,6 @@ static void vio_free(struct vio *v)
 	free(v);
 }
 
-static int open_log(struct vio *v, uint64_t log_blocks)
-{
-	int flags = v->p.read_only ? O_RDONLY : O_RDWR;
-	struct stat st;
-	int fd, direct;
-
-	fd = lower_open_regular(v->l, v->p.root_fd, NAME_LOG, flags, 0, &st);
-	if (fd < 0)
-		return log_ret(fd, "%s", NAME_LOG);
-	if ((uint64_t)st.st_size < log_blocks * BLOCK_SIZE) {
-		lower_close(v->l, fd);
-		return log_ret(-EUCLEAN, "%s: shorter than coffer.state says", NAME_LOG);
-	}
-	direct = v->l->ops->reopen(v->l, fd, flags | O_DIRECT);
-	if (direct >= 0) {
-		lower_close(v->l, fd);
-		fd = direct;
-	}
-	v->log_fd = fd;
-	return 0;
-}
-
 /* The log is empty. Larger: zeros first, then the state says so; smaller: the state first (the file keeps its length until then). */
 static int resize_log(struct vio *v, uint64_t from, uint64_t to)
 {
@@ -473,6 +451,53 @@ static int look_through(struct vio *v, const struct volume_state *st)
 	if (r == 0)
 		replay_view_install(v->view, &v->ro);
 	return r;
+}
+
+/* A log that is not there or too short, when what it held is given up: zeros in its place. */
+static int mend_log(struct vio *v, uint64_t log_blocks)
+{
+	struct stat st;
+	int r;
+
+	v->log_fd = lower_open_regular(v->l, v->p.root_fd, NAME_LOG, O_RDWR | O_CREAT, 0600, &st);
+	if (v->log_fd < 0)
+		return v->log_fd;
+	r = resize_log(v, (uint64_t)st.st_size / BLOCK_SIZE, log_blocks);
+	if (r == 0)
+		r = v->l->ops->fsync(v->l, v->p.root_fd);
+	lower_close(v->l, v->log_fd);
+	v->log_fd = -1;
+	if (r == 0)
+		log_warning("%s: was not there, or too short; made anew", NAME_LOG);
+	return r;
+}
+
+static int open_log(struct vio *v, uint64_t log_blocks)
+{
+	int flags = v->p.read_only ? O_RDONLY : O_RDWR;
+	struct stat st;
+	int fd, direct;
+
+	fd = lower_open_regular(v->l, v->p.root_fd, NAME_LOG, flags, 0, &st);
+	if (v->p.accept_log_loss && (fd == -ENOENT || (fd >= 0 && (uint64_t)st.st_size < log_blocks * BLOCK_SIZE))) {
+		lower_close(v->l, fd < 0 ? -1 : fd);
+		fd = mend_log(v, log_blocks);
+		if (fd == 0)
+			fd = lower_open_regular(v->l, v->p.root_fd, NAME_LOG, flags, 0, &st);
+	}
+	if (fd < 0)
+		return log_ret(fd, "%s", NAME_LOG);
+	if ((uint64_t)st.st_size < log_blocks * BLOCK_SIZE) {
+		lower_close(v->l, fd);
+		return log_ret(-EUCLEAN, "%s: shorter than coffer.state says", NAME_LOG);
+	}
+	direct = v->l->ops->reopen(v->l, fd, flags | O_DIRECT);
+	if (direct >= 0) {
+		lower_close(v->l, fd);
+		fd = direct;
+	}
+	v->log_fd = fd;
+	return 0;
 }
 
 static int recover(struct vio *v, const struct volume_state *st)

@@ -15,6 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 	unsigned index;
 	int r;
 
+	if (len >= STATE_SLOT_LEN && volume_state_parse(p, &s) == 0)
+		assert(s.log_blocks > 0 && s.root_handle.len <= HANDLE_LEN_MAX);
 	if (len >= STATE_SLOT_LEN)
 		(void)!volume_state_open(fixture_bc(), fixture_ring(), 0, p, &s);
 	if (len > 0)

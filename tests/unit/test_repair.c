@@ -595,16 +595,41 @@ static void a_lost_state_begins_behind_a_transaction_that_was_half_written_over(
 	nothing_more_to_repair();
 }
 
-static void without_a_log_a_lost_state_stays_lost(void **state)
+static void both_lost_leave_what_is_home(void **state)
 {
 	char path[128];
+	struct inode *f;
 
 	(void)state;
-	fixture_close();
+	(void)make_unclean(2);
 	fill(NAME_STATE, 0, STATE_SLOTS * STATE_SLOT_LEN);
 	(void)snprintf(path, sizeof(path), "%s/" NAME_LOG, fixture_path);
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(open_accepting(true), -EUCLEAN);
+	assert_int_equal(open_accepting(false), -EBADMSG);
+	assert_int_equal(open_accepting(true), 0);
+	f = find(fixture_v->root, "file");
+	assert_text(f, "home");
+	drop(f);
+	nothing_more_to_repair();
+}
+
+static void a_log_that_is_gone_is_made_anew(void **state)
+{
+	char path[128];
+	struct inode *f;
+
+	(void)state;
+	(void)make_unclean(2);
+	(void)snprintf(path, sizeof(path), "%s/" NAME_LOG, fixture_path);
+	assert_int_equal(truncate(path, 3 * BLOCK_SIZE), 0);
+	assert_int_equal(open_accepting(false), -EUCLEAN);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(open_accepting(false), -ENOENT);
+	assert_int_equal(open_accepting(true), 0);
+	f = find(fixture_v->root, "file");
+	assert_text(f, "home");
+	drop(f);
+	nothing_more_to_repair();
 }
 
 static void a_gap_in_the_log_is_given_up_when_accepted(void **state)
@@ -674,7 +699,8 @@ static void a_file_that_failed_replay_is_salvaged_with_what_the_log_had(void **s
 
 static struct fault *cut;
 
-static int repair_cut_after(uint64_t n)
+/* With times 1 one call fails, and the repair goes on or stops as it likes. */
+static int repair_cut_after(uint64_t n, uint64_t times)
 {
 	struct volume_options o = { .no_threads = true, .lock_wait_ms = 100, .unsafe_backing = true };
 	struct secret *root = fixture_key(1);
@@ -687,7 +713,7 @@ static int repair_cut_after(uint64_t n)
 	r = volume_open(fault_lower(cut), fixture_root(), fixture_config, fixture_config_len, &root, &o, NULL, fixture_holder, &v);
 	assert_int_equal(r, 0);
 	/* From the n-th change on nothing reaches the disk any more. */
-	fault_fail(cut, FAULT_WRITES | FAULT_NAMES | FAULT_FLUSHES | FAULT_OF(fchmod) | FAULT_OF(fchownat), n, EIO, FAULT_FOREVER, 0);
+	fault_fail(cut, times == 1 ? FAULT_ALL & ~FAULT_OF(close) : FAULT_WRITES | FAULT_NAMES | FAULT_FLUSHES | FAULT_OF(fchmod) | FAULT_OF(fchownat), n, EIO, times, 0);
 	r = repair_run(v, &p, &res);
 	r = volume_close(v) < 0 ? -EIO : r;
 	r = fault_happened(cut);
@@ -725,8 +751,9 @@ static void a_repair_that_is_cut_can_be_run_again(void **state)
 	(void)snprintf(saved, sizeof(saved), "%s.saved", fixture_path);
 	(void)snprintf(command, sizeof(command), "cp -a --sparse=always '%s' '%s'", fixture_path, saved);
 	assert_int_equal(system(command), 0);
-	for (n = 1;; n += 1 + n / 24) {
-		int happened = repair_cut_after(n);
+	for (n = 1;; n += 1 + n / 12) {
+		/* Cut at the odd ones, one failure at the others. */
+		int happened = repair_cut_after(n, n % 2 ? FAULT_FOREVER : 1);
 
 		fixture_open();
 		repair_all();
@@ -766,7 +793,8 @@ int main(void)
 		fixture_test(a_copy_of_a_directory_is_left),
 		fixture_test(a_lost_state_is_made_anew_without_losing_the_log),
 		fixture_test(a_lost_state_begins_behind_a_transaction_that_was_half_written_over),
-		fixture_test(without_a_log_a_lost_state_stays_lost),
+		fixture_test(both_lost_leave_what_is_home),
+		fixture_test(a_log_that_is_gone_is_made_anew),
 		fixture_test(a_gap_in_the_log_is_given_up_when_accepted),
 		fixture_test(a_file_that_failed_replay_is_whole_again_when_home_is),
 		fixture_test(a_file_that_failed_replay_is_salvaged_with_what_the_log_had),

@@ -283,6 +283,41 @@ static void a_state_without_form_ends_it(void **state)
 	assert_int_equal(run_scrub(false, &c), 0);
 }
 
+static void a_hostile_log_and_state_only_say_less(void **state)
+{
+	struct inode *f;
+	char log[128], st[128];
+	struct scrub_counts c;
+	unsigned seed = 7;
+	uint64_t head;
+
+	(void)state;
+	(void)make_tree();
+	head = fixture_v->vio->head % FIXTURE_LOG_BLOCKS;
+	f = find(fixture_v->root, "large");
+	for (int i = 0; i < 5; i++) {
+		put_text(f, "changed");
+		assert_int_equal(file_fsync(fixture_v, f, false), 0);
+	}
+	drop(f);
+	crash();
+	(void)snprintf(log, sizeof(log), "%s/" NAME_LOG, fixture_path);
+	(void)snprintf(st, sizeof(st), "%s/" NAME_STATE, fixture_path);
+	for (int i = 0; i < 300; i++) {
+		int fd = open(i % 3 ? log : st, O_RDWR | O_CLOEXEC), r;
+		off_t off = i % 3 ? (off_t)(head + rand_r(&seed) % 10u) * BLOCK_SIZE + rand_r(&seed) % 200 : rand_r(&seed) % 250 + rand_r(&seed) % 2 * 4096;
+		uint64_t was, now = (uint64_t)rand_r(&seed) << (rand_r(&seed) % 40);
+
+		assert_int_equal(pread(fd, &was, sizeof(was), off), sizeof(was));
+		assert_int_equal(pwrite(fd, &now, sizeof(now), off), sizeof(now));
+		r = run_scrub(false, &c);
+		assert_true(r == 0 || r == -EUCLEAN);
+		assert_int_equal(pwrite(fd, &was, sizeof(was), off), sizeof(was));
+		(void)close(fd);
+	}
+	fixture_open();
+}
+
 /* ---- freezing */
 
 static void a_freeze_brings_all_home_and_ends_by_itself(void **state)
@@ -319,6 +354,7 @@ int main(void)
 		fixture_test(what_is_not_a_file_of_ours_is_passed_over),
 		fixture_test(the_log_is_laid_over_an_unclean_volume),
 		fixture_test(a_state_without_form_ends_it),
+		fixture_test(a_hostile_log_and_state_only_say_less),
 		fixture_test(a_freeze_brings_all_home_and_ends_by_itself),
 	};
 
