@@ -85,7 +85,7 @@ static void fsck_problem(void *ctx, const struct check_problem *p)
 static const char *action_key(enum repair_kind kind)
 {
 	static const char *const keys[] = {
-		[REPAIR_REAPPLIED] = "reapplied",     [REPAIR_SALVAGED] = "salvaged",  [REPAIR_TAKEN] = "taken",
+		[REPAIR_NOTHING] = "read-again",     [REPAIR_REAPPLIED] = "reapplied",     [REPAIR_SALVAGED] = "salvaged",  [REPAIR_TAKEN] = "taken",
 		[REPAIR_QUARANTINED] = "quarantined", [REPAIR_FOUND] = "found",        [REPAIR_DIR_ID] = "directory-id",
 		[REPAIR_LINK] = "link-removed",       [REPAIR_FAILED] = "left",
 	};

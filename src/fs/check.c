@@ -144,9 +144,9 @@ static bool has_record(void *ctx, const uint8_t *file_id)
 }
 
 /* Behind an entry: was something wrong with itself, and can it be mended? */
-static int mend(struct walk *w, int dirfd, const uint8_t *id, const char *entry)
+static int mend(struct walk *w, int dirfd, const uint8_t *id, const char *entry, bool named)
 {
-	struct check_place at = { .dirfd = dirfd, .id = id, .entry = entry, .plain_path = w->plain.text, .backing_path = w->backing.text + 2 };
+	struct check_place at = { .dirfd = dirfd, .id = id, .entry = entry, .plain_path = w->plain.text, .backing_path = w->backing.text + 2, .named = named };
 
 	if (w->own < 0 || !w->p->mend)
 		return 0;
@@ -276,7 +276,7 @@ static int check_name(struct walk *w, int dirfd, const uint8_t *id, const char *
 	if (name_is_hidden(entry)) {
 		if (strncmp(entry, LONG_NAME_PREFIX, sizeof(LONG_NAME_PREFIX) - 1) == 0)
 			check_link(w, dirfd, entry);
-		r = mend(w, dirfd, id, entry);
+		r = mend(w, dirfd, id, entry, false);
 		path_cut(&w->backing, old_backing);
 		return r;
 	}
@@ -285,13 +285,13 @@ static int check_name(struct walk *w, int dirfd, const uint8_t *id, const char *
 		bool is_long = strncmp(entry, LONG_PREFIX, sizeof(LONG_PREFIX) - 1) == 0;
 
 		report(w, r == -EBADMSG ? (is_long ? CHECK_LONG_NAME : CHECK_NAME) : CHECK_IO, false, 0, r);
-		r = r == -ENOMEM ? r : mend(w, dirfd, id, entry);
+		r = r == -ENOMEM ? r : mend(w, dirfd, id, entry, false);
 	} else {
 		r = path_push(&w->plain, plain, len, &old_plain);
 		if (r == 0) {
 			r = check_entry(w, dirfd, entry);
 			if (r == 0)
-				r = mend(w, dirfd, id, entry);
+				r = mend(w, dirfd, id, entry, true);
 			path_cut(&w->plain, old_plain);
 		}
 	}

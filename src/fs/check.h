@@ -42,8 +42,9 @@ struct check_place {
 	int dirfd;               /* the directory that entry is in, and its id */
 	const uint8_t *id;
 	const char *entry;       /* lower name */
-	const char *plain_path;  /* of the entry, or where its name is unreadable of the directory */
+	const char *plain_path;  /* of the entry if it is named, else of the directory */
 	const char *backing_path;
+	bool named;              /* its name decrypts */
 };
 
 struct check_params {

@@ -69,6 +69,8 @@ static int mend_io(struct repair *rp, const struct check_place *at, struct repai
 	struct stat st;
 	int r;
 
+	if (!at->named)
+		return -EIO;
 	r = rp->v->lower->ops->fstatat(rp->v->lower, at->dirfd, at->entry, &st);
 	if (r == 0 && S_ISREG(st.st_mode))
 		return repair_file(rp, at, a);
@@ -184,6 +186,8 @@ int repair_run(struct volume *v, const struct repair_params *p, struct repair_re
 const char *repair_kind_text(enum repair_kind kind)
 {
 	switch (kind) {
+	case REPAIR_NOTHING:
+		return "read again it is whole: left";
 	case REPAIR_REAPPLIED:
 		return "what was saved of it fits again: whole";
 	case REPAIR_SALVAGED:

@@ -9,6 +9,7 @@
 #include "fs/check.h"
 
 enum repair_kind {
+	REPAIR_NOTHING,          /* read again, it verifies: what failed has passed */
 	REPAIR_REAPPLIED,        /* a file that had failed replay is whole again */
 	REPAIR_SALVAGED,         /* what is readable is in `to`; the damaged file is in quarantine, its name a tombstone */
 	REPAIR_TAKEN,            /* nothing is readable: to quarantine, its name a tombstone */

@@ -239,7 +239,7 @@ static int is_whole(struct repair *rp, int fd, const struct stat *st, struct rea
 	int r;
 
 	r = salvage_run(rp->v, fd, st, re, &none, &res);
-	return r < 0 ? r : !res.header_lost && res.lost == 0 && res.unproven == 0;
+	return r < 0 ? r : !res.header_lost && !res.older && res.bad == 0 && res.lost == 0 && res.unproven == 0;
 }
 
 static int with_saved(struct repair *rp, const struct check_place *at, int fd, const struct stat *st, struct reapply *re, struct repair_action *a)
@@ -274,7 +274,16 @@ static int mend(struct repair *rp, const struct check_place *at, int fd, const s
 		if (r < 0 && r != -ENOENT && r != -EUCLEAN)
 			return r;
 	}
-	r = re ? with_saved(rp, at, fd, st, re, a) : salvage(rp, at, fd, st, NULL, a);
+	if (re) {
+		r = with_saved(rp, at, fd, st, re, a);
+	} else {
+		r = is_whole(rp, fd, st, NULL); /* a disk may fail once */
+		a->kind = REPAIR_NOTHING;
+		if (r != 1)
+			r = r < 0 ? r : salvage(rp, at, fd, st, NULL, a);
+		else
+			r = 0;
+	}
 	reapply_close(re);
 	return r;
 }
@@ -294,7 +303,7 @@ int repair_file(struct repair *rp, const struct check_place *at, struct repair_a
 	if (r == 0)
 		r = mend(rp, at, fd, &st, a);
 	lower_close(l, fd);
-	if (r < 0 || a->kind == REPAIR_REAPPLIED)
+	if (r < 0 || a->kind == REPAIR_REAPPLIED || a->kind == REPAIR_NOTHING)
 		return r;
 	(void)snprintf(to, sizeof(to), "%s", rp->to);
 	r = repair_take(rp, at->dirfd, at->entry, &st);

@@ -134,9 +134,12 @@ static int id_fits(struct repair *rp, int dirfd, const uint8_t *id)
 	int r;
 
 	r = b ? list(rp, dirfd, 0, b) : -ENOMEM;
-	for (i = 0; r == 0 && i < b->n && i < SAMPLE_MAX; i++)
-		if (name_decrypt(rp->v, id, dirfd, b->name[i], plain, &len) == 0)
+	for (i = 0; r == 0 && i < b->n && i < SAMPLE_MAX; i++) {
+		r = name_decrypt(rp->v, id, dirfd, b->name[i], plain, &len);
+		if (r == 0)
 			return 1;
+		r = r == -EBADMSG ? 0 : r;
+	}
 	return r;
 }
 
@@ -194,6 +197,8 @@ static int restore_id(struct repair *rp, int dirfd)
 	int r;
 
 	n = l->ops->readlinkat(l, dirfd, DIR_LINK, text, sizeof(text) - 1);
+	if (n < 0 && n != -ENOENT && n != -EINVAL)
+		return (int)n;
 	if (n < ID_DIGITS)
 		return 0;
 	/* What stands behind the id is known. */
@@ -375,9 +380,15 @@ static int other_id(struct repair *rp, const struct check_place *at)
 
 int repair_nameless(struct repair *rp, const struct check_place *at, struct repair_action *a)
 {
+	char plain[PLAIN_NAME_MAX + 1];
 	struct stat st;
+	size_t len;
 	int r;
 
+	if (name_decrypt(rp->v, at->id, at->dirfd, at->entry, plain, &len) == 0) {
+		a->kind = REPAIR_NOTHING;
+		return 0;
+	}
 	r = other_id(rp, at);
 	if (r == 1)
 		a->kind = REPAIR_DIR_ID;

@@ -233,6 +233,8 @@ static int give_group(struct run *s, uint32_t no)
 	int r;
 
 	r = give_data(s, no);
+	for (k = 0; k < GROUP_BLOCKS; k++)
+		s->res.bad += s->states[k] == SALVAGE_LOST;
 	for (k = 0; k < GROUP_BLOCKS && r == 0; k++)
 		r = tell(s, base + (k + 1) * (uint64_t)BLOCK_SIZE, state_of(s, s->states[k]));
 	return r;

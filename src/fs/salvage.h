@@ -23,6 +23,7 @@ struct salvage_params {
 struct salvage_result {
 	uint64_t size;           /* the plain size; if header_lost: the end of the last block that was found */
 	uint64_t good, unproven, lost; /* bytes; holes count as good */
+	uint64_t bad;            /* blocks that are lost, also behind the end of the file */
 	bool header_lost, older; /* older: a file that failed replay, and nothing was saved of what the log had */
 };
 

@@ -702,6 +702,23 @@ static void a_file_that_failed_replay_is_salvaged_with_what_the_log_had(void **s
 	nothing_more_to_repair();
 }
 
+static void a_marked_file_of_which_nothing_was_saved_gets_a_tombstone_of_its_own(void **state)
+{
+	char command[256];
+	const char *path = make_tree();
+
+	(void)state;
+	flip(path, BLOCK_SIZE);
+	repair_all();
+	/* Somebody cleans up, and forgets the name. */
+	(void)snprintf(command, sizeof(command), "rm -r '%s/" NAME_QUARANTINE "'", fixture_path);
+	assert_int_equal(system(command), 0);
+	repair_all();
+	assert_int_equal(did.problems, 1);
+	nothing_more_to_repair();
+	assert_tombstone("dir", "large");
+}
+
 /* ---- a repair that is cut */
 
 static struct fault *cut;
@@ -805,6 +822,7 @@ int main(void)
 		fixture_test(a_gap_in_the_log_is_given_up_when_accepted),
 		fixture_test(a_file_that_failed_replay_is_whole_again_when_home_is),
 		fixture_test(a_file_that_failed_replay_is_salvaged_with_what_the_log_had),
+		fixture_test(a_marked_file_of_which_nothing_was_saved_gets_a_tombstone_of_its_own),
 		fixture_test(a_repair_that_is_cut_can_be_run_again),
 	};
 
