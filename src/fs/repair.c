@@ -98,6 +98,8 @@ static int mend_kind(struct repair *rp, const struct check_place *at, struct rep
 		return take_symlink(rp, at, a);
 	case CHECK_TYPE:
 		return -EXDEV;
+	case CHECK_XATTR:
+		return -EBADMSG; /* nothing else is known of it, and its file is whole: left as it is */
 	case CHECK_TOMBSTONE:
 		break;
 	}

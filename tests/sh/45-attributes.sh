@@ -37,3 +37,4 @@ expect 0 coffer mount "$tmp/v" "$mnt" -o ro
 try read-only
 expect 0 coffer umount "$mnt"
 expect 8 coffer fsck "$tmp/v" && [ "$(grep -c 'attribute does not decrypt' "$tmp/err")" = 2 ] && ok "fsck tells both" || not_ok "fsck at the end: $(cat "$tmp/err")"
+expect 8 coffer fsck "$tmp/v" --repair && grep -q '2 left' "$tmp/out" && expect 8 coffer fsck "$tmp/v" && ok "a repair leaves them as they are" || not_ok "repair: $(cat "$tmp/out" "$tmp/err")"
