@@ -15,9 +15,12 @@
  *   7  new tail stored and flushed              home                                        empty log                  this commit
  *   8  lower space given back                   home; what no view has may be gone          empty log                  this commit
  *
+ * Truncates and punches take row 1: entries become holes, edges a new version with zeros; below, the space goes in row 8 alone, and only behind a commit that
+ * something vouches for. A punch or zeroing of many groups is several such changes, one after the other (iofile_punch.c).
+ *
  * There is no write path that overwrites committed data in place: a write to a block that any committed metadata names makes a new version in the
  * dirty table (step 1); only blocks that cur, the commit in flight and the newest durable commit all call holes, and that no unvouched commit has
- * freed, are written straight home (1b). */
+ * freed (by a cut or a punch), are written straight home (1b). */
 #include "io/vio_impl.h"
 
 #include <string.h>

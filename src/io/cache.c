@@ -3,7 +3,7 @@
  *
  * Invariants:
  *   - a view is never changed while shared: cache_node_own makes cur private first
- *   - a node is on the LRU only if cur == com == home, no fl, no versions, no pins, not on any list
+ *   - a node is on the LRU only if cur == com == home, no fl, no versions, no pins, no space to give back, not on any list
  *   - a DBLK_U has the stamp of cur, a DBLK_C that of com */
 #include "io/vio_impl.h"
 
@@ -360,7 +360,7 @@ static void node_free(struct gnode *g)
 static bool node_is_clean(const struct gnode *g)
 {
 	return g->cur && g->cur == g->com && g->com == g->home && !g->fl && !g->d && !g->changed && !g->home_pending &&
-	       !g->pins && !(g->no == 0 && g->f->changed);
+	       !g->freed[0] && !g->freed[1] && !g->pins && !(g->no == 0 && g->f->changed);
 }
 
 void cache_node_free_if_empty(struct gnode *g)

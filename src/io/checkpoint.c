@@ -268,55 +268,6 @@ static void settle(struct iofile *f)
 	}
 }
 
-/* ---- giving space back */
-
-/* The end of what any view has in the lower file. Shape lock held for writing; lock: f->m */
-static uint64_t lower_end(struct iofile *f)
-{
-	uint32_t last = f->in_com ? f->com.alloc_groups : 0;
-	struct gnode *g;
-	unsigned n = GROUP_BLOCKS;
-
-	if (rule_on(&f->v->p, cutviews)) {
-		if (f->cur.alloc_groups > last)
-			last = f->cur.alloc_groups;
-		if (f->in_fl && f->fl.alloc_groups > last)
-			last = f->fl.alloc_groups;
-	}
-	if (last == 0)
-		return 0;
-	g = cache_node_find(f, last - 1);
-	if (g && g->cur && (g->com || !f->in_com || !group_exists(&f->com, last - 1)))
-		for (; n > 0; n--)
-			if (!cache_entry_is_hole(g->cur, n - 1) || (g->fl && !cache_entry_is_hole(g->fl, n - 1)) ||
-			    (g->com && !cache_entry_is_hole(g->com, n - 1)))
-				break;
-	return layout_group_off(last - 1) + (n + 1) * (uint64_t)BLOCK_SIZE;
-}
-
-static void give_back(struct iofile *f)
-{
-	struct vio *v = f->v;
-	struct stat st;
-	uint64_t end;
-	int fd;
-
-	if (!f->giveback || f->gone || iofile_fd(f, false, &fd) < 0)
-		return;
-	pthread_rwlock_wrlock(&f->shape_lock);
-	lock_take(&f->m);
-	f->giveback = false;
-	end = lower_end(f);
-	lock_drop(&f->m);
-	if (end > 0 && v->l->ops->fstat(v->l, fd, &st) == 0 && (uint64_t)st.st_size > end &&
-	    v->l->ops->ftruncate(v->l, fd, end) < 0)
-		f->giveback = true; /* space only: the next checkpoint tries again */
-	pthread_rwlock_unlock(&f->shape_lock);
-	if (v->p.cb.home_written)
-		v->p.cb.home_written(v->p.cb.ctx, f->owner, fd);
-	iofile_fd_put(f);
-}
-
 /* ---- the checkpoint. lock: v->ckpt_m */
 
 static int vouch(struct vio *v, uint64_t durable)
@@ -385,26 +336,16 @@ static int store_tail(struct vio *v, uint64_t pos, uint64_t seq, bool clean)
 	return 0;
 }
 
-static void list_done(struct vio *v, struct ckpt_list *l, bool ok)
+static void list_done(struct ckpt_list *l, bool ok)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		struct iofile *f = l->f[i];
-		bool again;
 
 		if (ok)
-			give_back(f);
+			checkpoint_give_back(f);
 		lock_take(&f->m);
-		again = (f->home_list || f->giveback) && !f->gone;
-		lock_take(&v->m);
-		if (again && !f->in_home) {
-			f->in_home = true;
-			f->refs++;
-			f->home_prev = v->home.home_prev;
-			f->home_next = &v->home;
-			f->home_prev->home_next = f;
-			v->home.home_prev = f;
-		}
-		lock_drop(&v->m);
+		if (f->home_list || f->giveback || f->punched)
+			iofile_mark_home(f);
 		lock_drop(&f->m);
 		iofile_unref(f);
 	}
@@ -437,7 +378,7 @@ static int run(struct vio *v, bool clean)
 	}
 	if (r == 0)
 		atomic_fetch_add(&v->checkpoints, 1);
-	list_done(v, &l, r == 0);
+	list_done(&l, r == 0);
 	return r;
 }
 

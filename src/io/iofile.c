@@ -78,6 +78,21 @@ void iofile_mark_dirty(struct iofile *f)
 	list_add(&v->dirty, f);
 }
 
+void iofile_mark_home(struct iofile *f)
+{
+	struct vio *v = f->v;
+
+	WITH_LOCK(&v->m);
+	if (f->in_home || f->gone)
+		return;
+	f->in_home = true;
+	f->refs++;
+	f->home_prev = v->home.home_prev;
+	f->home_next = &v->home;
+	f->home_prev->home_next = f;
+	v->home.home_prev = f;
+}
+
 /* ---- descriptors. lock: v->fd_m */
 
 static void fd_unlink(struct iofile *f)

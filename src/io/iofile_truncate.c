@@ -19,6 +19,7 @@ static void cut_node(struct gnode *g)
 	}
 	cache_meta_set(&g->cur, NULL);
 	g->uhome[0] = g->uhome[1] = 0;
+	g->freed[0] = g->freed[1] = 0;
 	g->fresh = g->base_empty = false;
 	cache_node_touch(g); /* out of the LRU */
 	cache_node_free_if_empty(g);
@@ -41,67 +42,8 @@ static void cut_groups(struct iofile *f, uint32_t keep)
 /* Blocks from index on become holes. cur is already private. lock: f->m */
 static void cut_blocks(struct gnode *g, unsigned index)
 {
-	for (unsigned i = index; i < GROUP_BLOCKS; i++) {
-		struct dblk *u = cache_dblk_state(g, i, DBLK_U);
-
-		if (u)
-			cache_dblk_drop(g, i, u);
-		cache_entry_set(g->cur, i, NULL);
-		g->uhome[i / 64] &= ~(1ull << i % 64);
-	}
-}
-
-/* The last block's bytes from size on become zero: a new version of it. */
-static int seal_tail(struct iofile *f, struct gnode *g, uint64_t size, struct dblk **ret_b, struct entry *ret_e)
-{
-	uint8_t plain[BLOCK_SIZE] __attribute__((aligned(BLOCK_SIZE)));
-	uint64_t block = size / BLOCK_SIZE, stamp;
-	const struct file_keys *keys;
-	struct file_keys own;
-	struct dblk *b;
-	int r;
-
-	r = blockio_block(f, g, layout_index_of_block(block), plain);
-	if (r < 0)
-		return r;
-	memset(plain + size % BLOCK_SIZE, 0, BLOCK_SIZE - size % BLOCK_SIZE);
-	r = state_stamps(f->v->state, 1, &stamp);
-	if (r < 0)
-		return r;
-	r = iofile_keys(f, g->cur->epoch, &own, &keys);
-	if (r < 0)
-		return r;
-	b = cache_dblk_new(f->v);
-	r = b ? blockcrypt_seal(blockcrypt_get(), keys, &(struct block_pos){ f->file_id, block, stamp, g->cur->epoch }, plain,
-				b->buf, ret_e->tag, &ret_e->sum) : -ENOMEM;
-	secret_wipe(plain, sizeof(plain));
-	if (keys == &own)
-		keys_wipe(&own);
-	if (r < 0) {
-		cache_dblk_unref(f->v, b);
-		return r;
-	}
-	ret_e->stamp = b->stamp = stamp;
-	*ret_b = b;
-	return 0;
-}
-
-/* lock: f->m. Cannot fail: cur is private and g->d is there. */
-static void put_tail(struct gnode *g, unsigned i, struct dblk **b, const struct entry *e)
-{
-	struct dblk *old = cache_dblk_state(g, i, DBLK_U);
-
-	if (old) {
-		g->ndblk++; /* keep g->d */
-		cache_dblk_drop(g, i, old);
-		g->ndblk--;
-	}
-	cache_entry_set(g->cur, i, e);
-	g->uhome[i / 64] &= ~(1ull << i % 64);
-	vio_pend(g->f->v, 1, 0);
-	(*b)->next = g->d[i];
-	g->d[i] = take_ptr(*b);
-	g->ndblk++;
+	for (unsigned i = index; i < GROUP_BLOCKS; i++)
+		iofile_forget_block(g, i, false);
 }
 
 /* Everything that can fail happens before anything changes. Shape lock held for writing. */
@@ -119,7 +61,7 @@ static int cut(struct iofile *f, uint64_t size)
 		if (r < 0)
 			return r;
 		if (size % BLOCK_SIZE != 0 && !cache_entry_is_hole(g->cur, layout_index_of_block(blocks - 1)))
-			r = seal_tail(f, g, size, &b, &e);
+			r = iofile_seal_zeroed(f, g, layout_index_of_block(blocks - 1), size % BLOCK_SIZE, BLOCK_SIZE, &b, &e);
 	}
 	lock_take(&f->m);
 	if (r == 0 && g)
@@ -132,16 +74,14 @@ static int cut(struct iofile *f, uint64_t size)
 	if (r == 0) {
 		cut_groups(f, keep ? keep : 1);
 		if (b)
-			put_tail(g, layout_index_of_block(blocks - 1), &b, &e);
+			iofile_put_version(g, layout_index_of_block(blocks - 1), &b, &e);
 		if (g) {
 			cut_blocks(g, (unsigned)(blocks - (uint64_t)last * GROUP_BLOCKS));
 			cache_node_mark_changed(g);
 		}
 		shape_cut(&f->cur, keep);
 		f->cut = true;
-		if (blocks < f->freed_low || f->freed_seq <= atomic_load(&f->v->vouched))
-			f->freed_low = blocks;
-		f->freed_seq = UINT64_MAX;
+		iofile_note_freed(f, blocks, UINT64_MAX);
 	}
 	lock_drop(&f->m);
 	cache_dblk_unref(f->v, b);

@@ -53,8 +53,10 @@ static bool is_new_space(const struct wr *w, unsigned k, uint64_t b)
 	const struct gnode *g = w->g[k] ? w->g[k] : cache_node_find(w->f, w->g0 + k);
 	unsigned i = layout_index_of_block(b);
 
-	if (rule_on(&v->p, freed) && b >= f->freed_low && f->freed_seq > atomic_load(&v->vouched))
+	if (rule_on(&v->p, freed) && iofile_is_freed(f, b, b))
 		return false;
+	if (g && !g->com && f->in_com && group_exists(&f->com, g->no))
+		return false; /* a group that was punched whole without being read */
 	if (g && g->com && !cache_entry_is_hole(g->com, i))
 		return false;
 	if (g && cache_dblk_state(g, i, DBLK_C))
@@ -509,14 +511,14 @@ static int lock_shape(struct iofile *f, size_t len, uint64_t off, bool append, u
 
 /* A bulk write that meets space freed by a commit nothing vouches for yet: commit the cut and store the state, once, so that the data need not go
  * through the log. */
-static int vouch_for_cuts(struct iofile *f, uint64_t last_block)
+static int vouch_for_cuts(struct iofile *f, uint64_t first_block, uint64_t last_block)
 {
 	struct vio *v = f->v;
 	bool wait;
 	int r;
 
 	lock_take(&f->m);
-	wait = last_block >= f->freed_low && f->freed_seq > atomic_load(&v->vouched);
+	wait = iofile_is_freed(f, first_block, last_block);
 	lock_drop(&f->m);
 	if (!wait || !rule_on(&v->p, freed))
 		return 0;
@@ -524,7 +526,7 @@ static int vouch_for_cuts(struct iofile *f, uint64_t last_block)
 	return r < 0 ? r : checkpoint_vouch(v);
 }
 
-static int prepare(struct iofile *f, bool bulk, uint64_t end)
+static int prepare(struct iofile *f, bool bulk, uint64_t off, uint64_t end)
 {
 	int r;
 
@@ -538,7 +540,7 @@ static int prepare(struct iofile *f, bool bulk, uint64_t end)
 		if (r < 0)
 			return r;
 	}
-	return vouch_for_cuts(f, (end - 1) / BLOCK_SIZE);
+	return vouch_for_cuts(f, off / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
 }
 
 static ssize_t write_some(struct iofile *f, const uint8_t *buf, size_t len, uint64_t off, bool append)
@@ -551,7 +553,7 @@ static ssize_t write_some(struct iofile *f, const uint8_t *buf, size_t len, uint
 	w.scratch = vio_scratch(f->v);
 	if (!w.scratch)
 		return -ENOMEM;
-	r = prepare(f, bulk, off + len);
+	r = prepare(f, bulk, off, off + len);
 	if (r < 0)
 		return r;
 	r = lock_shape(f, len, off, append, need, &claimed, &w.off);

@@ -446,7 +446,6 @@ static void finish_cut(struct iofile *f)
 
 static void finish_file(struct iofile *f, uint64_t seq)
 {
-	struct vio *v = f->v;
 	struct gnode *g;
 
 	WITH_LOCK(&f->m);
@@ -461,15 +460,7 @@ static void finish_file(struct iofile *f, uint64_t seq)
 	if (f->fl_cut)
 		finish_cut(f);
 	f->fl_cut = false;
-	WITH_LOCK(&v->m);
-	if (f->in_home || f->gone)
-		return;
-	f->in_home = true;
-	f->refs++;
-	f->home_prev = v->home.home_prev;
-	f->home_next = &v->home;
-	f->home_prev->home_next = f;
-	v->home.home_prev = f;
+	iofile_mark_home(f);
 }
 
 void log_tx_finish(struct tx *tx)

@@ -65,6 +65,14 @@ void shape_cut(struct file_shape *s, uint32_t n)
 	s->gap_count = i;
 }
 
+uint32_t shape_next(const struct file_shape *s, uint32_t g)
+{
+	for (uint32_t i = 0; i < s->gap_count; i++)
+		if (g >= s->gaps[i].first && g - s->gaps[i].first < s->gaps[i].count)
+			g = s->gaps[i].first + s->gaps[i].count;
+	return g < s->alloc_groups ? g : UINT32_MAX;
+}
+
 struct gap shape_smallest_gap(const struct file_shape *s)
 {
 	struct gap best = s->gaps[0];

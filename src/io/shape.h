@@ -11,6 +11,8 @@ uint32_t shape_gaps_after(const struct file_shape *s, uint32_t first, uint32_t l
 void shape_add(struct file_shape *s, uint32_t first, uint32_t last);
 /* Keep groups below n (at least group 0). The size is the caller's. */
 void shape_cut(struct file_shape *s, uint32_t n);
+/* The first group from g on that exists; UINT32_MAX: none. */
+uint32_t shape_next(const struct file_shape *s, uint32_t g);
 /* The gap with the fewest groups; gap_count > 0 by contract. */
 struct gap shape_smallest_gap(const struct file_shape *s);
 

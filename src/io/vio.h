@@ -129,6 +129,12 @@ ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off) must_
 #define VIO_WRITE_MAX (1u << 20)
 ssize_t iofile_write(struct iofile *f, const void *buf, size_t len, uint64_t off, bool append) must_check;
 int iofile_truncate(struct iofile *f, uint64_t size) must_check;
+/* The range reads as zeros: whole blocks become holes. Without IOFILE_KEEP_SIZE the size becomes at least off + len; else what lies behind the size stays
+ * there. IOFILE_GIVE_BACK: the lower space goes back to the backing filesystem, behind a checkpoint. A range over more than 4 groups goes in steps of up to 64
+ * groups that exist; each is atomic, and after an error some may be done. ret_freed: blocks that were not holes before (at most). -EFBIG. */
+#define IOFILE_KEEP_SIZE 1u
+#define IOFILE_GIVE_BACK 2u
+int iofile_punch(struct iofile *f, uint64_t off, uint64_t len, unsigned flags, uint64_t *ret_freed) must_check;
 /* Commit this file's pending changes, or wait for the commit that already has them; includes L7. attr_changed: owner, mode, xattr or link
  * changes since the last lower fsync, so one is due. */
 int iofile_fsync(struct iofile *f, bool attr_changed) must_check;

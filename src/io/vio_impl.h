@@ -69,6 +69,7 @@ struct gnode {
 	struct dblk **d;         /* GROUP_BLOCKS chains, or NULL */
 	unsigned ndblk;
 	uint64_t uhome[2];
+	uint64_t freed[2];       /* blocks that a punch freed and whose lower space is not given back yet */
 	bool changed;            /* on f->changed: differs from what was gathered last */
 	bool base_empty;         /* cur does not build on com: new, out of a gap, cut and made again */
 	bool fresh;              /* cur's metadata block lies at home, sealed, with all its data */
@@ -100,8 +101,9 @@ struct iofile {
 	atomic_bool changed;           /* something waits for a commit */
 	bool cut, fl_cut;        /* groups were cut since the last gather; in the commit in flight */
 	unsigned claims;         /* writes under way that will add groups */
-	uint64_t freed_low, freed_seq; /* blocks from freed_low on were cut by a commit (freed_seq) that nothing vouches for yet */
-	bool giveback;           /* lower space may be given back */
+	uint64_t freed_low, freed_end, freed_seq; /* blocks freed_low.. were cut or punched by a commit (freed_seq) that nothing vouches for yet */
+	bool giveback;           /* a commit has cut groups: the lower file may be cut too */
+	bool punched;            /* some node has freed blocks */
 
 	bool needs_sync;         /* created by us, no lower fsync yet (L7) */
 	bool attr_sync;          /* owner, mode, links changed: a lower fsync is due */
@@ -247,6 +249,7 @@ void cache_done(struct vio *v);
 void iofile_ref(struct iofile *f);
 void iofile_unref(struct iofile *f);                              /* no lock held; may free */
 void iofile_mark_dirty(struct iofile *f);                         /* lock: f->m held; goes on v->dirty */
+void iofile_mark_home(struct iofile *f);                          /* lock: f->m held; goes on v->home: the checkpoint comes by */
 int iofile_fd(struct iofile *f, bool direct, int *ret_fd) must_check; /* pinned; iofile_fd_put */
 void iofile_fd_put(struct iofile *f);
 /* Keys of an epoch: of the file's cache, or derived into *own. */
@@ -262,6 +265,19 @@ void iofile_flushed(struct iofile *f, uint64_t gen); /* a flush that began when 
 int iofile_flush_home(struct iofile *f) must_check;
 /* Write the header of an empty file home if there is none (L7); flush: and flush it. */
 int iofile_ident(struct iofile *f, bool flush) must_check;
+
+/* ---- iofile_punch.c: what truncate shares with it */
+/* The bytes from..to-1 of block i of g become zero: a new version, sealed, not in the group yet. Range or shape lock held, f->m not. */
+int iofile_seal_zeroed(struct iofile *f, struct gnode *g, unsigned i, size_t from, size_t to, struct dblk **ret_b,
+		       struct entry *ret_e) must_check;
+/* b (consumed) is what cur says of block i. lock: f->m. Cannot fail: cur is private and g->d is there. */
+void iofile_put_version(struct gnode *g, unsigned i, struct dblk **b, const struct entry *e);
+/* Block i of cur goes. whole: all of cur will be replaced (it may be shared and is not touched); else it is private. lock: f->m */
+void iofile_forget_block(struct gnode *g, unsigned i, bool whole);
+/* Blocks first..end-1 were cut or punched: no new space until the commit that says so is vouched for. lock: f->m */
+void iofile_note_freed(struct iofile *f, uint64_t first, uint64_t end);
+/* Has a commit that nothing vouches for yet (or none so far) freed one of the blocks first..last? lock: f->m */
+bool iofile_is_freed(const struct iofile *f, uint64_t first, uint64_t last);
 
 /* ---- blockio.c */
 /* Make sure group no has a node with cur, read from home if need be. The group exists in f->cur. Range lock held, f->m not. Pinned. */
@@ -281,7 +297,7 @@ int blockio_integrity(struct iofile *f, const char *what, uint64_t number); /* c
 /* r of checking something: 0, and -ENOMEM, which says nothing about it, stay; all else is blockio_integrity. */
 int blockio_verdict(struct iofile *f, int r, const char *what, uint64_t number);
 
-/* ---- log.c, checkpoint.c */
+/* ---- log.c, checkpoint.c, checkpoint_space.c */
 /* Commit one file, or all (f NULL), and wait: joins the next batch. */
 int log_commit(struct vio *v, struct iofile *f) must_check;
 int checkpoint_run(struct vio *v) must_check;
@@ -293,6 +309,8 @@ void log_turn_take(struct vio *v);
 void log_turn_drop(struct vio *v);
 /* Store and flush in the state what is durable in the log. No lock held. */
 int checkpoint_vouch(struct vio *v) must_check;
+/* Lower space that a commit freed and no view has. No lock held but v->ckpt_m. */
+void checkpoint_give_back(struct iofile *f);
 /* Seal a group's entries (if unsealed) and header with fresh stamps. shape: group 0's, else NULL. */
 int log_seal_group(struct iofile *f, uint32_t no, struct gmeta *m, const struct file_shape *shape) must_check;
 /* The 4096 bytes of a metadata block. */

@@ -467,13 +467,39 @@ static bool run_threads(uint64_t seed, bool shared)
 
 /* ---- random programs */
 
+static struct op random_punch(struct simfs_rng *rng, char name)
+{
+	struct op op = { simfs_rng_below(rng, 3) ? OP_PUNCH : OP_ZERO, name, 0, 0 };
+
+	switch (simfs_rng_below(rng, 4)) {
+	case 0: /* whole groups */
+		op.off = simfs_rng_below(rng, 4) * G;
+		op.len = (1 + simfs_rng_below(rng, 2)) * G;
+		break;
+	case 1: /* blocks */
+		op.off = simfs_rng_below(rng, 4) * G + simfs_rng_below(rng, 20) * B;
+		op.len = (1 + simfs_rng_below(rng, 12)) * B;
+		break;
+	case 2: /* bytes, at a group's edge */
+		op.off = (1 + simfs_rng_below(rng, 3)) * G - simfs_rng_below(rng, 5 * B);
+		op.len = 1 + simfs_rng_below(rng, 9 * B);
+		break;
+	default:
+		op.off = simfs_rng_below(rng, 12) * 1700;
+		op.len = 1 + simfs_rng_below(rng, 4 * B);
+	}
+	return op;
+}
+
 static struct op random_op(struct simfs_rng *rng, char name, bool names)
 {
 	static const uint64_t sizes[] = { 0, 1, 100, B, B + 1, 3 * B, 10 * B, G - B, G, G + 1, G + 3 * B, 2 * G, 3 * G, 5 * G + 7 };
-	uint64_t pick = simfs_rng_below(rng, names ? 30 : 22);
+	uint64_t pick = simfs_rng_below(rng, names ? 33 : 25);
 	struct op op = { OP_FSYNC, name, 0, 0 };
 
-	if (pick < 5) {
+	if (pick < 3) {
+		op = random_punch(rng, name);
+	} else if ((pick -= 3) < 5) {
 		op = (struct op){ OP_WRITE, name, simfs_rng_below(rng, 12) * 1700, 1 + simfs_rng_below(rng, 3 * B) };
 	} else if (pick < 7) {
 		op = (struct op){ OP_WRITE, name, sizes[simfs_rng_below(rng, 13)], 1 + simfs_rng_below(rng, 9 * B) };

@@ -482,6 +482,22 @@ static int op_truncate(struct cfile *f, uint64_t size, bool threads)
 	return r;
 }
 
+/* zero: keeps the lower space, and the size grows. */
+static int op_punch(struct cfile *f, uint64_t off, uint64_t len, bool zero, bool threads)
+{
+	uint64_t freed;
+	int r;
+
+	if (off + len > SIZE_MAX_MODEL)
+		return 0;
+	begin(f, zero && off + len > f->size ? off + len : f->size);
+	memset(f->later + off, 0, len);
+	f->busy = threads;
+	r = iofile_punch(f->io, off, len, zero ? 0 : IOFILE_KEEP_SIZE | IOFILE_GIVE_BACK, &freed);
+	end(f, r == 0);
+	return r;
+}
+
 static int op_create(struct world *w, struct cfile *f)
 {
 	struct stat st;
@@ -669,6 +685,9 @@ int world_op(struct world *w, const struct op *op)
 		return op_write(f, f->size, op->len, w->threads);
 	case OP_TRUNCATE:
 		return op_truncate(f, op->off, w->threads);
+	case OP_PUNCH:
+	case OP_ZERO:
+		return op_punch(f, op->off, op->len, op->what == OP_ZERO, w->threads);
 	case OP_FSYNC:
 		return op_fsync(w, f);
 	case OP_UNLINK:
@@ -683,7 +702,7 @@ int world_op(struct world *w, const struct op *op)
 const char *op_text(const struct op *op, char *buf, size_t n)
 {
 	static const char *const names[] = { "create", "write", "append", "truncate", "fsync", "commit-all", "checkpoint", "rename", "unlink",
-					     "kill", "fail-log", "fail-home" };
+					     "kill", "fail-log", "fail-home", "punch", "zero" };
 
 	(void)snprintf(buf, n, "%s %c %llu+%llu", names[op->what], op->name ? op->name : '-', (unsigned long long)op->off,
 		       (unsigned long long)op->len);

@@ -189,6 +189,8 @@ struct program {
 #define W(n, off, len) { OP_WRITE, n, off, len }
 #define F(n) { OP_FSYNC, n, 0, 0 }
 #define T(n, size) { OP_TRUNCATE, n, size, 0 }
+#define P(n, off, len) { OP_PUNCH, n, off, len }
+#define Z(n, off, len) { OP_ZERO, n, off, len }
 #define CP { OP_CHECKPOINT, 0, 0, 0 }
 
 static const struct program small = { "small-writes",
@@ -197,6 +199,9 @@ static const struct program small = { "small-writes",
 static const struct program bulk = { "bulk-writes",
 	{ W('b', 0, G), W('b', G, G), F('b'), W('b', 2 * G, G / 2), W('b', G / 2, G), F('b'), CP, W('b', 0, 2 * B), T('b', G + 5), W('b', G, G), CP,
 	  F('b'), W('a', 3 * B, G) } };
+static const struct program punch = { "punch",
+	{ P('b', 100, 2 * B), P('b', 0, G), W('b', 5 * B, 100), F('b'), W('b', 0, G), CP, Z('b', G - 7, 4 * G), F('b'), P('b', G, 3 * B), CP,
+	  P('a', B, B), F('a'), CP, W('a', B, 9) } };
 /* What a mount finds in the log. */
 static const struct program unclean = { "unclean", { W('a', 0, 3 * B), W('b', 0, G + B), F('a'), F('b'), CP, W('a', B, 3 * B), T('b', G - 1), F('a'),
 	W('b', 2 * G, B), F('b'), T('a', 2 * B), F('a') } };
@@ -734,6 +739,7 @@ int main(int argc, char **argv)
 
 	struct scenario s[] = {
 		{ "small-writes", run_program, { files, &small }, NULL, 1 }, { "bulk-writes", run_program, { files, &bulk }, NULL, 1 },
+		{ "punch", run_program, { files, &punch }, NULL, 1 },
 		{ "leave", run_leave, { files, &unclean }, NULL, 1 }, { "mount", run_mount, { log, NULL }, NULL, 1 },
 		{ "mount-read-only", run_look, { log, NULL }, NULL, 1 },
 		{ "format", run_format, { NULL, NULL }, &empty, 1 }, { "names", names_run, { NULL, NULL }, disk, 1 },
