@@ -270,6 +270,7 @@ static void apply_part(struct punch *p, struct part *t)
 		iofile_note_freed(p->f, lo + t->first, lo + t->end);
 	if (!p->give_back)
 		return;
+	iofile_forget_ahead(p->f, lo + t->first, lo + t->end);
 	for (unsigned i = t->first; i < t->end; i++)
 		g->freed[i / 64] |= 1ull << i % 64;
 	p->f->punched = true;
@@ -432,6 +433,8 @@ int iofile_punch(struct iofile *f, uint64_t off, uint64_t len, unsigned flags, u
 				r = checkpoint_run(f->v);
 		}
 	}
+	if (r == 0 && p->give_back)
+		iofile_give_back_ahead(f, off, p->end);
 	*ret_freed = p->freed;
 	free(p);
 	cache_trim(f->v);

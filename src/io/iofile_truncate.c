@@ -82,6 +82,7 @@ static int cut(struct iofile *f, uint64_t size)
 		shape_cut(&f->cur, keep);
 		f->cut = true;
 		iofile_note_freed(f, blocks, UINT64_MAX);
+		iofile_forget_ahead(f, blocks, UINT64_MAX);
 	}
 	lock_drop(&f->m);
 	cache_dblk_unref(f->v, b);

@@ -103,7 +103,7 @@ static int route(struct wr *w, bool bulk)
 		unsigned k = layout_group_of_block(b) - w->g0, i = layout_index_of_block(b);
 		bool hole = !w->g[k] || cache_entry_is_hole(w->g[k]->cur, i);
 
-		if (hole && !whole_reserve)
+		if (hole && !whole_reserve && !iofile_is_ahead(f, b))
 			return -ENOSPC;
 		w->home[b - w->first] = bulk && is_new_space(w, k, b);
 		if (i == 0)

@@ -135,6 +135,14 @@ int iofile_truncate(struct iofile *f, uint64_t size) must_check;
 #define IOFILE_KEEP_SIZE 1u
 #define IOFILE_GIVE_BACK 2u
 int iofile_punch(struct iofile *f, uint64_t off, uint64_t len, unsigned flags, uint64_t *ret_freed) must_check;
+/* Lower space for a later write to the range, so that it does not fail for want of it; without keep_size the size becomes at least off + len. -EOPNOTSUPP: the
+ * backing cannot, -ENOSPC, -EFBIG. Contents are as before in any case. */
+int iofile_allocate(struct iofile *f, uint64_t off, uint64_t len, bool keep_size) must_check;
+/* Copy up to len bytes at off to to_off of another file, or of the same where they do not overlap (-EINVAL). buf: BLOCK_SIZE aligned, room for VIO_WRITE_MAX
+ * and two blocks. Returns the count, short at the end of `from`, or behind an error that came later. */
+ssize_t iofile_copy(struct iofile *from, uint64_t off, struct iofile *to, uint64_t to_off, size_t len, void *buf) must_check;
+/* The first byte from off on that is in a hole (or in data); the end of the file is a hole. -ENXIO: off is at or behind the end, or there is no data. */
+int iofile_seek(struct iofile *f, uint64_t off, bool hole, uint64_t *ret_off) must_check;
 /* Commit this file's pending changes, or wait for the commit that already has them; includes L7. attr_changed: owner, mode, xattr or link
  * changes since the last lower fsync, so one is due. */
 int iofile_fsync(struct iofile *f, bool attr_changed) must_check;

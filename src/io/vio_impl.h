@@ -35,6 +35,7 @@
 #define VIO_BULK_MIN (128u << 10)        /* requests from here on go straight home where they may, with O_DIRECT */
 #define VIO_RANGE_LOCKS 512
 #define VIO_EXTENTS_MAX 32
+#define IOFILE_AHEAD_MAX 4
 #define VIO_SYNCFS_MIN 64                /* more files than this: one syncfs instead of a flush each */
 #define VIO_SCRATCH_LEN (2u << 20)
 #define VIO_TX_BLOCKS_MAX (63u * 1024)   /* blocks of a transaction that log.c can write at once */
@@ -104,6 +105,9 @@ struct iofile {
 	uint64_t freed_low, freed_end, freed_seq; /* blocks freed_low.. were cut or punched by a commit (freed_seq) that nothing vouches for yet */
 	bool giveback;           /* a commit has cut groups: the lower file may be cut too */
 	bool punched;            /* some node has freed blocks */
+
+	struct block_range { uint64_t first, end; } ahead[IOFILE_AHEAD_MAX]; /* blocks known to be allocated ahead below */
+	unsigned naheads;
 
 	bool needs_sync;         /* created by us, no lower fsync yet (L7) */
 	bool attr_sync;          /* owner, mode, links changed: a lower fsync is due */
@@ -278,6 +282,12 @@ void iofile_forget_block(struct gnode *g, unsigned i, bool whole);
 void iofile_note_freed(struct iofile *f, uint64_t first, uint64_t end);
 /* Has a commit that nothing vouches for yet (or none so far) freed one of the blocks first..last? lock: f->m */
 bool iofile_is_freed(const struct iofile *f, uint64_t first, uint64_t last);
+
+/* ---- iofile_alloc.c. lock: f->m */
+bool iofile_is_ahead(const struct iofile *f, uint64_t block);
+void iofile_forget_ahead(struct iofile *f, uint64_t first, uint64_t end);
+/* Space allocated ahead in whole groups of off..end-1 (plain bytes) that exist in no view goes back at once. No lock held. */
+void iofile_give_back_ahead(struct iofile *f, uint64_t off, uint64_t end);
 
 /* ---- blockio.c */
 /* Make sure group no has a node with cur, read from home if need be. The group exists in f->cur. Range lock held, f->m not. Pinned. */

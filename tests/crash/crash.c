@@ -467,9 +467,11 @@ static bool run_threads(uint64_t seed, bool shared)
 
 /* ---- random programs */
 
-static struct op random_punch(struct simfs_rng *rng, char name)
+/* An operation on a range. */
+static struct op random_range(struct simfs_rng *rng, char name)
 {
-	struct op op = { simfs_rng_below(rng, 3) ? OP_PUNCH : OP_ZERO, name, 0, 0 };
+	static const enum what whats[] = { OP_PUNCH, OP_PUNCH, OP_PUNCH, OP_ZERO, OP_ALLOCATE, OP_COPY };
+	struct op op = { whats[simfs_rng_below(rng, 6)], name, 0, 0 };
 
 	switch (simfs_rng_below(rng, 4)) {
 	case 0: /* whole groups */
@@ -494,12 +496,12 @@ static struct op random_punch(struct simfs_rng *rng, char name)
 static struct op random_op(struct simfs_rng *rng, char name, bool names)
 {
 	static const uint64_t sizes[] = { 0, 1, 100, B, B + 1, 3 * B, 10 * B, G - B, G, G + 1, G + 3 * B, 2 * G, 3 * G, 5 * G + 7 };
-	uint64_t pick = simfs_rng_below(rng, names ? 33 : 25);
+	uint64_t pick = simfs_rng_below(rng, names ? 34 : 26);
 	struct op op = { OP_FSYNC, name, 0, 0 };
 
-	if (pick < 3) {
-		op = random_punch(rng, name);
-	} else if ((pick -= 3) < 5) {
+	if (pick < 4) {
+		op = random_range(rng, name);
+	} else if ((pick -= 4) < 5) {
 		op = (struct op){ OP_WRITE, name, simfs_rng_below(rng, 12) * 1700, 1 + simfs_rng_below(rng, 3 * B) };
 	} else if (pick < 7) {
 		op = (struct op){ OP_WRITE, name, sizes[simfs_rng_below(rng, 13)], 1 + simfs_rng_below(rng, 9 * B) };

@@ -18,13 +18,13 @@
 
 enum what {
 	OP_CREATE, OP_WRITE, OP_APPEND, OP_TRUNCATE, OP_FSYNC, OP_COMMIT_ALL, OP_CHECKPOINT, OP_RENAME, OP_UNLINK, OP_KILL,
-	OP_FAIL_LOG, OP_FAIL_HOME, OP_PUNCH, OP_ZERO,
+	OP_FAIL_LOG, OP_FAIL_HOME, OP_PUNCH, OP_ZERO, OP_ALLOCATE, OP_COPY,
 };
 
 struct op {
 	enum what what;
 	char name;               /* 'a'.. */
-	uint64_t off, len;       /* OP_RENAME: off is the other name; OP_TRUNCATE: off is the size; OP_ZERO: the file grows */
+	uint64_t off, len;       /* OP_RENAME: off is the other name; OP_TRUNCATE: off is the size; OP_ZERO, OP_ALLOCATE: the file grows */
 };
 
 /* One content that a file had when it was gathered (or when it was mounted, or empty when it was made). */

@@ -7,6 +7,8 @@
 #define T_(size) { OP_TRUNCATE, 'a', size, 0 }
 #define P_(off, len) { OP_PUNCH, 'a', off, len }
 #define Z_(off, len) { OP_ZERO, 'a', off, len }
+#define A_(off, len) { OP_ALLOCATE, 'a', off, len }
+#define Y_(off, len) { OP_COPY, 'a', off, len }
 #define F_ { OP_FSYNC, 'a', 0, 0 }
 #define C_ { OP_CHECKPOINT, 0, 0, 0 }
 #define K_ { OP_KILL, 0, 0, 0 }
@@ -73,6 +75,9 @@ static const struct trace traces[] = {
 	{ NULL, SET_C10, { W_(3 * G, G), P_(3 * G, G), W_(3 * G, G), P_(3 * G + 100, 2 * B), F_, C_, K_ }, false },
 	{ NULL, SET_C10, { Z_(G - 100, 5 * B), F_, Z_(2 * G, 2 * G + 77), C_, F_, W_(2 * G, G), F_, C_ }, false },
 	{ NULL, SET_C10, { P_(G, G), T_(G), F_, W_(2 * G, B), P_(2 * G, B), F_, C_, W_(G, G), F_ }, false },
+	{ NULL, SET_NEW, { A_(100, 2 * G), W_(G, G), F_, P_(0, 2 * G), F_, C_, K_ }, false },
+	{ NULL, SET_C10, { T_(G), A_(G, 2 * G), F_, W_(G, G), C_, T_(100), F_, C_, K_ }, false },
+	{ NULL, { N_, NB_, W_(0, 2 * G), W_(5 * G, B), F_, C_ }, { Y_(G / 2, 3 * B), Y_(0, 2 * G + 5 * B), { OP_FSYNC, 'b', 0, 0 }, C_, P_(0, G), Y_(100, G), { OP_COMMIT_ALL, 0, 0, 0 } }, false },
 	{ NULL, SET_C10, { P_(0, G), XH_, XL_, F_, C_, K_, W_(0, G), F_ }, false },
 	{ NULL, SET_C10, { T_(G), W_(3 * G, G), F_, C_, K_ }, false },
 	{ NULL, SET_C10, { { OP_APPEND, 'a', 0, 60 * B }, T_(G), { OP_APPEND, 'a', 0, 2 * G }, F_, C_ }, false },

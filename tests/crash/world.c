@@ -498,6 +498,58 @@ static int op_punch(struct cfile *f, uint64_t off, uint64_t len, bool zero, bool
 	return r;
 }
 
+static int op_allocate(struct cfile *f, uint64_t off, uint64_t len, bool threads)
+{
+	int r;
+
+	if (off + len > SIZE_MAX_MODEL)
+		return 0;
+	begin(f, off + len > f->size ? off + len : f->size);
+	f->busy = threads;
+	r = iofile_allocate(f->io, off, len, false);
+	end(f, r == 0);
+	return r;
+}
+
+/* The next piece that is copied at once, as iofile_copy.c makes them: a copy is atomic by pieces only. */
+static uint64_t copy_piece(const struct cfile *f, uint64_t off, uint64_t to_off, uint64_t len)
+{
+	uint64_t at = 0, most = VIO_WRITE_MAX - to_off % VIO_WRITE_MAX;
+
+	if (iofile_seek(f->io, off, false, &at) < 0 || at >= off + len)
+		return len;
+	if (at - off >= BLOCK_SIZE)
+		return at - off;
+	if (iofile_seek(f->io, at, true, &at) < 0 || at > off + len)
+		at = off + len;
+	return at - off < most ? at - off : most;
+}
+
+static int op_copy(struct cfile *f, struct cfile *to, uint64_t off, uint64_t len, bool threads)
+{
+	static __thread uint8_t *buf;
+	uint64_t to_off = off + len, n;
+	ssize_t r;
+
+	if (!buf)
+		buf = aligned_alloc(BLOCK_SIZE, VIO_WRITE_MAX + 2 * BLOCK_SIZE);
+	assert(buf);
+	if (off >= f->size || to_off + len > SIZE_MAX_MODEL)
+		return 0;
+	len = len < f->size - off ? len : f->size - off;
+	for (; len > 0; off += n, to_off += n, len -= n) {
+		n = copy_piece(f, off, to_off, len);
+		begin(to, to_off + n > to->size ? to_off + n : to->size);
+		memcpy(to->later + to_off, f->bytes + off, n);
+		to->busy = threads;
+		r = iofile_copy(f->io, off, to->io, to_off, n, buf);
+		end(to, r == (ssize_t)n);
+		if (r != (ssize_t)n)
+			return r < 0 ? (int)r : -EPROTO;
+	}
+	return 0;
+}
+
 static int op_create(struct world *w, struct cfile *f)
 {
 	struct stat st;
@@ -688,6 +740,10 @@ int world_op(struct world *w, const struct op *op)
 	case OP_PUNCH:
 	case OP_ZERO:
 		return op_punch(f, op->off, op->len, op->what == OP_ZERO, w->threads);
+	case OP_ALLOCATE:
+		return op_allocate(f, op->off, op->len, w->threads);
+	case OP_COPY: /* to the end of the range, in the next file if it is there (threads have a file each) */
+		return op_copy(f, w->f[(f - w->f + 1) % NAMES].uid < 0 || w->threads ? f : &w->f[(f - w->f + 1) % NAMES], op->off, op->len, w->threads);
 	case OP_FSYNC:
 		return op_fsync(w, f);
 	case OP_UNLINK:
@@ -702,7 +758,8 @@ int world_op(struct world *w, const struct op *op)
 const char *op_text(const struct op *op, char *buf, size_t n)
 {
 	static const char *const names[] = { "create", "write", "append", "truncate", "fsync", "commit-all", "checkpoint", "rename", "unlink",
-					     "kill", "fail-log", "fail-home", "punch", "zero" };
+					     "kill", "fail-log", "fail-home", "punch", "zero",
+					     "allocate", "copy" };
 
 	(void)snprintf(buf, n, "%s %c %llu+%llu", names[op->what], op->name ? op->name : '-', (unsigned long long)op->off,
 		       (unsigned long long)op->len);

@@ -191,6 +191,8 @@ struct program {
 #define T(n, size) { OP_TRUNCATE, n, size, 0 }
 #define P(n, off, len) { OP_PUNCH, n, off, len }
 #define Z(n, off, len) { OP_ZERO, n, off, len }
+#define A(n, off, len) { OP_ALLOCATE, n, off, len }
+#define Y(n, off, len) { OP_COPY, n, off, len }
 #define CP { OP_CHECKPOINT, 0, 0, 0 }
 
 static const struct program small = { "small-writes",
@@ -202,6 +204,9 @@ static const struct program bulk = { "bulk-writes",
 static const struct program punch = { "punch",
 	{ P('b', 100, 2 * B), P('b', 0, G), W('b', 5 * B, 100), F('b'), W('b', 0, G), CP, Z('b', G - 7, 4 * G), F('b'), P('b', G, 3 * B), CP,
 	  P('a', B, B), F('a'), CP, W('a', B, 9) } };
+static const struct program ranges = { "ranges",
+	{ A('b', 2 * G, G), W('b', 2 * G, G), F('b'), P('b', 2 * G, 2 * G), CP, Y('b', 0, G), F('c'), Y('a', 10, 2 * B), A('a', 0, 5 * B), F('b'), CP,
+	  T('b', 5), F('b'), CP } };
 /* What a mount finds in the log. */
 static const struct program unclean = { "unclean", { W('a', 0, 3 * B), W('b', 0, G + B), F('a'), F('b'), CP, W('a', B, 3 * B), T('b', G - 1), F('a'),
 	W('b', 2 * G, B), F('b'), T('a', 2 * B), F('a') } };
@@ -739,12 +744,13 @@ int main(int argc, char **argv)
 
 	struct scenario s[] = {
 		{ "small-writes", run_program, { files, &small }, NULL, 1 }, { "bulk-writes", run_program, { files, &bulk }, NULL, 1 },
-		{ "punch", run_program, { files, &punch }, NULL, 1 },
+		{ "punch", run_program, { files, &punch }, NULL, 1 }, { "ranges", run_program, { files, &ranges }, NULL, 1 },
 		{ "leave", run_leave, { files, &unclean }, NULL, 1 }, { "mount", run_mount, { log, NULL }, NULL, 1 },
 		{ "mount-read-only", run_look, { log, NULL }, NULL, 1 },
 		{ "format", run_format, { NULL, NULL }, &empty, 1 }, { "names", names_run, { NULL, NULL }, disk, 1 },
 	}, m[] = {
 		{ "memory", run_lean, { files, &lean }, NULL, 1 }, { "memory-bulk", run_lean, { files, &bulk }, NULL, 3 },
+		{ "memory-punch", run_lean, { files, &punch }, NULL, 7 }, { "memory-ranges", run_lean, { files, &ranges }, NULL, 7 },
 		{ "memory-leave", run_lean_leave, { files, &unclean }, NULL, 1 }, { "memory-mount", run_lean_mount, { log, NULL }, NULL, 1 },
 		{ "memory-names", names_run, { NULL, NULL }, disk, 17 },
 	};

@@ -79,6 +79,20 @@ static void make(struct world *w, uint64_t len)
 	op(w, OP_CHECKPOINT, 0, 0);
 }
 
+/* The backing has no room left; the ballast is spent. */
+static void fill_disk(struct world *w)
+{
+	struct op more[] = { { OP_CREATE, 'b', 0, 0 }, { OP_WRITE, 'b', 0, 20 * B }, { OP_FSYNC, 'b', 0, 0 } };
+
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(world_op(w, &more[i]), 0);
+	simfs_set_capacity(w->fs, simfs_used(w->fs));
+	assert_int_equal(vio_checkpoint(w->v), 0); /* has to spend it */
+	simfs_set_capacity(w->fs, simfs_used(w->fs));
+	more[1].off = 30 * B;
+	assert_int_equal(world_op(w, &more[1]), -ENOSPC);
+}
+
 static void a_punched_range_reads_as_zeros_at_every_step(void **state)
 {
 	static const uint64_t range[][2] = { { 0, 1 }, { 5000, 100 }, { B, B }, { B - 1, B + 2 }, { 3 * B + 7, 9 * B }, { G - 5, 10 },
@@ -210,6 +224,178 @@ static void limits_are_refused_before_anything_changes(void **state)
 	assert_null(world_reread(w));
 }
 
+/* ---- where data and holes are */
+
+static void seek_is(struct world *w, uint64_t off, uint64_t data, uint64_t hole)
+{
+	uint64_t got = 0;
+	int r = iofile_seek(w->f[0].io, off, false, &got);
+
+	if (data == UINT64_MAX) {
+		assert_int_equal(r, -ENXIO);
+	} else {
+		assert_int_equal(r, 0);
+		assert_int_equal(got, data);
+	}
+	r = iofile_seek(w->f[0].io, off, true, &got);
+	if (hole == UINT64_MAX) {
+		assert_int_equal(r, -ENXIO);
+	} else {
+		assert_int_equal(r, 0);
+		assert_int_equal(got, hole);
+	}
+}
+
+static void data_and_holes_are_found_before_and_after_they_come_home(void **state)
+{
+	struct world *w = *state;
+
+	op(w, OP_CREATE, 0, 0);
+	seek_is(w, 0, UINT64_MAX, UINT64_MAX);
+	op(w, OP_TRUNCATE, 5 * G + 100, 0);
+	seek_is(w, 7, UINT64_MAX, 7);
+	op(w, OP_WRITE, 2 * G + 3 * B + 5, 2 * B);
+	op(w, OP_WRITE, 5 * G, 100);
+	for (int k = 0; k < 4; k++) {
+		seek_is(w, 0, 2 * G + 3 * B, 0);
+		seek_is(w, 2 * G + 3 * B + 77, 2 * G + 3 * B + 77, 2 * G + 6 * B);
+		seek_is(w, 2 * G + 6 * B, 5 * G, 2 * G + 6 * B);
+		seek_is(w, 5 * G + 99, 5 * G + 99, 5 * G + 100);
+		seek_is(w, 5 * G + 100, UINT64_MAX, UINT64_MAX);
+		if (k == 0)
+			op(w, OP_FSYNC, 0, 0);
+		else if (k == 1)
+			op(w, OP_CHECKPOINT, 0, 0);
+		else
+			kill_and_check(w);
+	}
+	op(w, OP_PUNCH, 2 * G + 4 * B, B);
+	seek_is(w, 2 * G + 3 * B, 2 * G + 3 * B, 2 * G + 4 * B);
+	seek_is(w, 2 * G + 4 * B, 2 * G + 5 * B, 2 * G + 4 * B);
+	op(w, OP_PUNCH, 5 * G, 100);
+	seek_is(w, 3 * G, UINT64_MAX, 3 * G);
+}
+
+/* ---- space allocated ahead */
+
+static void allocated_space_stays_until_it_is_punched_or_cut(void **state)
+{
+	struct world *w = *state;
+	uint64_t before;
+
+	make(w, G + 3 * B);
+	before = space(w);
+	op(w, OP_ALLOCATE, 3 * G + 2 * B, 2 * G);
+	assert_int_equal(iofile_size(w->f[0].io), 5 * G + 2 * B);
+	assert_int_equal(space(w), before + 2 * 128 + 3);
+	op(w, OP_FSYNC, 0, 0);
+	op(w, OP_CHECKPOINT, 0, 0);
+	assert_int_equal(space(w), before + 2 * 128 + 3);
+	op(w, OP_WRITE, 4 * G, G);
+	op(w, OP_FSYNC, 0, 0);
+	op(w, OP_CHECKPOINT, 0, 0);
+	assert_int_equal(space(w), before + 2 * 128 + 3);
+	op(w, OP_PUNCH, 3 * G, G); /* nobody ever had it */
+	assert_int_equal(space(w), before + 128 + 4);
+	op(w, OP_TRUNCATE, G, 0);
+	op(w, OP_FSYNC, 0, 0);
+	op(w, OP_CHECKPOINT, 0, 0);
+	assert_int_equal(space(w), 129);
+	kill_and_check(w);
+}
+
+static void a_cut_before_does_not_take_what_is_allocated_after(void **state)
+{
+	struct world *w = *state;
+
+	make(w, 4 * G);
+	op(w, OP_TRUNCATE, G, 0);
+	op(w, OP_PUNCH, 0, B);
+	op(w, OP_ALLOCATE, 0, 3 * G);
+	op(w, OP_FSYNC, 0, 0);
+	op(w, OP_CHECKPOINT, 0, 0);
+	assert_int_equal(space(w), 3 * 129);
+	kill_and_check(w);
+}
+
+static void space_behind_the_end_keeps_the_size(void **state)
+{
+	struct world *w = *state;
+
+	make(w, 100);
+	assert_int_equal(iofile_allocate(w->f[0].io, 0, 2 * G, true), 0);
+	assert_int_equal(iofile_size(w->f[0].io), 100);
+	assert_int_equal(space(w), 2 * 129);
+	assert_int_equal(iofile_allocate(w->f[0].io, 0, 0, true), -EINVAL);
+	assert_int_equal(iofile_allocate(w->f[0].io, 5, FILE_SIZE_MAX, true), -EFBIG);
+	op(w, OP_WRITE, B, 3 * B);
+	op(w, OP_FSYNC, 0, 0);
+	op(w, OP_CHECKPOINT, 0, 0);
+	assert_int_equal(space(w), 2 * 129);
+}
+
+/* What was allocated can be written when nothing else can. */
+static void a_full_disk_takes_writes_into_what_was_allocated(void **state)
+{
+	struct world *w = *state;
+
+	make(w, B);
+	op(w, OP_ALLOCATE, 0, 2 * G);
+	fill_disk(w);
+	assert_int_equal(iofile_allocate(w->f[0].io, 2 * G, 3 * G, false), -ENOSPC);
+	for (uint64_t at = 0; at < 2 * G; at += G) {
+		op(w, OP_WRITE, at, G);
+		op(w, OP_WRITE, at + 5, 9 * B);
+		op(w, OP_FSYNC, 0, 0);
+		op(w, OP_CHECKPOINT, 0, 0);
+	}
+	kill_and_check(w);
+}
+
+static void a_backing_that_cannot_allocate_is_told(void **state)
+{
+	struct world *w = *state;
+
+	make(w, B);
+	fault_fail(fault, FAULT_OF(fallocate), 1, EOPNOTSUPP, FAULT_FOREVER, 0);
+	assert_int_equal(try_op(w, OP_ALLOCATE, 0, G), -EOPNOTSUPP);
+	assert_null(world_reread(w));
+	op(w, OP_PUNCH, 0, B); /* reads as zeros; the space stays */
+	op(w, OP_FSYNC, 0, 0);
+	op(w, OP_CHECKPOINT, 0, 0);
+	assert_int_equal(space(w), 2);
+	fault_fail(fault, 0, 0, 0, 0, 0);
+}
+
+/* ---- copies */
+
+static void a_copy_is_sealed_anew_and_keeps_holes(void **state)
+{
+	struct op other[] = { { OP_CREATE, 'b', 0, 0 }, { OP_COPY, 'a', 0, G + 777 } };
+	struct world *w = *state;
+	uint8_t *buf = aligned_alloc(B, VIO_WRITE_MAX + 2 * B);
+	uint64_t at = 0;
+
+	op(w, OP_CREATE, 0, 0);
+	op(w, OP_WRITE, 100, 3 * B);
+	op(w, OP_WRITE, G - 5, 9000);
+	op(w, OP_WRITE, 4 * G + 5, B);
+	assert_int_equal(world_op(w, &other[0]), 0);
+	assert_int_equal(world_op(w, &other[1]), 0);
+	op(w, OP_COPY, 5, G);
+	assert_int_equal(iofile_copy(w->f[0].io, 0, w->f[1].io, 0, 8 * G, buf), 4 * G + 5 + B); /* many pieces; to the end */
+	assert_int_equal(iofile_size(w->f[1].io), 4 * G + 5 + B);
+	w->f[1].size = 4 * G + 5 + B;
+	memcpy(w->f[1].bytes, w->f[0].bytes, w->f[1].size);
+	assert_null(world_reread(w));
+	assert_int_equal(iofile_seek(w->f[1].io, 3 * G, false, &at), 0);
+	assert_int_equal(at, 4 * G);
+	assert_int_equal(iofile_copy(w->f[0].io, 5 * G, w->f[1].io, 0, 1, buf), 0);
+	assert_int_equal(iofile_copy(w->f[0].io, 0, w->f[0].io, 99, 100, buf), -EINVAL);
+	assert_null(world_reread(w));
+	free(buf);
+}
+
 /* One lower call fails: what is read then is the old content or the new, and the next attempt is whole. */
 static void after_a_failing_lower_call_the_old_content_or_the_new_is_there(void **state)
 {
@@ -253,6 +439,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_empty_file_can_be_punched_and_zeroed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_punch_goes_in_steps_over_what_exists, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits_are_refused_before_anything_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(data_and_holes_are_found_before_and_after_they_come_home, setup, teardown),
+		cmocka_unit_test_setup_teardown(allocated_space_stays_until_it_is_punched_or_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cut_before_does_not_take_what_is_allocated_after, setup, teardown),
+		cmocka_unit_test_setup_teardown(space_behind_the_end_keeps_the_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_full_disk_takes_writes_into_what_was_allocated, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_backing_that_cannot_allocate_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_copy_is_sealed_anew_and_keeps_holes, setup, teardown),
 		cmocka_unit_test_setup_teardown(after_a_failing_lower_call_the_old_content_or_the_new_is_there, setup, teardown),
 	};
 
