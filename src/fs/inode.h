@@ -49,6 +49,7 @@ struct inode {
 	int pin_fd;              /* opened before the last known name went away, or -1 */
 
 	struct inode_attr attr;  /* not of directories */
+	uint64_t blocks_home;    /* attr.blocks as it was last seen below */
 	bool bad;                /* the header did not verify: everything but removal fails */
 	bool times_due;          /* attr's times are not in the lower inode yet */
 	bool attr_due;           /* owner, mode, links changed since the last lower fsync */

@@ -215,6 +215,34 @@ static void evict(struct volume *v)
 	}
 }
 
+/* All that was written is home and what was freed is given back: the lower inode's blocks are the file's. */
+static void take_blocks(struct volume *v, struct inode *i)
+{
+	struct iofile *f = live_peek(v, i);
+	bool stale = false;
+	struct stat st;
+	int fd;
+
+	if (!f)
+		return;
+	if (iofile_pin(f, &fd) == 0) {
+		if (v->lower->ops->fstat(v->lower, fd, &st) == 0 && iofile_is_idle(f)) {
+			lock_take(&v->lock);
+			stale = i->attr.blocks != (uint64_t)st.st_blocks || i->blocks_home != (uint64_t)st.st_blocks;
+			i->attr.blocks = i->blocks_home = (uint64_t)st.st_blocks;
+			lock_drop(&v->lock);
+		}
+		iofile_unpin(f);
+	}
+	live_put(v, i);
+	if (!stale)
+		return;
+	pthread_mutex_lock(&v->watch_m);
+	if (v->watch)
+		v->watch(v->watch_ctx, i->id);
+	pthread_mutex_unlock(&v->watch_m);
+}
+
 void live_idle(void *ctx, void *owner)
 {
 	struct volume *v = ctx;
@@ -222,6 +250,7 @@ void live_idle(void *ctx, void *owner)
 
 	if (!i)
 		return;
+	take_blocks(v, i);
 	if (live_store_times(v, i) < 0)
 		log_debug("inode: times are not stored");
 	/* If the kernel has forgotten it, dropping this reference ends it. */

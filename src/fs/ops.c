@@ -326,6 +326,14 @@ static void serve(struct ops *o)
 	}
 }
 
+/* The kernel asks for the attributes when somebody wants them next. Only attributes, so this waits for nothing. */
+static void forget_attr(void *ctx, uint64_t id)
+{
+	struct ops *o = ctx;
+
+	(void)fuse_lowlevel_notify_inval_inode(o->session, id, -1, 0);
+}
+
 int ops_serve(struct ops *o)
 {
 	bool gone;
@@ -333,7 +341,10 @@ int ops_serve(struct ops *o)
 
 	(void)umask(0);
 	(void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0); /* reclaim must not wait for us; needs CAP_SYS_RESOURCE */
-	r = start_workers(o);
+	volume_watch(o->volume, forget_attr, o);
+	r = ops_seek_start(o);
+	if (r == 0)
+		r = start_workers(o);
 	if (r == 0)
 		r = wait_answer(o);
 	if (r == 0)
@@ -341,6 +352,8 @@ int ops_serve(struct ops *o)
 	gone = atomic_load(&o->ended) > 0;
 	if (!gone)
 		log_warning("%s: ended while in use, perhaps in another mount namespace", o->mountpoint);
+	volume_watch(o->volume, NULL, NULL);
+	ops_seek_end(o);
 	fuse_session_exit(o->session);
 	/* Unmounted: all of them get ENODEV. Else they may wait for ever. */
 	join_workers(o, !gone || atomic_load(&o->first_error) != 0);

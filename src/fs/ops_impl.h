@@ -42,12 +42,40 @@ struct ops {
 	uint64_t init_unique;
 	bool kills_priv;         /* FUSE_HANDLE_KILLPRIV_V2 is agreed; else there are no extended attributes */
 	atomic_bool init_done;
+
+	/* ops_seek.c */
+	pthread_mutex_t seek_m;
+	pthread_cond_t seek_cond;
+	pthread_t seek_thread;
+	bool seek_runs;          /* constant while there are workers */
+	bool seek_stop;          /* lock: seek_m, as is the next */
+	struct ops_seek_req *seek_first;
 };
 
 extern const struct fuse_lowlevel_ops ops_req_table;
 
+static inline struct ops *ops_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline struct ops_worker *ops_worker_of(fuse_req_t req)
+{
+	return pthread_getspecific(ops_of(req)->worker_key);
+}
+
+/* ops_range.c: requests about ranges of a file. */
+void ops_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi);
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in, struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+			 struct fuse_file_info *fi_out, size_t len, int flags);
+
 /* Nobody else changes a volume, so what the kernel was told stays true. */
 #define OPS_TIMEOUT_S 86400.0
+
+/* ops_seek.c: lseek to data and holes. Start before the workers; end while they serve, or when the connection is dead. */
+int ops_seek_start(struct ops *o) must_check;
+void ops_seek_end(struct ops *o);
+void ops_seek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 
 /* r: 0 or -errno with the meanings of err.h, which become those of a mount. */
 void ops_reply_err(fuse_req_t req, int r);

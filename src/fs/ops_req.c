@@ -1,7 +1,7 @@
 /* ops_req.c: requests: decode, call a plain function, reply exactly once. No lock is held across a reply, and nothing here decides anything.
  *
  * Not answered (libfuse says ENOSYS, and the kernel does not ask again): open and opendir (kept caches, no round trip), flush, access
- * (default_permissions), locks (the kernel's own), fallocate, lseek. */
+ * (default_permissions), locks (the kernel's own). */
 #include "fs/ops_impl.h"
 
 #include <string.h>
@@ -13,16 +13,6 @@
 #include "fs/rename.h"
 
 #define MAX_BACKGROUND 24
-
-static struct ops *ops_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-static struct ops_worker *worker_of(fuse_req_t req)
-{
-	return pthread_getspecific(ops_of(req)->worker_key);
-}
 
 /* ---- names */
 
@@ -216,7 +206,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 {
 	struct volume *v = ops_of(req)->volume;
 	struct inode *dir = inode_get(v, ino);
-	char *out = (char *)worker_of(req)->out;
+	char *out = (char *)ops_worker_of(req)->out;
 	struct readdir_list l = { 0 };
 	size_t used = 0, k;
 	int r;
@@ -259,7 +249,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 {
 	struct volume *v = ops_of(req)->volume;
 	struct inode *i = inode_get(v, ino);
-	void *out = worker_of(req)->out;
+	void *out = ops_worker_of(req)->out;
 	ssize_t n;
 
 	(void)fi;
@@ -440,4 +430,7 @@ const struct fuse_lowlevel_ops ops_req_table = {
 	.removexattr = ops_xattr_remove,
 	.create = op_create,
 	.readdirplus = op_readdirplus,
+	.fallocate = ops_fallocate,
+	.lseek = ops_seek,
+	.copy_file_range = ops_copy_file_range,
 };

@@ -259,6 +259,7 @@ static void volume_free(struct volume *v)
 	key_ring_free(v->ring);
 	pthread_cond_destroy(&v->changed);
 	lock_done(&v->lock);
+	pthread_mutex_destroy(&v->watch_m);
 	free(v);
 }
 
@@ -277,6 +278,7 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 	if (e)
 		v->events = *e;
 	lock_init(&v->lock, LOCK_RANK_FS);
+	pthread_mutex_init(&v->watch_m, NULL);
 	pthread_cond_init(&v->changed, NULL);
 	inode_link_init(&v->files);
 	inode_link_init(&v->dirs);
@@ -420,6 +422,14 @@ int volume_thaw(struct volume *v)
 void volume_info(const struct volume *v, struct volume_info *ret_i)
 {
 	*ret_i = v->info;
+}
+
+void volume_watch(struct volume *v, void (*fn)(void *ctx, uint64_t id), void *ctx)
+{
+	pthread_mutex_lock(&v->watch_m);
+	v->watch = fn;
+	v->watch_ctx = ctx;
+	pthread_mutex_unlock(&v->watch_m);
 }
 
 void volume_stats(struct volume *v, struct volume_stats *ret_s)

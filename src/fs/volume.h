@@ -68,6 +68,10 @@ struct volume_info {
 };
 void volume_info(const struct volume *v, struct volume_info *ret_i);
 
+/* fn is told the node id of an inode whose blocks are not what the kernel was told (they are counted anew when all is home). Called without locks, from any
+ * thread, and must not wait for requests. NULL: nobody; when this returns the last call is over. */
+void volume_watch(struct volume *v, void (*fn)(void *ctx, uint64_t id), void *ctx);
+
 struct volume_stats {
 	struct vio_stats io;
 	uint64_t undecryptable;  /* entries that were skipped */

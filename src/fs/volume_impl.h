@@ -18,6 +18,9 @@ struct volume {
 	struct vio *vio;
 	struct volume_options options;
 	struct volume_events events;
+	pthread_mutex_t watch_m; /* held while watch is called */
+	void (*watch)(void *ctx, uint64_t id);
+	void *watch_ctx;
 	struct volume_info info;
 	bool handles;            /* inodes can be opened by handle */
 	size_t files_max, dirs_max, batch_max; /* shares of the descriptors we may have */
