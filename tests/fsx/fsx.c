@@ -336,6 +336,78 @@ static void op_truncate(struct model *m)
 	m->size = size;
 }
 
+/* ---- ranges */
+
+static void op_fallocate(struct model *m)
+{
+	static const int modes[] = { 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE,
+				     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+	int mode = modes[rnd(6)];
+	uint64_t off, len = place(m, &off), end = off + len;
+
+	say("fallocate %x %s %llu+%llu", (unsigned)mode, m->path, (unsigned long long)off, (unsigned long long)len);
+	if (fallocate(m->fd, mode, (off_t)off, (off_t)len) < 0)
+		die("fallocate %x %s", (unsigned)mode, m->path);
+	if (!(mode & FALLOC_FL_KEEP_SIZE) && end > m->size)
+		m->size = end;
+	if (end > m->size)
+		end = m->size;
+	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) && off < end)
+		memset(m->bytes + off, 0, end - off);
+}
+
+static void op_copy(struct model *m)
+{
+	struct model *to = &x.f[rnd(x.files)];
+	uint64_t off = some_offset(m), len = some_length(), at, done = 0;
+	ssize_t n;
+
+	(void)place(to, &at);
+	if (off >= m->size)
+		return;
+	if (len > m->size - off)
+		len = m->size - off;
+	if (len > x.maxsize - at)
+		len = x.maxsize - at;
+	if (m == to && off < at + len && at < off + len)
+		return;
+	say("copy %s %llu+%llu to %s %llu", m->path, (unsigned long long)off, (unsigned long long)len, to->path, (unsigned long long)at);
+	while (done < len) {
+		loff_t from = (loff_t)(off + done), dest = (loff_t)(at + done);
+
+		n = copy_file_range(m->fd, &from, to->fd, &dest, len - done, 0);
+		if (n <= 0)
+			die("copy_file_range at %llu: %zd", (unsigned long long)done, n);
+		done += (uint64_t)n;
+	}
+	memcpy(to->bytes + at, m->bytes + off, len);
+	if (at + len > to->size)
+		to->size = at + len;
+}
+
+/* Every byte that is not zero lies in data, and the end is where it is. */
+static void op_seek(struct model *m)
+{
+	uint64_t at = rnd(2) ? 0 : some_offset(m);
+	off_t data, hole;
+
+	say("seek %s %llu", m->path, (unsigned long long)at);
+	if (lseek(m->fd, (off_t)m->size, SEEK_HOLE) >= 0 || errno != ENXIO)
+		die("SEEK_HOLE at the end of %s", m->path);
+	while (at < m->size) {
+		data = lseek(m->fd, (off_t)at, SEEK_DATA);
+		if (data < 0 && errno != ENXIO)
+			die("SEEK_DATA %s at %llu", m->path, (unsigned long long)at);
+		hole = lseek(m->fd, data < 0 ? (off_t)at : data, SEEK_HOLE);
+		for (uint64_t end = data < 0 ? m->size : (uint64_t)data; at < end; at++)
+			if (m->bytes[at])
+				die("%s: byte %llu is not zero, but in a hole", m->path, (unsigned long long)at);
+		if (hole < data || hole < 0 || (uint64_t)hole > m->size)
+			die("SEEK_HOLE %s: %lld behind data at %lld", m->path, (long long)hole, (long long)data);
+		at = data < 0 ? m->size : (uint64_t)hole;
+	}
+}
+
 static void op_fsync(struct model *m)
 {
 	bool data = rnd(2);
@@ -418,7 +490,7 @@ static void op_kill(void)
 static void one_op(void)
 {
 	struct model *m = &x.f[rnd(x.files)];
-	uint64_t what = rnd(100);
+	uint64_t what = rnd(115);
 
 	if (x.kill_every && rnd(x.kill_every) == 0)
 		op_kill();
@@ -440,7 +512,13 @@ static void one_op(void)
 		op_direct(m, true);
 	else if (what < 94)
 		op_direct(m, false);
-	else if (what < 99 || rnd(3))
+	else if (what < 101)
+		op_fallocate(m);
+	else if (what < 105)
+		op_copy(m);
+	else if (what < 108)
+		op_seek(m);
+	else if (what < 114 || rnd(3))
 		rnd(3) ? op_read(m) : op_fsync(m);
 	else
 		compare_all(m);

@@ -5,6 +5,7 @@ BINDIR holds coffer and coffer-agent. Volumes made through a mount are read by c
 the mount was killed; volumes made by make_volume.py are mounted. Needs root and /dev/fuse; else all is skipped.
 """
 
+import ctypes
 import errno
 import hashlib
 import json
@@ -26,8 +27,16 @@ from cofferbuild import BLOCK  # noqa: E402
 from cofferread.volume import Volume  # noqa: E402
 from test_interop import FULL, difference, read_tree, verify  # noqa: E402
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+KEEP_SIZE, PUNCH = 1, 3
 NOTED = []
 BIG = 1 << 40       # files above are not read through a mount
+
+
+def fallocate(fd, mode, offset, length):
+    if LIBC.fallocate(fd, mode, offset, length) != 0:
+        raise OSError(ctypes.get_errno(), "fallocate")
 
 
 class Host:
@@ -212,11 +221,13 @@ class Workload:
         length = self.rng.choice((1, 5, 20, 90, 97, 130, 200, 240))
         return os.path.join(self.rng.choice(self.dirs), ("%d-" % self.n) + "n" * length)
 
-    def change(self, path, offset, data, cut):
+    def change(self, path, offset, data, cut, ranges):
         fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o640)
         if cut is not None:
             os.ftruncate(fd, cut)
         os.pwrite(fd, data, offset)
+        for mode, at, length in ranges:
+            fallocate(fd, mode, at, length)
         os.close(fd)
 
     def step(self):
@@ -229,7 +240,9 @@ class Workload:
             offset = r.choice((0, 1, 4095, 4096, 524287, 524288, r.randrange(1 << 16), r.randrange(3 << 20)))
             data = r.randbytes(r.choice((1, 100, 4096, 8192, r.randrange(1, 70000), r.randrange(1, 700000))))
             cut = r.choice((None, None, None, 0, r.randrange(1 << 21)))
-            self.each(lambda p: self.change(p, offset, data, cut), path)
+            ranges = [(r.choice((0, KEEP_SIZE, PUNCH, PUNCH)), r.choice((0, 524288, r.randrange(1 << 21))), r.choice((5000, 524288, r.randrange(1, 1 << 21))))
+                      for _ in range(r.choice((0, 0, 1, 2)))]
+            self.each(lambda p: self.change(p, offset, data, cut, ranges), path)
         elif k < 0.76:
             old, new = r.choice(self.files), self.name()
             self.each(os.rename, old, new)
@@ -338,6 +351,8 @@ def write_until_killed(point, seed, pipe):
                 os.pwrite(fd, rng.randbytes(rng.randrange(1, 200000)), rng.choice((0, 5000, 600000, 1500000)))
             if rng.random() < 0.2:
                 os.ftruncate(fd, rng.randrange(1 << 20))
+            if rng.random() < 0.3:
+                fallocate(fd, rng.choice((0, KEEP_SIZE, PUNCH)), rng.choice((0, 3000, 524288)), rng.randrange(1, 1 << 20))
             os.fsync(fd)
             e = data_hash(fd, os.fstat(fd).st_size)
             os.close(fd)
