@@ -157,17 +157,18 @@ static void give_back_punched(struct iofile *f, int fd)
 void checkpoint_give_back(struct iofile *f)
 {
 	struct vio *v = f->v;
-	bool due;
+	bool cut, punched;
 	int fd;
 
 	lock_take(&f->m);
-	due = (f->giveback || f->punched) && f->com_seq <= atomic_load(&v->vouched);
+	cut = f->giveback && f->com_seq <= atomic_load(&v->vouched);
+	punched = f->punched && f->com_seq <= atomic_load(&v->vouched);
 	lock_drop(&f->m);
-	if (!due || f->gone || iofile_fd(f, false, &fd) < 0)
+	if ((!cut && !punched) || f->gone || iofile_fd(f, false, &fd) < 0)
 		return;
-	if (f->giveback)
+	if (cut)
 		give_back_end(f, fd);
-	if (f->punched)
+	if (punched)
 		give_back_punched(f, fd);
 	if (v->p.cb.home_written)
 		v->p.cb.home_written(v->p.cb.ctx, f->owner, fd);

@@ -21,7 +21,7 @@
 struct part {
 	uint32_t no;
 	unsigned first, end;             /* its blocks that become holes */
-	struct gnode *g;                 /* pinned; NULL: whole, not looked at */
+	struct gnode *g;                 /* pinned; NULL: whole, and not in memory */
 	struct gmeta *empty;             /* whole: what cur becomes */
 	bool changes;
 };
@@ -56,8 +56,12 @@ int iofile_seal_zeroed(struct iofile *f, struct gnode *g, unsigned i, size_t fro
 	const struct file_keys *keys;
 	struct file_keys own;
 	struct dblk *b;
+	uint16_t epoch;
 	int r;
 
+	lock_take(&f->m);
+	epoch = g->cur->epoch;
+	lock_drop(&f->m);
 	r = blockio_block(f, g, i, plain);
 	if (r < 0)
 		return r;
@@ -65,11 +69,11 @@ int iofile_seal_zeroed(struct iofile *f, struct gnode *g, unsigned i, size_t fro
 	r = state_stamps(f->v->state, 1, &stamp);
 	if (r < 0)
 		return r;
-	r = iofile_keys(f, g->cur->epoch, &own, &keys);
+	r = iofile_keys(f, epoch, &own, &keys);
 	if (r < 0)
 		return r;
 	b = cache_dblk_new(f->v);
-	r = b ? blockcrypt_seal(blockcrypt_get(), keys, &(struct block_pos){ f->file_id, block, stamp, g->cur->epoch }, plain,
+	r = b ? blockcrypt_seal(blockcrypt_get(), keys, &(struct block_pos){ f->file_id, block, stamp, epoch }, plain,
 				b->buf, ret_e->tag, &ret_e->sum) : -ENOMEM;
 	secret_wipe(plain, sizeof(plain));
 	if (keys == &own)
@@ -148,9 +152,15 @@ static int seal_edge(struct punch *p, struct part *t, uint64_t block)
 	uint64_t to = p->end < lo + BLOCK_SIZE ? p->end - lo : BLOCK_SIZE;
 	struct edge *e = &p->edge[p->edges];
 	unsigned i = layout_index_of_block(block);
+	bool hole;
 	int r;
 
-	if (layout_group_of_block(block) != t->no || to <= from || to - from == BLOCK_SIZE || cache_entry_is_hole(t->g->cur, i))
+	if (layout_group_of_block(block) != t->no || to <= from || to - from == BLOCK_SIZE)
+		return 0;
+	lock_take(&p->f->m);
+	hole = cache_entry_is_hole(t->g->cur, i);
+	lock_drop(&p->f->m);
+	if (hole)
 		return 0;
 	r = iofile_seal_zeroed(p->f, t->g, i, from, to, &e->b, &e->e);
 	if (r < 0)
@@ -162,29 +172,45 @@ static int seal_edge(struct punch *p, struct part *t, uint64_t block)
 	return 0;
 }
 
+/* Is one of the part's blocks not a hole? lock: f->m, because a commit may replace group 0's cur by an equal one */
+static bool has_data(const struct part *t)
+{
+	unsigned i = t->first;
+
+	while (i < t->end && cache_entry_is_hole(t->g->cur, i))
+		i++;
+	return i < t->end;
+}
+
+static int prepare_whole(struct iofile *f, struct part *t)
+{
+	lock_take(&f->m);
+	t->g = cache_node_find(f, t->no);
+	if (t->g && !t->g->cur)
+		t->g = NULL;
+	t->changes = !t->g || has_data(t);
+	if (t->g) {
+		t->g->pins++;
+		cache_node_touch(t->g);
+	}
+	lock_drop(&f->m);
+	t->empty = t->changes ? cache_meta_new(key_ring_newest(f->v->p.ring)) : NULL;
+	return t->changes && !t->empty ? -ENOMEM : 0;
+}
+
 static int prepare_part(struct punch *p, struct part *t)
 {
 	struct iofile *f = p->f;
 	int r;
 
-	if (blocks_of(p, t->no, &t->first, &t->end)) {
-		lock_take(&f->m);
-		t->g = cache_node_find(f, t->no);
-		if (t->g && !t->g->cur)
-			t->g = NULL;
-		t->changes = !t->g;
-		for (unsigned i = 0; t->g && i < GROUP_BLOCKS; i++)
-			t->changes = t->changes || !cache_entry_is_hole(t->g->cur, i);
-		t->g = NULL; /* found again when it takes effect */
-		lock_drop(&f->m);
-		t->empty = t->changes ? cache_meta_new(key_ring_newest(f->v->p.ring)) : NULL;
-		return t->changes && !t->empty ? -ENOMEM : 0;
-	}
+	if (blocks_of(p, t->no, &t->first, &t->end))
+		return prepare_whole(f, t);
 	r = blockio_node(f, t->no, &t->g);
 	if (r < 0)
 		return r;
-	for (unsigned i = t->first; i < t->end; i++)
-		t->changes = t->changes || !cache_entry_is_hole(t->g->cur, i);
+	lock_take(&f->m);
+	t->changes = has_data(t);
+	lock_drop(&f->m);
 	r = seal_edge(p, t, p->off / BLOCK_SIZE);
 	if (r == 0 && (p->end - 1) / BLOCK_SIZE != p->off / BLOCK_SIZE)
 		r = seal_edge(p, t, (p->end - 1) / BLOCK_SIZE);
