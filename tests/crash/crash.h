@@ -59,6 +59,7 @@ struct cfile {
 	uint8_t *later;
 	uint64_t later_size;
 	bool busy;
+	uint8_t *room;           /* VIO_WRITE_MAX and two blocks: for copies out of it */
 };
 
 struct world {

@@ -131,7 +131,8 @@ static void init(struct world *w, struct simfs *fs, const char *dir, unsigned ru
 		w->f[i] = (struct cfile){ .w = w, .name = { (char)('a' + i), '\0' }, .uid = -1 };
 		w->f[i].bytes = calloc(1, SIZE_MAX_MODEL);
 		w->f[i].later = calloc(1, SIZE_MAX_MODEL);
-		assert(w->f[i].bytes && w->f[i].later);
+		w->f[i].room = aligned_alloc(BLOCK_SIZE, VIO_WRITE_MAX + 2 * BLOCK_SIZE);
+		assert(w->f[i].bytes && w->f[i].later && w->f[i].room);
 		w->o.over[i].uid = -1;
 	}
 }
@@ -243,6 +244,7 @@ void world_free(struct world *w)
 	for (int i = 0; i < NAMES; i++) {
 		free(w->f[i].bytes);
 		free(w->f[i].later);
+		free(w->f[i].room);
 	}
 	oracle_done(&w->o);
 	pthread_mutex_destroy(&w->m);
@@ -527,13 +529,9 @@ static uint64_t copy_piece(const struct cfile *f, uint64_t off, uint64_t to_off,
 
 static int op_copy(struct cfile *f, struct cfile *to, uint64_t off, uint64_t len, bool threads)
 {
-	static __thread uint8_t *buf;
 	uint64_t to_off = off + len, n;
 	ssize_t r;
 
-	if (!buf)
-		buf = aligned_alloc(BLOCK_SIZE, VIO_WRITE_MAX + 2 * BLOCK_SIZE);
-	assert(buf);
 	if (off >= f->size || to_off + len > SIZE_MAX_MODEL)
 		return 0;
 	len = len < f->size - off ? len : f->size - off;
@@ -542,7 +540,7 @@ static int op_copy(struct cfile *f, struct cfile *to, uint64_t off, uint64_t len
 		begin(to, to_off + n > to->size ? to_off + n : to->size);
 		memcpy(to->later + to_off, f->bytes + off, n);
 		to->busy = threads;
-		r = iofile_copy(f->io, off, to->io, to_off, n, buf);
+		r = iofile_copy(f->io, off, to->io, to_off, n, f->room);
 		end(to, r == (ssize_t)n);
 		if (r != (ssize_t)n)
 			return r < 0 ? (int)r : -EPROTO;
