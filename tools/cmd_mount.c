@@ -7,6 +7,7 @@
 
 #include "base/fileio.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/notify.h"
 #include "fs/ops.h"
 
@@ -272,6 +273,7 @@ static int mount_child(struct mounting *m)
 {
 	int r, rc;
 
+	mem_init();
 	m->since = time(NULL);
 	m->link_ops = (struct client_mount_ops){ .stats = on_stats, .sync = on_sync, .freeze = on_freeze, .thaw = on_thaw };
 	r = cmd_descriptors(m->path);

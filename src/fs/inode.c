@@ -8,10 +8,15 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/mem.h"
 #include "fs/live.h"
 #include "fs/volume_impl.h"
 
 #define BUCKETS_MIN 1024u
+#define TRIM_MIN 4096u /* fewer inodes are not worth a walk of the heap */
+
+static_assert(offsetof(struct inode, file_lru) + sizeof(struct inode_link) <= offsetof(struct inode, dir_id),
+	      "what files have lies in the part that they have");
 
 void inode_link_init(struct inode_link *l)
 {
@@ -149,7 +154,7 @@ static void keep_due(struct volume *v, const struct inode *i)
 {
 	uint64_t h = hash_u64x2(i->ino, 1) % INODE_DUE_BITS;
 
-	if (i->created || i->attr_due || i->names_made > i->names_synced)
+	if (i->created || i->attr_due || (S_ISDIR(i->type) && i->names_made > i->names_synced))
 		v->due[h / 64] |= 1ull << h % 64;
 }
 
@@ -160,14 +165,15 @@ static void recall_due(const struct volume *v, struct inode *i)
 	if (!(v->due[h / 64] >> h % 64 & 1))
 		return;
 	i->created = i->attr_due = true;
-	i->names_made = 1;
+	if (S_ISDIR(i->type))
+		i->names_made = 1;
 }
 
 /* ---- life */
 
 static struct inode *new_inode(struct volume *v, const struct inode_attr *attr)
 {
-	struct inode *i = calloc(1, sizeof(*i));
+	struct inode *i = calloc(1, S_ISDIR(attr->mode) ? sizeof(*i) : offsetof(struct inode, dir_id));
 
 	if (!i)
 		return NULL;
@@ -176,14 +182,19 @@ static struct inode *new_inode(struct volume *v, const struct inode_attr *attr)
 	i->type = attr->mode & S_IFMT;
 	i->attr = *attr;
 	i->pin_fd = -1;
-	i->dirfd = -1;
 	recall_due(v, i);
-	inode_link_init(&i->file_lru);
-	inode_link_init(&i->dirfd_lru);
+	if (S_ISDIR(i->type)) {
+		i->dirfd = -1;
+		inode_link_init(&i->dirfd_lru);
+	} else {
+		inode_link_init(&i->file_lru);
+	}
 	if (v->table.count >= v->table.buckets)
 		grow(&v->table);
 	insert(&v->table, i);
 	v->table.count++;
+	if (v->table.count > v->table.peak)
+		v->table.peak = v->table.count;
 	return i;
 }
 
@@ -191,7 +202,7 @@ static struct inode *new_inode(struct volume *v, const struct inode_attr *attr)
 static struct inode *destroy(struct volume *v, struct inode *i)
 {
 	struct inode *parent = i->parent;
-	int dirfd = i->dirfd, pin_fd = i->pin_fd;
+	int dirfd = S_ISDIR(i->type) ? i->dirfd : -1, pin_fd = i->pin_fd;
 
 	keep_due(v, i);
 	unhash(&v->table, i);
@@ -320,7 +331,7 @@ int inode_remember(struct volume *v, struct inode *parent, const char *name, con
 	} else if (i->type != (attr->mode & S_IFMT)) {
 		r = -ESTALE;
 	} else {
-		i->bad = bad && i->file_state == INODE_FILE_NONE;
+		i->bad = bad && S_ISREG(i->type) && i->file_state == INODE_FILE_NONE;
 		i->refs++;
 		i->nlookup++;
 		if (parent && (i->parent != parent || !i->name || strcmp(i->name, copy) != 0))
@@ -340,9 +351,19 @@ uint64_t inode_closes(struct volume *v)
 	return v->file_closes;
 }
 
+/* With the lock: most of what was held is gone. The kernel forgets when memory is short, which is when the host wants it back. */
+static bool trim_due(struct inode_table *t)
+{
+	if (t->peak < TRIM_MIN || t->count > t->peak / 2)
+		return false;
+	t->peak = t->count;
+	return true;
+}
+
 void inode_forget(struct volume *v, uint64_t id, uint64_t n)
 {
 	struct inode *i;
+	bool trim;
 
 	lock_take(&v->lock);
 	i = find_id(&v->table, id);
@@ -351,7 +372,10 @@ void inode_forget(struct volume *v, uint64_t id, uint64_t n)
 		i->refs++;
 		put_locked(v, i);
 	}
+	trim = trim_due(&v->table);
 	lock_drop(&v->lock);
+	if (trim)
+		mem_trim();
 }
 
 int inode_set_name(struct volume *v, struct inode *i, struct inode *parent, const char *name)

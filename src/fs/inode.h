@@ -33,45 +33,52 @@ struct inode_link {              /* member of an LRU list */
 	struct inode_link *prev, *next;
 };
 
-/* Everything but the constants is under volume->lock. */
+/* Everything but the constants is under volume->lock. The kernel remembers as many as it likes, so each byte here counts a million times: what only
+ * files have shares its place with what only directories have, and the end of the struct is allocated for directories alone. */
 struct inode {
 	uint64_t id, ino;        /* node id, lower inode number; constant */
 	mode_t type;             /* S_IFMT bits; constant */
-
-	struct inode *next_id, *next_ino;
-	uint64_t nlookup;        /* what the kernel remembers */
 	unsigned refs;
+	uint64_t nlookup;        /* what the kernel remembers */
+	struct inode *next_id, *next_ino;
 
 	struct inode *parent;    /* a reference; NULL: root, or no name is known */
 	char *name;              /* lower name in parent */
-	uint64_t renames;        /* rises with each change of parent or name */
 	struct lower_handle *handle;
+	uint32_t renames;        /* differs after each change of parent or name */
 	int pin_fd;              /* opened before the last known name went away, or -1 */
 
-	struct inode_attr attr;  /* not of directories */
-	uint64_t blocks_home;    /* attr.blocks as it was last seen below */
 	bool bad;                /* the header did not verify: everything but removal fails */
 	bool times_due;          /* attr's times are not in the lower inode yet */
 	bool attr_due;           /* owner, mode, links changed since the last lower fsync */
 	bool created;            /* made by this mount, its name not yet synced */
+	struct inode_attr attr;  /* not of directories */
 
-	struct iofile *file;     /* regular files: see live.h */
-	enum inode_file_state file_state;
-	unsigned file_users;
-	struct inode_link file_lru;
-
-	int dirfd;               /* directories: see dirfd.h */
-	unsigned dirfd_users;
-	struct inode_link dirfd_lru;
-	enum inode_id_state id_state;
+	union {
+		struct {         /* regular files: see live.h */
+			struct iofile *file;
+			enum inode_file_state file_state;
+			unsigned file_users;
+			uint64_t blocks_home; /* attr.blocks as it was last seen below */
+			struct inode_link file_lru;
+		};
+		struct {         /* directories: see dirfd.h */
+			int dirfd;
+			unsigned dirfd_users;
+			struct inode_link dirfd_lru;
+			enum inode_id_state id_state;
+			bool told; /* undecryptable entries were logged */
+		};
+	};
+	/* Directories only, from here to the end. */
 	uint8_t dir_id[DIR_ID_LEN];
 	uint64_t names_made, names_synced; /* coffer.dir and long-name links made here, and how many of them are durable */
-	bool told;               /* undecryptable entries were logged */
 };
 
 struct inode_table {             /* lock: volume->lock */
 	struct inode **by_id, **by_ino;
 	size_t buckets, count;
+	size_t peak;             /* the highest count since memory was last given back */
 	uint64_t next_id;
 };
 

@@ -176,7 +176,7 @@ static bool try_close(struct volume *v, struct inode *i)
 
 bool live_retire(struct volume *v, struct inode *i)
 {
-	if (i->file_state == INODE_FILE_NONE)
+	if (!S_ISREG(i->type) || i->file_state == INODE_FILE_NONE)
 		return true;
 	if (i->file_state == INODE_FILE_LIVE && i->file_users == 0 && try_close(v, i))
 		return true;
@@ -345,6 +345,8 @@ struct iofile *live_peek(struct volume *v, struct inode *i)
 	struct iofile *f = NULL;
 	WITH_LOCK(&v->lock);
 
+	if (!S_ISREG(i->type))
+		return NULL;
 	settle(v, i);
 	if (i->file_state == INODE_FILE_LIVE) {
 		use(i);

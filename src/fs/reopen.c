@@ -87,7 +87,7 @@ static int checked(struct volume *v, struct inode *i, int fd, int *ret_fd)
 }
 
 /* The parent (with a reference) and name of an inode as they are now. -ENOENT: none. */
-static int current_name(struct volume *v, struct inode *i, struct inode **ret_parent, char *ret_name, uint64_t *ret_renames)
+static int current_name(struct volume *v, struct inode *i, struct inode **ret_parent, char *ret_name, uint32_t *ret_renames)
 {
 	size_t len;
 	WITH_LOCK(&v->lock);
@@ -103,7 +103,7 @@ static int current_name(struct volume *v, struct inode *i, struct inode **ret_pa
 	return 0;
 }
 
-static bool renamed(struct volume *v, struct inode *i, uint64_t renames)
+static bool renamed(struct volume *v, struct inode *i, uint32_t renames)
 {
 	WITH_LOCK(&v->lock);
 
@@ -116,7 +116,7 @@ int reopen_name(struct volume *v, struct inode *i, struct inode **ret_parent, in
 
 	for (tries = 0; tries < RENAME_TRIES; tries++) {
 		struct inode *parent = NULL;
-		uint64_t renames;
+		uint32_t renames;
 		struct stat st;
 		int fd = -1;
 
@@ -163,7 +163,7 @@ static int by_name(struct volume *v, struct inode *i, int flags, int *ret_fd)
 
 	for (tries = 0; tries < RENAME_TRIES; tries++) {
 		struct inode *parent = NULL;
-		uint64_t renames;
+		uint32_t renames;
 		int dirfd, fd = -1;
 
 		r = current_name(v, i, &parent, name, &renames);
