@@ -33,16 +33,22 @@ ssize_t file_read(struct volume *v, struct inode *i, void *buf, size_t len, uint
 	return n;
 }
 
-/* Written: held size, blocks (an estimate: what was added at the end), and times unless the kernel will tell them. */
+/* Written: held size, blocks and times unless the kernel will tell them. Blocks are an estimate: what was added at the end, and in a file with
+ * holes whatever may have filled one; too many rather than too few, because archivers skip what has too few. */
 static void wrote(struct volume *v, struct inode *i, uint64_t end, size_t len, bool kernel_times)
 {
+	uint64_t grown, full;
 	WITH_LOCK(&v->lock);
 
+	full = (i->attr.size + BLOCK_512 - 1) / BLOCK_512;
 	if (end > i->attr.size) {
-		uint64_t grown = end - i->attr.size;
-
+		grown = end - i->attr.size;
 		i->attr.blocks += ((grown < len ? grown : len) + BLOCK_512 - 1) / BLOCK_512;
 		i->attr.size = end;
+	} else if (i->attr.blocks < full) {
+		i->attr.blocks += (len + BLOCK_512 - 1) / BLOCK_512;
+		if (i->attr.blocks > full)
+			i->attr.blocks = full;
 	}
 	if (!kernel_times) {
 		inode_now(&i->attr.mtime);

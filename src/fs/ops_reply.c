@@ -30,6 +30,13 @@ void ops_reply_err(fuse_req_t req, int r)
 	(void)fuse_reply_err(req, errno_of(r));
 }
 
+/* GNU tar -S takes a file without blocks for one hole, whatever its size. The kernel may hold pages that have not been handed over yet, so
+ * no regular file is said to have none. */
+static blkcnt_t blocks_of(const struct inode_attr *a)
+{
+	return a->blocks == 0 && S_ISREG(a->mode) ? 1 : (blkcnt_t)a->blocks;
+}
+
 static void stat_from(const struct inode_attr *a, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
@@ -41,7 +48,7 @@ static void stat_from(const struct inode_attr *a, struct stat *st)
 	st->st_rdev = a->rdev;
 	st->st_size = (off_t)a->size;
 	st->st_blksize = BLOCK_SIZE;
-	st->st_blocks = (blkcnt_t)a->blocks;
+	st->st_blocks = blocks_of(a);
 	st->st_atim = a->atime;
 	st->st_mtim = a->mtime;
 	st->st_ctim = a->ctime;
