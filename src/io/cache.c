@@ -350,6 +350,8 @@ static void node_free(struct gnode *g)
 	}
 	if (g->changed)
 		vio_pend(f->v, -1, 0);
+	if (g->home_pending)
+		vio_pend(f->v, 0, -1);
 	cache_meta_unref(g->cur);
 	cache_meta_unref(g->fl);
 	cache_meta_unref(g->com);
@@ -418,6 +420,7 @@ void cache_node_mark_home(struct gnode *g)
 	g->home_pending = true;
 	g->home_next = g->f->home_list;
 	g->f->home_list = g;
+	vio_pend(g->f->v, 0, 1); /* the views that wait with it cannot be evicted */
 	lock_take(&g->f->v->m);
 	lru_out(g);
 	lock_drop(&g->f->v->m);
@@ -435,12 +438,11 @@ void cache_file_drop_nodes(struct iofile *f)
 }
 
 /* The victim's file lock ranks below v->m, so it is only tried; a file in use is skipped by moving its node to the young end. */
-void cache_trim(struct vio *v)
+void cache_trim(struct vio *v, uint64_t most)
 {
 	uint64_t max = v->p.cache_bytes / BLOCK_SIZE;
-	int tries = 64;
 
-	while (tries-- > 0) {
+	for (uint64_t tries = 0; tries < most; tries++) {
 		struct gnode *g;
 		struct iofile *f;
 
@@ -450,6 +452,8 @@ void cache_trim(struct vio *v)
 			lock_drop(&v->m);
 			return;
 		}
+		if (tries == 0 && most > v->nodes)
+			most = v->nodes; /* each once: of a file in use they go round */
 		f = g->f;
 		lru_out(g);
 		if (pthread_mutex_trylock(&f->m.m) != 0) {

@@ -253,6 +253,7 @@ static void settle(struct iofile *f)
 	while ((g = list)) {
 		list = g->home_next;
 		g->home_pending = false;
+		vio_pend(f->v, 0, -1);
 		for (unsigned i = 0; i < GROUP_BLOCKS && g->d; i++) {
 			struct dblk *c = cache_dblk_state(g, i, DBLK_C);
 

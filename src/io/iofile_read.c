@@ -235,7 +235,7 @@ ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off)
 			done += n;
 	}
 	pthread_rwlock_unlock(&f->shape_lock);
-	cache_trim(f->v);
+	cache_trim(f->v, CACHE_TRIM_STEP);
 	atomic_fetch_add(&f->v->read_bytes, done);
 	/* never short for an error: to the kernel a short read is the end of the file, and it would show zeros behind it */
 	return r < 0 ? r : (ssize_t)done;

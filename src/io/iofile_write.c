@@ -506,6 +506,7 @@ static int lock_shape(struct iofile *f, size_t len, uint64_t off, bool append, u
 		vio_unreserve(v, need + FILL_STEP);
 		if (r < 0)
 			return r;
+		cache_trim(v, 2 * FILL_STEP); /* what earlier steps made is home by now */
 	}
 }
 
@@ -596,7 +597,7 @@ ssize_t iofile_write(struct iofile *f, const void *buf, size_t len, uint64_t off
 	if (vio_is_read_only(f->v))
 		return -EROFS;
 	n = write_some(f, buf, len, off, append);
-	cache_trim(f->v);
+	cache_trim(f->v, CACHE_TRIM_STEP);
 	if (n > 0)
 		atomic_fetch_add(&f->v->write_bytes, (uint64_t)n);
 	return n;

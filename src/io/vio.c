@@ -1,8 +1,8 @@
 /* vio.c: opening and closing a volume's I/O, the room that writers wait for, and the thread that commits and checkpoints in the background.
  *
  * Bounds (DESIGN section 5): what waits for the log (pend_blocks) starts a commit at pend_soft and makes writers commit themselves at pend_hard, so that the
- * pending changes of one file always fit the log; sealed blocks in memory (dirty_blocks) start a checkpoint at half the dirty bound and make writers
- * checkpoint at the bound. */
+ * pending changes of one file always fit the log; sealed blocks in memory and groups whose metadata is not home (dirty_blocks) start a checkpoint at half
+ * the dirty bound and make writers checkpoint at the bound. */
 #include "io/vio_impl.h"
 
 #include "io/freeze.h"
@@ -284,7 +284,7 @@ static void background(struct vio *v, bool periodic, uint64_t *idle_since)
 	if (!reserve_is_whole(v->reserve) && reserve_refill(v->reserve) == 0)
 		vio_event(v, VIO_EVENT_RESERVE, "the ballast is whole again");
 	tell_seen(v);
-	cache_trim(v);
+	cache_trim(v, UINT64_MAX);
 }
 
 static void *timer_main(void *arg)

@@ -164,7 +164,7 @@ struct vio {
 	struct iofile dirty, home; /* heads: files with changes; files with committed blocks not home */
 	uint64_t dirty_no;       /* given last to a file of the dirty list */
 	uint64_t pend_blocks;    /* blocks and groups waiting for the log, and reservations of writes under way */
-	uint64_t dirty_blocks;   /* dblk in memory */
+	uint64_t dirty_blocks;   /* dblk in memory, and groups whose metadata is not home */
 	bool names_due;          /* a file with something pending was discarded: its unlink must be durable before the tail passes its commits */
 	uint64_t reserved;       /* of pend_blocks: reservations of writes under way */
 	uint64_t pend_hard, pend_soft, dirty_max; /* constant */
@@ -242,8 +242,9 @@ int cache_node_own(struct gnode *g) must_check;                  /* cur may be c
 void cache_node_mark_changed(struct gnode *g);
 void cache_node_mark_home(struct gnode *g);
 void cache_file_drop_nodes(struct iofile *f);                    /* everything, at close or discard */
-/* Bring the number of clean nodes under the bound. No lock held. */
-void cache_trim(struct vio *v);
+/* Bring the number of nodes under the bound, by at most so many clean ones. No lock held. */
+#define CACHE_TRIM_STEP 64u /* of a request, so that none pays for all */
+void cache_trim(struct vio *v, uint64_t most);
 struct file_keys *cache_keys_get(struct vio *v);                 /* secret memory; NULL: no memory */
 void cache_keys_put(struct vio *v, struct file_keys *k);
 void cache_init(struct vio *v);
