@@ -52,6 +52,7 @@ struct inode {
 	bool times_due;          /* attr's times are not in the lower inode yet */
 	bool attr_due;           /* owner, mode, links changed since the last lower fsync */
 	bool created;            /* made by this mount, its name not yet synced */
+	bool told;               /* entries or attributes that do not decrypt were logged */
 	struct inode_attr attr;  /* not of directories */
 
 	union {
@@ -67,7 +68,6 @@ struct inode {
 			unsigned dirfd_users;
 			struct inode_link dirfd_lru;
 			enum inode_id_state id_state;
-			bool told; /* undecryptable entries were logged */
 		};
 	};
 	/* Directories only, from here to the end. */

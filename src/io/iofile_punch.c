@@ -457,12 +457,13 @@ int iofile_punch(struct iofile *f, uint64_t off, uint64_t len, unsigned flags, u
 			r = log_commit(f->v, f);
 			if (r == 0)
 				r = checkpoint_run(f->v);
+			cache_trim(f->v, PUNCH_REST);
 		}
 	}
 	if (r == 0 && p->give_back)
 		iofile_give_back_ahead(f, off, p->end);
 	*ret_freed = p->freed;
 	free(p);
-	cache_trim(f->v);
+	cache_trim(f->v, PUNCH_REST);
 	return r;
 }

@@ -57,7 +57,7 @@ int iofile_seek(struct iofile *f, uint64_t off, bool hole, uint64_t *ret_off)
 		pthread_rwlock_rdlock(&f->shape_lock);
 		r = seek_group(f, hole, &at, &size);
 		pthread_rwlock_unlock(&f->shape_lock);
-		cache_trim(f->v);
+		cache_trim(f->v, CACHE_TRIM_STEP);
 	}
 	if (r < 0)
 		return r;
