@@ -33,7 +33,7 @@
 #define IN_ROOM (OPS_IO_MAX + BLOCK_SIZE)
 #define WORKER_ROOM (2 * (size_t)HUGE_PAGE)
 
-_Static_assert(IN_ROOM + OPS_OUT_ROOM <= WORKER_ROOM, "both buffers fit");
+_Static_assert(IN_ROOM <= HUGE_PAGE && OPS_OUT_ROOM <= HUGE_PAGE, "each buffer has a huge page of its own");
 
 /* ---- mounting */
 
@@ -176,9 +176,10 @@ static int worker_memory(struct ops_worker *w)
 	if (r != 0)
 		return -r;
 	(void)madvise(w->memory, WORKER_ROOM, MADV_HUGEPAGE);
-	w->out = w->memory;
+	/* A worker that only writes touches, and has the kernel clear, one of them. */
+	w->out = (uint8_t *)w->memory + HUGE_PAGE;
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
-	w->in.mem = w->out + OPS_OUT_ROOM;
+	w->in.mem = w->memory;
 #endif
 	/* A later libfuse reads as much as it likes, so there it allocates. */
 	return 0;
@@ -386,7 +387,7 @@ void ops_unmounted(struct ops *o)
 	if (o->session)
 		fuse_session_destroy(o->session);
 	for (k = 0; o->workers && k < o->threads; k++) {
-		if (o->workers[k].in.mem && o->workers[k].in.mem != (void *)(o->workers[k].out + OPS_OUT_ROOM))
+		if (o->workers[k].in.mem && o->workers[k].in.mem != o->workers[k].memory)
 			free(o->workers[k].in.mem);
 		free(o->workers[k].memory);
 	}
