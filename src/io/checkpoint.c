@@ -215,8 +215,11 @@ static int flush_many(struct vio *v, struct ckpt_list *l)
 	}
 	r = v->l->ops->syncfs(v->l, v->ckpt_fd);
 	v->syncfs_failed |= r < 0;
-	for (size_t i = 0; i < l->n && r == 0; i++)
+	for (size_t i = 0; i < l->n && r == 0; i++) {
 		iofile_flushed(l->f[i], gen[i]);
+		if (l->f[i]->home_flushed < gen[i])
+			r = iofile_flush_home(l->f[i]); /* a lower fsync of it failed */
+	}
 	free(gen);
 	return r;
 }

@@ -181,26 +181,48 @@ static int rewrite_all(struct iofile *f, int fd)
 	return r;
 }
 
-/* Ranges written since generation gen stay. */
+/* Ranges written since generation gen stay. After a lower fsync that failed no flush proves anything, until all was written again. */
 void iofile_flushed(struct iofile *f, uint64_t gen)
 {
 	WITH_LOCK(&f->m);
+	if (f->fails != f->mended)
+		return;
 	if (gen > f->home_flushed)
 		f->home_flushed = gen;
 	if (f->home_gen == gen)
 		f->next = 0;
 }
 
+bool iofile_only_header_due(const struct iofile *f)
+{
+	return f->home_gen == f->header_gen && f->home_flushed + 1 == f->header_gen && f->fails == f->mended;
+}
+
+static uint64_t fails_of(struct iofile *f)
+{
+	WITH_LOCK(&f->m);
+	return f->fails;
+}
+
+/* All that was due when fails were known has been written again and flushed. -EIO: one more failed meanwhile. */
+static int mend(struct iofile *f, uint64_t fails)
+{
+	WITH_LOCK(&f->m);
+	f->mended = fails;
+	return f->fails == fails ? 0 : -EIO;
+}
+
 /* Flush, and write everything again that a failed flush may have lost, or one whose error went to a descriptor that is closed. */
 static int flush_fd(struct iofile *f, int fd)
 {
 	struct vio *v = f->v;
+	uint64_t fails = fails_of(f);
 	int r = 0, lost = 0;
 
-	if (!f->fd_lost) { /* pinned: it cannot change */
+	if (!f->fd_lost && fails == f->mended) { /* pinned: fd_lost cannot change; mended is ours while we have flush_m */
 		r = v->l->ops->fdatasync(v->l, fd);
 		if (r == 0)
-			return 0;
+			return mend(f, fails);
 		log_warning("inode %llu: flush of the backing file failed (%s); writing again",
 			    (unsigned long long)f->ino, err_text(r));
 	}
@@ -209,7 +231,7 @@ static int flush_fd(struct iofile *f, int fd)
 	r = v->l->ops->fdatasync(v->l, fd);
 	if (r == 0)
 		f->fd_lost = false;
-	return r < 0 || lost < 0 ? -EIO : 0;
+	return r < 0 || lost < 0 ? -EIO : mend(f, fails);
 }
 
 int iofile_flush_home(struct iofile *f)
@@ -264,6 +286,7 @@ static int ident_locked(struct iofile *f, int fd, uint8_t *p)
 	if (r < 0)
 		return r;
 	iofile_note_home_locked(f, 0, BLOCK_SIZE);
+	f->header_gen = f->home_gen;
 	f->has_header = true;
 	f->needs_sync = true;
 	return 0;

@@ -63,10 +63,12 @@ static int ring_prepare(const struct tx *tx, uint64_t pos, struct ring_write *w)
 	return 0;
 }
 
-static void sync_due_again(struct iofile *f)
+/* failed: it ran, and failed. The kernel tells that once, so a later flush that succeeds proves nothing of what is due now. */
+static void sync_due_again(struct iofile *f, bool failed)
 {
 	WITH_LOCK(&f->m);
 	f->needs_sync = true;
+	f->fails += failed;
 }
 
 /* Lower fsyncs of L7 run beside the log's flush. A file that cannot be reached fails alone. */
@@ -78,9 +80,14 @@ static void sync_prepare(struct tx *tx, struct ring_write *w)
 		return;
 	for (size_t i = 0; i < tx->nsync; i++) {
 		r = iofile_fd(tx->sync[i], false, &fd);
+		if (r == 0 && tx->sync[i]->fd_lost) { /* an fsync of this descriptor proves nothing of what another one wrote */
+			r = iofile_flush_home(tx->sync[i]);
+			if (r < 0)
+				iofile_fd_put(tx->sync[i]);
+		}
 		if (r < 0) {
 			iofile_fail(tx->sync[i], r);
-			sync_due_again(tx->sync[i]);
+			sync_due_again(tx->sync[i], false);
 			continue;
 		}
 		w->req[w->nreq + w->nsync++] = (struct ioq_req){ .op = IOQ_FSYNC, .fd = fd, .user = tx->sync[i] };
@@ -97,7 +104,7 @@ static void sync_finish(struct ring_write *w, bool ran)
 		if (ran && q->result >= 0)
 			continue;
 		iofile_lost(f, ran ? (int)q->result : -EIO);
-		sync_due_again(f);
+		sync_due_again(f, ran);
 	}
 }
 
@@ -163,8 +170,10 @@ static int sync_names(struct tx *tx)
 		return 0;
 	if (tx->nsync > VIO_SYNCFS_MIN) {
 		r = v->l->ops->syncfs(v->l, v->p.root_fd);
-		for (size_t i = 0; i < tx->nsync && r < 0; i++)
+		for (size_t i = 0; i < tx->nsync && r < 0; i++) {
 			iofile_lost(tx->sync[i], r);
+			sync_due_again(tx->sync[i], true);
+		}
 		return r;
 	}
 	for (size_t i = 0; i < tx->nsync; i++) {
@@ -188,12 +197,13 @@ static int collect_sync(struct tx *tx, struct iofile *f)
 	lock_take(&f->m);
 	due = f->needs_sync || f->attr_sync;
 	f->needs_sync = f->attr_sync = false;
+	f->sync_gen = f->home_gen;
 	if (due)
 		f->named_ticket = f->v->ticket_next - 1; /* the batch that runs */
 	lock_drop(&f->m);
 	r = due ? log_tx_add_sync(tx, f) : 0;
 	if (r < 0)
-		sync_due_again(f);
+		sync_due_again(f, false);
 	return r;
 }
 
@@ -201,12 +211,17 @@ static void sync_done(struct tx *tx, int err)
 {
 	for (size_t i = 0; i < tx->nsync; i++) {
 		struct iofile *f = tx->sync[i];
+		bool ok;
 
-		WITH_LOCK(&f->m);
+		lock_take(&f->m);
+		ok = err == 0 && !f->needs_sync && f->fails == f->mended;
 		if (err < 0)
 			f->needs_sync = true;
-		else if (!f->needs_sync)
+		else if (ok)
 			f->header_durable = f->has_header;
+		lock_drop(&f->m);
+		if (ok && rule_on(&tx->v->p, l7))
+			iofile_flushed(f, f->sync_gen);
 	}
 }
 
@@ -228,6 +243,17 @@ static int make_room(struct vio *v, uint64_t need)
 	return r < 0 ? r : -ENOSPC;
 }
 
+/* Before a commit may name what was written home. L7's header alone is flushed by its own fsync, beside the log. */
+static int flush_named(struct iofile *f)
+{
+	bool beside;
+
+	lock_take(&f->m);
+	beside = iofile_only_header_due(f);
+	lock_drop(&f->m);
+	return beside ? 0 : iofile_flush_home(f);
+}
+
 static int flush_early(struct tx *tx)
 {
 	int r, ret = 0;
@@ -235,7 +261,7 @@ static int flush_early(struct tx *tx)
 	if (!rule_on(&tx->v->p, homeflush))
 		return 0;
 	for (size_t i = 0; i < tx->nfiles; i++) {
-		r = iofile_flush_home(tx->files[i]);
+		r = flush_named(tx->files[i]);
 		if (r < 0)
 			ret = r;
 	}
@@ -326,8 +352,8 @@ static int add_to_tx(struct tx *tx, struct iofile *f)
 	if (f->changed) {
 		r = iofile_ident(f, false);
 		/* A flush that fails before the file is gathered costs this file's fsync alone. */
-		if (r == 0 && rule_on(&tx->v->p, homeflush) && f->home_gen > f->home_flushed + !f->header_durable)
-			r = iofile_flush_home(f);
+		if (r == 0 && rule_on(&tx->v->p, homeflush))
+			r = flush_named(f);
 		if (r == 0)
 			r = log_tx_gather(tx, f);
 	}

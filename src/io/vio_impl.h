@@ -113,6 +113,9 @@ struct iofile {
 	bool attr_sync;          /* owner, mode, links changed: a lower fsync is due */
 	struct lock flush_m;     /* one flush of the home writes at a time: an error is told once, to one of those that flush */
 	_Atomic uint64_t home_gen, home_flushed; /* home writes done; of which flushed. Changed under m */
+	uint64_t header_gen;     /* the home write that was L7's header; 0: none by us */
+	uint64_t sync_gen;       /* home writes that the lower fsync of the commit under way covers */
+	uint64_t fails, mended;  /* lower fsyncs of L7 that failed; of which everything due was written again */
 	struct gap_extent { uint64_t off, end; } ext[VIO_EXTENTS_MAX]; /* lower ranges written since the last good flush */
 	unsigned next;
 	uint64_t named_ticket;   /* the last batch that gathered this file */
@@ -266,6 +269,8 @@ void iofile_lost(struct iofile *f, int err);                      /* they see er
 void iofile_note_home(struct iofile *f, uint64_t off, uint64_t len);
 void iofile_note_home_locked(struct iofile *f, uint64_t off, uint64_t len); /* lock: f->m */
 void iofile_flushed(struct iofile *f, uint64_t gen); /* a flush that began when home_gen was gen has succeeded */
+/* Is L7's header all that is not flushed? Its flush may run beside the log's. lock: f->m */
+bool iofile_only_header_due(const struct iofile *f);
 /* Flush home writes; after a failure everything since the last good flush is written again, once. */
 int iofile_flush_home(struct iofile *f) must_check;
 /* Write the header of an empty file home if there is none (L7); flush: and flush it. */

@@ -372,6 +372,97 @@ static void an_fsync_waits_for_the_lower_fsync_of_another(void **state)
 	assert_false(t->done_early);
 }
 
+/* ---- the header of a new file */
+
+static int take_result(struct vol *t)
+{
+	int r = t->result;
+
+	t->result = 0;
+	return r;
+}
+
+/* step: 1 fdatasync of file 0; 2 lower fsync; 4 written behind a failed fsync */
+static int hook_new_file(struct vol *t, enum call call, int fd)
+{
+	if (!is_file(t, fd, 0))
+		return 0;
+	if (call == CALL_FDATASYNC)
+		atomic_fetch_or(&t->step, 1);
+	if (call == CALL_WRITE && (atomic_load(&t->step) & 2))
+		atomic_fetch_or(&t->step, 4);
+	if (call != CALL_FSYNC)
+		return 0;
+	atomic_fetch_or(&t->step, 2);
+	return take_result(t);
+}
+
+static void the_header_of_a_new_file_is_flushed_once_beside_the_log(void **state)
+{
+	struct vol *t = *state;
+
+	t->hook = hook_new_file;
+	put(t, 0, 0, 5000, 'a');
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(t->step, 2);
+	assert_true(t->f[0]->header_durable);
+	/* and is not due any more */
+	put(t, 0, 0, 100, 'b');
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(t->step, 2);
+	/* bulk that a commit names is flushed before it, as ever */
+	put(t, 0, BULK, BULK, 'c');
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(t->step & 1, 1);
+}
+
+static void bulk_written_with_the_header_is_flushed_before_the_log(void **state)
+{
+	struct vol *t = *state;
+
+	t->hook = hook_new_file;
+	put(t, 0, 0, BULK, 'a');
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(t->step & 3, 3);
+}
+
+static void a_header_whose_fsync_failed_is_written_again(void **state)
+{
+	struct vol *t = *state;
+
+	t->hook = hook_new_file;
+	put(t, 0, 0, 5000, 'a');
+	t->result = -EIO;
+	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
+	assert_int_equal(t->step, 2);
+	assert_false(t->f[0]->header_durable);
+	/* the kernel calls the lost page clean: an fsync that succeeds proves nothing of it */
+	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(t->step, 7);
+	assert_true(t->f[0]->header_durable);
+	crash(t);
+	mount_again(t);
+	expect(t, 0, 0, 5000, 'a');
+}
+
+static void a_checkpoint_believes_no_syncfs_behind_a_failed_fsync(void **state)
+{
+	struct vol *t = *state;
+
+	t->hook = hook_new_file;
+	put(t, 0, 0, 5000, 'a');
+	t->result = -EIO;
+	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
+	t->v->names_due = true; /* as after an unlink */
+	t->step = 2;
+	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(t->step, 7);
+	assert_int_equal(t->f[0]->home_flushed, t->f[0]->home_gen);
+	crash(t);
+	mount_again(t);
+	expect(t, 0, 0, 5000, 'a');
+}
+
 /* ---- errors */
 
 static int hook_syncfs_fails(struct vol *t, enum call call, int fd)
@@ -645,6 +736,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(after_a_syncfs_that_failed_files_are_flushed_one_by_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_could_not_be_committed_is_tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_cannot_be_committed_stops_no_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_header_of_a_new_file_is_flushed_once_beside_the_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(bulk_written_with_the_header_is_flushed_before_the_log, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_header_whose_fsync_failed_is_written_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_checkpoint_believes_no_syncfs_behind_a_failed_fsync, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_hides_no_lower_fsync, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_that_need_more_room_later_do_not_wait_for_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(readers_that_never_pause_do_not_keep_a_truncate_out, setup, teardown),
