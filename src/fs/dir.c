@@ -36,7 +36,7 @@ static int peek_size(struct volume *v, int dirfd, const char *entry, struct stat
 	struct stat now;
 	int fd, r;
 
-	r = reopen_at(v, dirfd, entry, O_RDONLY, 0, &fd);
+	r = reopen_peek(v, dirfd, entry, &fd);
 	if (r < 0)
 		return r;
 	r = v->lower->ops->fstat(v->lower, fd, &now);

@@ -184,7 +184,7 @@ static size_t batch_open(struct listing *s, struct batch *b, size_t k)
 		/* A directory may lie about types, and opening a device may do something. */
 		if (ops->fstatat(s->v->lower, s->fd, e->entry, &b->st[b->n]) < 0 || !S_ISREG(b->st[b->n].st_mode))
 			continue;
-		if (reopen_at(s->v, s->fd, e->entry, O_RDONLY, 0, &fd) < 0)
+		if (reopen_peek(s->v, s->fd, e->entry, &fd) < 0)
 			continue;
 		if (ops->fstat(s->v->lower, fd, &b->st[b->n]) < 0 || !S_ISREG(b->st[b->n].st_mode) ||
 		    b->st[b->n].st_dev != s->v->dev) {

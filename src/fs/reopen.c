@@ -64,6 +64,15 @@ int reopen_at(struct volume *v, int dirfd, const char *name, int flags, mode_t m
 	return 0;
 }
 
+int reopen_peek(struct volume *v, int dirfd, const char *name, int *ret_fd)
+{
+	int r;
+
+	/* Only its owner may, and root. */
+	r = reopen_at(v, dirfd, name, O_RDONLY | O_NOATIME, 0, ret_fd);
+	return r == -EPERM ? reopen_at(v, dirfd, name, O_RDONLY, 0, ret_fd) : r;
+}
+
 static bool is_inode(const struct volume *v, const struct inode *i, const struct stat *st)
 {
 	return st->st_ino == i->ino && st->st_dev == v->dev && (st->st_mode & S_IFMT) == i->type;

@@ -17,6 +17,9 @@ int reopen_owner(void *ctx, void *owner, int flags);
 /* openat below a directory descriptor; frees descriptors and tries again when there are too many. -ENFILE. */
 int reopen_at(struct volume *v, int dirfd, const char *name, int flags, mode_t mode, int *ret_fd) must_check;
 
+/* The same, to read the header of a regular file: a stat is no access, and must not make the lower filesystem store a time. */
+int reopen_peek(struct volume *v, int dirfd, const char *name, int *ret_fd) must_check;
+
 /* The parent's descriptor and the lower name of an inode, checked just now to be it. name has LOWER_NAME_LEN_MAX + 1 bytes. Pair with
  * dirfd_put(v, *ret_parent) and inode_put. -ENOENT: no name is known. */
 int reopen_name(struct volume *v, struct inode *i, struct inode **ret_parent, int *ret_dirfd, char *ret_name) must_check;

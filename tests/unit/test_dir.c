@@ -265,6 +265,29 @@ static void listings_go_on_at_any_offset(void **state)
 	readdir_done(fixture_v, &l, 0);
 }
 
+/* Its header is read, but a stat is no access. Only the owner of a lower file may ask for that. */
+static void looking_leaves_the_access_time_of_the_lower_file_alone(void **state)
+{
+	const struct timespec old[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000001 } };
+	struct inode *i = make_file(fixture_v->root, "a");
+	char path[4096];
+	struct stat st;
+
+	(void)state;
+	put_text(i, "text");
+	(void)snprintf(path, sizeof(path), "%s", lower_path(i));
+	drop(i);
+	fixture_close();
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	fixture_open();
+	assert_int_equal(count_entries(fixture_v->root), 1);
+	i = find(fixture_v->root, "a");
+	assert_int_equal(i->attr.size, 4);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_atim.tv_sec, old[0].tv_sec);
+	drop(i);
+}
+
 static void symbolic_links_keep_their_target_and_length(void **state)
 {
 	char target[SYMLINK_PLAIN_MAX + 2], back[SYMLINK_PLAIN_MAX + 1];
@@ -338,6 +361,7 @@ int main(void)
 		fixture_test(rename_over_a_directory_that_was_used_works_and_over_a_full_one_does_not),
 		fixture_test(names_move_between_directories_and_keep_their_inode),
 		fixture_test(listings_go_on_at_any_offset),
+		fixture_test(looking_leaves_the_access_time_of_the_lower_file_alone),
 		fixture_test(symbolic_links_keep_their_target_and_length),
 		fixture_test(a_link_target_that_does_not_decrypt_is_an_error_but_can_be_removed),
 		fixture_test(what_is_due_to_a_file_is_still_due_when_it_was_forgotten_and_looked_up_again),
