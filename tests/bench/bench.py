@@ -157,6 +157,8 @@ def measure(a, names):
     res = {}
     for _ in range(a.rounds):
         for kind in (Raw, Gocryptfs, Coffer):
+            if kind.name not in a.targets.split(","):
+                continue
             t = kind(a)
             with open(a.lock, "w", encoding="ascii") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -217,6 +219,7 @@ def wanted(words):
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("-r", "--rounds", type=int, default=3)
+    p.add_argument("-t", "--targets", default=",".join(NAMES))
     p.add_argument("-d", "--dir", default=".", help="where the backing directories are made")
     p.add_argument("--build", default=".", help="where coffer, coffer-agent and tests/bench/load are")
     p.add_argument("--mib", type=int, default=512, help="size of the one big file")
