@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "fs/backing.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -15,18 +16,34 @@
 
 #define FREE_POLL_MS 20
 #define FREE_WAIT_MS 600000
-#define HOLDER_MAX 256
 #define STATUS_MAX (16u << 20)
 
 struct holder {
-	int fd;                  /* coffer.lock; -1: there is none */
-	char text[HOLDER_MAX];   /* who had it before we unmounted */
+	int fd;                         /* coffer.lock; -1: there is none */
+	bool writes;                    /* somebody who may write holds it: he will leave his verdict */
+	char text[BACKING_LOCK_MAX];    /* who had it before we unmounted */
 };
+
+static int holder_read(const struct holder *h, short *ret_type, char *ret_text)
+{
+	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	ssize_t n;
+
+	if (fcntl(h->fd, F_OFD_GETLK, &fl) < 0)
+		return -errno;
+	n = pread(h->fd, ret_text, BACKING_LOCK_MAX - 1, 0); /* after the lock: who leaves says so first */
+	if (n < 0)
+		return -errno;
+	ret_text[n] = '\0';
+	*ret_type = fl.l_type;
+	return 0;
+}
 
 static int holder_open(const char *source, struct holder *ret_h)
 {
 	char path[PATH_MAX];
-	ssize_t n;
+	short type;
+	int r;
 
 	*ret_h = (struct holder){ .fd = -1 };
 	if (snprintf(path, sizeof(path), "%s/%s", source, NAME_LOCK) >= (int)sizeof(path))
@@ -34,27 +51,75 @@ static int holder_open(const char *source, struct holder *ret_h)
 	ret_h->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (ret_h->fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	n = pread(ret_h->fd, ret_h->text, sizeof(ret_h->text) - 1, 0);
-	return n < 0 ? -errno : 0;
+	r = holder_read(ret_h, &type, ret_h->text);
+	ret_h->writes = r == 0 && type != F_UNLCK;
+	return r;
 }
 
-/* Wait until that holder does not write to the volume any more: the lock is free, or somebody who waited for it has it already. */
-static int holder_wait(const struct holder *h)
+static bool same_line(const char *a, const char *b)
+{
+	size_t n = strcspn(a, "\n");
+
+	return n == strcspn(b, "\n") && memcmp(a, b, n) == 0;
+}
+
+/* Wait until that holder does not write to the volume any more: the lock is free, or somebody who waited for it has it already. ret_now: what
+ * coffer.lock says then. */
+static int holder_wait(const struct holder *h, char *ret_now)
 {
 	struct timespec pause = { .tv_nsec = FREE_POLL_MS * 1000000L };
-	char now[HOLDER_MAX] = "";
-	struct flock fl;
+	short type;
+	int r;
 
-	for (int i = 0; h->fd >= 0 && i < FREE_WAIT_MS / FREE_POLL_MS; i++) {
-		fl = (struct flock){ .l_type = F_RDLCK, .l_whence = SEEK_SET };
-		if (fcntl(h->fd, F_OFD_GETLK, &fl) < 0 || pread(h->fd, now, sizeof(now) - 1, 0) < 0)
-			return -errno;
-		if (fl.l_type == F_UNLCK || (*now && strcmp(now, h->text) != 0))
+	for (int i = 0; i < FREE_WAIT_MS / FREE_POLL_MS; i++) {
+		r = holder_read(h, &type, ret_now);
+		if (r < 0)
+			return r;
+		if (type == F_UNLCK || (*ret_now && !same_line(ret_now, h->text)))
 			return 0;
-		memset(now, 0, sizeof(now));
 		(void)nanosleep(&pause, NULL);
 	}
-	return h->fd < 0 ? 0 : -EBUSY;
+	return -EBUSY;
+}
+
+/* Did that holder bring everything to rest, as far as coffer.lock says? NULL: yes; else why not. Cuts up now. */
+static const char *holder_verdict(const struct holder *h, char *now)
+{
+	const char *pid = strstr(h->text, " pid ");
+	char *line = strchr(now, '\n'), *end;
+
+	if (!line || !pid)
+		return "it does not say";
+	line++;
+	if (!same_line(now, h->text)) {
+		if (strncmp(line, BACKING_BEFORE, strlen(BACKING_BEFORE)) != 0 ||
+		    strtol(line + strlen(BACKING_BEFORE), &end, 10) != strtol(pid + 5, NULL, 10) || *end != ' ')
+			return "others have had the volume since, and it is not known";
+		line = end + 1;
+	}
+	line[strcspn(line, "\n")] = '\0';
+	for (char *c = line; *c; c++)
+		*c = *c < ' ' || *c > '~' ? '?' : *c;
+	if (strcmp(line, BACKING_AT_REST) == 0)
+		return NULL;
+	if (strncmp(line, BACKING_NOT_AT_REST, strlen(BACKING_NOT_AT_REST)) == 0)
+		return line + strlen(BACKING_NOT_AT_REST);
+	return "the mount process died before it was done";
+}
+
+/* The rest of umount, once the mount is gone. */
+static int await_rest(const char *name, const char *source, const struct holder *h, int rh)
+{
+	char now[BACKING_LOCK_MAX] = "";
+	const char *why;
+
+	if (rh == 0 && h->fd >= 0)
+		rh = holder_wait(h, now);
+	if (rh < 0)
+		return cmd_fail(EXIT_CODE_BUSY, source, "unmounted, but perhaps still being written: %s", err_text(rh));
+	why = h->writes ? holder_verdict(h, now) : NULL; /* who reads leaves nothing behind, and a mount that was dead before has said what it could */
+	return why ? cmd_fail(EXIT_CODE_OTHER, name, "not everything could be brought to rest: %s; what was committed is in the log and comes home "
+			      "at the next mount, the journal says more", why) : 0;
 }
 
 static int fusermount(const char *dir)
@@ -110,9 +175,9 @@ int cmd_umount(const struct cmd_global *g, int argc, char **argv)
 	if (r == -EPERM)
 		r = fusermount(dir);
 	if (r == 0) {
-		r = rh < 0 ? rh : holder_wait(&h);
+		r = await_rest(argv[1], source, &h, rh);
 		auto_close_p(&h.fd);
-		return r < 0 ? cmd_fail(EXIT_CODE_BUSY, source, "unmounted, but perhaps still being written: %s", err_text(r)) : 0;
+		return r;
 	}
 	auto_close_p(&h.fd);
 	if (r == -EBUSY)

@@ -122,20 +122,50 @@ static void boot_id(char *ret_id, size_t max)
 	ret_id[strcspn(ret_id, "\n")] = '\0';
 }
 
-static int say_who(struct lower *l, int fd)
+/* coffer.lock anew: who we are, and one more line (docs/format.md section 2). */
+static int say_who(struct lower *l, int fd, const char *line)
 {
-	char host[65], id[BOOT_ID_LEN + 2], text[192];
+	char host[65], id[BOOT_ID_LEN + 2], text[BACKING_LOCK_MAX];
 	int len, r;
 
 	if (gethostname(host, sizeof(host)) < 0)
 		(void)snprintf(host, sizeof(host), "unknown");
 	host[sizeof(host) - 1] = '\0';
 	boot_id(id, sizeof(id));
-	len = snprintf(text, sizeof(text), "host %s boot %s pid %ld\n", host, id, (long)getpid());
+	len = snprintf(text, sizeof(text), "host %s boot %s pid %ld\n%s", host, id, (long)getpid(), line);
+	if (len >= (int)sizeof(text))
+		return -ENAMETOOLONG;
 	r = l->ops->ftruncate(l, fd, 0);
 	if (r == 0)
 		r = lower_pwrite(l, fd, text, (size_t)len, 0, false);
 	return r;
+}
+
+/* Whoever waits for the last holder's verdict may look only when we are there already: it is handed on. */
+static int say_who_after(struct lower *l, int fd)
+{
+	char old[BACKING_LOCK_MAX] = "", line[BACKING_LOCK_MAX] = "";
+	const char *pid, *verdict;
+	ssize_t n;
+
+	n = lower_pread(l, fd, old, sizeof(old) - 1, 0);
+	if (n < 0)
+		return (int)n;
+	pid = strstr(old, " pid ");
+	verdict = strchr(old, '\n');
+	if (pid && verdict && pid < verdict && strncmp(verdict + 1, BACKING_BEFORE, strlen(BACKING_BEFORE)) != 0)
+		(void)snprintf(line, sizeof(line), BACKING_BEFORE "%ld %.*s\n", strtol(pid + 5, NULL, 10),
+			       (int)(strcspn(verdict + 1, "\n") % BACKING_VERDICT_MAX), verdict + 1);
+	return say_who(l, fd, line);
+}
+
+int backing_say_rest(struct lower *l, int lock_fd, int err)
+{
+	char line[BACKING_VERDICT_MAX];
+
+	if (err < 0)
+		(void)snprintf(line, sizeof(line), BACKING_NOT_AT_REST "%s\n", err_text(err));
+	return say_who(l, lock_fd, err < 0 ? line : BACKING_AT_REST "\n");
 }
 
 static void read_holder(struct lower *l, int fd, char *ret_holder, size_t max)
@@ -238,7 +268,7 @@ int backing_lock(struct lower *l, int root_fd, bool read_only, unsigned wait_ms,
 		r = -EBUSY;
 	}
 	if (r == 0 && !read_only)
-		r = say_who(l, fd);
+		r = say_who_after(l, fd);
 	if (r < 0) {
 		lower_close(l, fd);
 		return r;

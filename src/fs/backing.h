@@ -6,6 +6,13 @@
 
 #include <stdbool.h>
 
+/* Lines of coffer.lock behind the first, which names the holder: what the holder says when he leaves, or who was there before him and what he said. */
+#define BACKING_AT_REST "at rest"
+#define BACKING_NOT_AT_REST "not at rest: "
+#define BACKING_BEFORE "before "         /* then that holder's pid, a blank, his verdict */
+#define BACKING_VERDICT_MAX 128
+#define BACKING_LOCK_MAX 512             /* no coffer.lock of ours is longer */
+
 /* -EMEDIUMTYPE: no symbolic links, or it does not journal truncate, rename and create in order (ext4 data=writeback, ext2, FAT), which unsafe
  * lets pass. Changes nothing. Logs. */
 int backing_check(struct lower *l, int root_fd, bool unsafe) must_check;
@@ -14,5 +21,7 @@ int backing_check(struct lower *l, int root_fd, bool unsafe) must_check;
  * says who has it (of readers, their processes as far as they can be found). Returns the descriptor that holds it. read_only: shared with others who
  * only read; coffer.lock must be there, and is opened for reading alone. */
 int backing_lock(struct lower *l, int root_fd, bool read_only, unsigned wait_ms, char *ret_holder, size_t max, int *ret_fd) must_check;
+/* Before the one who may write gives the lock back: leave in coffer.lock whether everything was brought to rest (err 0) or why not, for `coffer umount`. */
+int backing_say_rest(struct lower *l, int lock_fd, int err) must_check;
 
 #endif

@@ -398,6 +398,8 @@ int volume_close(struct volume *v)
 		vio_abandon(take_ptr(v->vio)); /* closing would take the log away from the files that were just dropped */
 	else
 		r = vio_close(take_ptr(v->vio));
+	if (!v->info.read_only && backing_say_rest(v->lower, v->lock_fd, r) < 0)
+		log_warning(NAME_LOCK ": cannot say how the volume was left");
 	volume_free(v);
 	return r;
 }
