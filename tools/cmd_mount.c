@@ -103,11 +103,15 @@ static void on_seen(void *ctx, const struct vio_seen *seen)
 {
 	struct mounting *m = ctx;
 
-	m->seen.stamp_limit = seen->stamp_limit;
-	memcpy(m->seen.generation, seen->generation, sizeof(m->seen.generation));
+	struct proto_seen s = { .config_version = m->seen.config_version, .stamp_limit = seen->stamp_limit };
+
+	memcpy(s.generation, seen->generation, sizeof(s.generation));
+	if (m->link) {
+		client_mount_seen(m->link, &s);
+		return;
+	}
+	m->seen = s;
 	m->have_seen = true;
-	if (m->link)
-		client_mount_seen(m->link, &m->seen);
 }
 
 static void on_event(void *ctx, enum vio_event ev, const char *text)

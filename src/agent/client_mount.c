@@ -31,7 +31,8 @@ void client_mount_seen(struct client_mount *m, const struct proto_seen *now)
 		return;
 	{
 		WITH_LOCK(&m->m);
-		m->seen = *now;
+		if (!m->has_seen || !proto_seen_is_older(now, &m->seen)) /* several threads tell */
+			m->seen = *now;
 		m->has_seen = true;
 	}
 	wake(m);

@@ -127,6 +127,9 @@ int blockio_node_parse(struct iofile *f, uint32_t no, const uint8_t *p)
 	r = group_open(bc, f->v->p.ring, f->file_id, no, p, &h);
 	if (r < 0)
 		return blockio_verdict(f, r, "metadata of group", no);
+	r = vio_check_stamps(f->v, &h);
+	if (r < 0)
+		return blockio_integrity(f, "coffer.state is older than group", no);
 	return blockio_node_install(f, no, p, &h);
 }
 

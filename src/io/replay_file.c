@@ -243,6 +243,11 @@ static int read_header(struct work *w)
 		r = group_open_first(w->rp->bc, w->rp->p->ring, w->p, &w->head);
 	if (r == 0 && memcmp(w->head.file_id, w->f->file_id, FILE_ID_LEN) != 0)
 		r = -EBADMSG;
+	if (r == 0 && !w->rp->p->accept_older && state_stamp_is_ahead(w->rp->s, w->head.header.stamp)) {
+		replay_event(w->rp, VIO_EVENT_INTEGRITY, "inode %llu: header is newer than coffer.state", (unsigned long long)w->h.st.st_ino);
+		return log_ret(-ESTALE, "state or log were put back: a lower file (inode %llu) is newer",
+			       (unsigned long long)w->h.st.st_ino);
+	}
 	/* It did verify when the file was found. */
 	return r == -ENOMEM || r == 0 ? r : log_ret(-EIO, "the header of a lower file changed while it was read");
 }

@@ -146,6 +146,21 @@ int state_reserve_stamps(struct state *s)
 	return stamps_left(s) > STATE_STAMP_RANGE / 2 ? 0 : reserve_more(s);
 }
 
+bool state_stamp_is_ahead(const struct state *s, uint64_t stamp)
+{
+	return stamp >= atomic_load(&s->next);
+}
+
+void state_skip_to(struct state *s, uint64_t limit)
+{
+	WITH_LOCK(&s->m);
+	if (limit <= s->cur.stamp_limit)
+		return;
+	s->cur.stamp_limit = limit;
+	atomic_store(&s->next, limit);
+	atomic_store(&s->limit, limit);
+}
+
 bool state_stamps_low(struct state *s)
 {
 	return stamps_left(s) < STATE_STAMP_RANGE / 2;

@@ -41,6 +41,10 @@ int state_reserve_stamps(struct state *s) must_check;
 
 /* n consecutive stamps, none ever used before; reserves more when they ran out (then it blocks). -EINVAL: n is 0 or above half a range. */
 int state_stamps(struct state *s, uint64_t n, uint64_t *ret_first) must_check;
+/* A stamp that lies at home: is it neither from before this mount nor taken in it? One atomic load. */
+bool state_stamp_is_ahead(const struct state *s, uint64_t stamp);
+/* What is stored next, and the stamps taken from now on, begin at limit if that is above the state's: it was found to be older than what was used. */
+void state_skip_to(struct state *s, uint64_t limit);
 /* Should somebody call state_reserve_stamps in the background (less than half a range is left)? */
 bool state_stamps_low(struct state *s);
 

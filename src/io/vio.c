@@ -153,20 +153,6 @@ struct lower *vio_lower(struct vio *v)
 	return v->l;
 }
 
-/* Tell the host how new the volume is, after the state that says so is durable. */
-static void tell_seen(struct vio *v)
-{
-	struct volume_state st;
-	struct vio_seen seen;
-
-	state_get(v->state, &st);
-	if (st.stamp_limit == v->told_limit || !v->p.cb.seen)
-		return;
-	memcpy(seen.generation, st.generation, GENERATION_LEN);
-	seen.stamp_limit = v->told_limit = st.stamp_limit;
-	v->p.cb.seen(v->p.cb.ctx, &seen);
-}
-
 /* ---- room */
 
 void vio_pend(struct vio *v, int64_t pend, int64_t dirty)
@@ -283,7 +269,7 @@ static void background(struct vio *v, bool periodic, uint64_t *idle_since)
 	/* While it is not whole nothing that needs space gets in, so no checkpoint with work to do may ever come. */
 	if (!reserve_is_whole(v->reserve) && reserve_refill(v->reserve) == 0)
 		vio_event(v, VIO_EVENT_RESERVE, "the ballast is whole again");
-	tell_seen(v);
+	vio_tell_seen(v);
 	cache_trim(v, UINT64_MAX);
 }
 
@@ -562,6 +548,8 @@ static int open_all(struct vio *v)
 	state_get(v->state, &st);
 	if (is_older(v, &st) && !v->p.accept_older)
 		return log_ret(-ESTALE, "the volume is older than this host has seen it");
+	if (v->p.accept_older)
+		state_skip_to(v->state, v->p.min_stamp_limit);
 	r = open_log(v, st.log_blocks);
 	if (r < 0)
 		return r;
@@ -582,7 +570,7 @@ static int open_all(struct vio *v)
 		}
 	}
 	if (!v->p.read_only) /* else nothing was stored, and what is there may not be durable */
-		tell_seen(v);
+		vio_tell_seen(v);
 	return timer_start(v);
 }
 

@@ -206,7 +206,8 @@ struct vio {
 	pthread_t timer;
 	bool timer_runs, stopping, kick;
 	struct lock timer_m;
-	uint64_t told_limit;     /* stamp limit last told to seen(); the timer's */
+	_Atomic uint64_t told_limit; /* stamp limit last told to seen() */
+	_Atomic uint64_t ahead;  /* one above the highest stamp met at home that the state does not know; 0: none */
 	pthread_cond_t timer_cond;
 
 	_Atomic uint64_t read_bytes, write_bytes, integrity, commits, checkpoints, last_commit_ms;
@@ -337,6 +338,12 @@ void log_meta_image(const struct iofile *f, uint32_t no, const struct gmeta *m, 
 int vio_read_header(struct vio *v, int fd, const struct stat *st, uint8_t *p, struct group_header *ret_h) must_check;
 /* -EIO, counted and told, for what does not verify; other errors as they are. */
 int vio_header_error(struct vio *v, const struct stat *st, int r) must_check;
+
+/* ---- vio_seen.c */
+/* Tell the host how new the volume is, if that has changed, after the state that says so is durable. No lock held. */
+void vio_tell_seen(struct vio *v);
+/* A verified header from home: 0, or -EKEYEXPIRED (which no lower call gives) if it was sealed after the state; the host is told then. No lock held. */
+int vio_check_stamps(struct vio *v, const struct group_header *h) must_check;
 
 /* ---- vio.c */
 uint8_t *vio_scratch(struct vio *v);                              /* VIO_SCRATCH_LEN bytes of this thread, aligned; NULL: no memory */

@@ -17,6 +17,9 @@ static int judge_header(struct vio *v, const struct stat *st, const uint8_t *p, 
 	r = group_open_first(bc, v->p.ring, p, ret_h);
 	if (r < 0)
 		return r;
+	r = vio_check_stamps(v, ret_h);
+	if (r < 0)
+		return r;
 	return ret_h->flags & GROUP_FLAG_DAMAGED ? -EUCLEAN : 1;
 }
 
@@ -35,10 +38,11 @@ int vio_read_header(struct vio *v, int fd, const struct stat *st, uint8_t *p, st
 
 int vio_header_error(struct vio *v, const struct stat *st, int r)
 {
-	if (r != -EBADMSG && r != -EUCLEAN && r != -EOPNOTSUPP && r != -ENOKEY)
+	if (r != -EBADMSG && r != -EUCLEAN && r != -EOPNOTSUPP && r != -ENOKEY && r != -EKEYEXPIRED)
 		return r;
 	atomic_fetch_add(&v->integrity, 1);
-	vio_event(v, VIO_EVENT_INTEGRITY, "inode %llu: header does not verify", (unsigned long long)st->st_ino);
+	vio_event(v, VIO_EVENT_INTEGRITY, r == -EKEYEXPIRED ? "inode %llu: header is newer than coffer.state" : "inode %llu: header does not verify",
+		  (unsigned long long)st->st_ino);
 	return -EIO;
 }
 

@@ -166,12 +166,25 @@ static const char *judge_log(const struct change *c, const struct result *r)
 	return "files read as at no commit, or as before one that is vouched for";
 }
 
+/* The beginning of a file was sealed after the state: then state and log are older, and replay says
+ * so. */
+static bool newer_than_state(const struct change *c)
+{
+	uint64_t limit = limit_of(c->im->raw[STATE], c->im->len[STATE]);
+
+	for (unsigned i = 0; i < NAMES; i++)
+		if (c->touched[i] && c->len[i] >= B && header_stamp(c->raw[i]) >= limit)
+			return true;
+	return false;
+}
+
 static const char *judge(const struct change *c, const struct result *r)
 {
 	if (r->strange)
 		return "an error that is not one of the clear ones";
 	if (r->refused)
-		return c->touched[LOG] || c->touched[STATE]
+		return c->touched[LOG] || c->touched[STATE] ||
+				       (r->refused == -ESTALE && newer_than_state(c))
 			       ? NULL
 			       : "damage in a file keeps the volume from being mounted";
 	return c->touched[LOG] || c->touched[STATE] ? judge_log(c, r) : judge_files(c, r);

@@ -85,6 +85,11 @@ bool group_is_zero(const struct version *v, unsigned i, uint64_t g);
 uint64_t vouched_for(const uint8_t *state, uint64_t state_len, const uint8_t *log,
 		     uint64_t log_len);
 
+/* What the slots say: stamps from there on were never reserved. 0: no slot is valid. */
+uint64_t limit_of(const uint8_t *state, uint64_t state_len);
+/* The stamp of a header, as the bytes say; 0: there is none. */
+uint64_t header_stamp(const uint8_t *p);
+
 /* Changes of an image: of one structure or a few. */
 struct change {
 	const struct scene *s;

@@ -267,6 +267,25 @@ void scene_free(struct scene *s)
 		version_drop(&s->cloned[i]);
 }
 
+uint64_t limit_of(const uint8_t *state, uint64_t state_len)
+{
+	struct volume_state v;
+	uint64_t limit = 0;
+
+	for (unsigned k = 0; k < STATE_SLOTS && (k + 1) * B <= state_len; k++)
+		if (volume_state_open(blockcrypt_get(), crash_ring(), k, state + k * B, &v) == 0 &&
+		    v.stamp_limit > limit)
+			limit = v.stamp_limit;
+	return limit;
+}
+
+uint64_t header_stamp(const uint8_t *p)
+{
+	struct group_header h;
+
+	return group_header_parse(p, &h) < 0 ? 0 : h.header.stamp;
+}
+
 /* ---- mounting and reading */
 
 struct mount {
