@@ -21,6 +21,7 @@
 #define AGENT_RELAYS_PER_CONNECTION 16
 #define AGENT_STRANGER_MS 5000            /* a stranger's whole connection */
 #define AGENT_HELLO_MS 10000              /* until hello */
+#define AGENT_ACCEPT_PAUSE_MS 1000        /* without descriptors or memory for another connection */
 #define AGENT_IDLE_MS (30 * 60 * 1000)    /* between requests, unless a mount is registered: a replay may lie between */
 #define AGENT_ACK_MS 10000                /* from handing a key over to its acknowledgement */
 #define AGENT_STATS_MS 2000               /* a mount's time to answer `stats` */
@@ -87,6 +88,8 @@ struct agent {
 	struct audit *audit;
 	struct conn *conns;
 	size_t conn_count, stranger_count;
+	bool accept_fails;                /* said already */
+	uint64_t accept_again_ms;         /* when the listener is watched again; 0: it is */
 	struct relay *relays;
 	size_t relay_count;
 	int64_t next_event_id;

@@ -246,6 +246,26 @@ static int conn_new(struct agent *a, int *fd)
 	return 0;
 }
 
+/* The listener stays readable while there is no descriptor to accept with: without a pause the loop would do nothing else. */
+static void accept_pause(struct agent *a, int err)
+{
+	struct epoll_event ev = { .data.ptr = &a->listen_fd };
+
+	if (!a->accept_fails)
+		log_warning("cannot accept: %s; trying again every %d ms", strerror(err), AGENT_ACCEPT_PAUSE_MS);
+	a->accept_fails = true;
+	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_MOD, a->listen_fd, &ev) == 0)
+		a->accept_again_ms = packet_now_ms() + AGENT_ACCEPT_PAUSE_MS;
+}
+
+static void accept_resume(struct agent *a, uint64_t now)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &a->listen_fd };
+
+	if (a->accept_again_ms && now >= a->accept_again_ms && epoll_ctl(a->epoll_fd, EPOLL_CTL_MOD, a->listen_fd, &ev) == 0)
+		a->accept_again_ms = 0;
+}
+
 static void accept_some(struct agent *a)
 {
 	int i, r;
@@ -255,9 +275,12 @@ static void accept_some(struct agent *a)
 
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-				log_warning("cannot accept: %s", strerror(errno));
+				accept_pause(a, errno);
 			return;
 		}
+		if (a->accept_fails)
+			log_info("accepting again");
+		a->accept_fails = false;
 		if (a->conn_count >= AGENT_CONNECTIONS_MAX)
 			continue; /* closed: the peer sees the end of the connection at once */
 		r = conn_new(a, &fd);
@@ -286,6 +309,7 @@ static void tick(struct agent *a)
 	struct conn *c;
 
 	relay_tick(a, now);
+	accept_resume(a, now);
 	for (c = a->conns; c; c = c->next)
 		conn_tick(a, c, now);
 }

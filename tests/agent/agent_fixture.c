@@ -38,9 +38,12 @@ static pid_t spawn(uid_t uid, const char *config, const char *state, const char 
 		_exit(125);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!getenv("COFFER_TEST_VERBOSE")) {
-		int null = open("/dev/null", O_WRONLY);
+		char said[128];
+		int fd;
 
-		(void)dup2(null, 2);
+		(void)snprintf(said, sizeof(said), "%s.said", state);
+		fd = open(said, O_WRONLY | O_CREAT | O_APPEND, 0600);
+		(void)dup2(fd >= 0 ? fd : open("/dev/null", O_WRONLY), 2);
 	}
 	(void)execl(binary(), binary(), "--foreground", "--config", config, "--state", state, "--socket", socket_path,
 		    (char *)NULL);
@@ -99,6 +102,21 @@ void agent_fixture_connect(struct agent_fixture *f)
 	f->c = client_new(f->socket);
 	assert_non_null(f->c);
 	assert_int_equal(client_connect(f->c), 0);
+}
+
+unsigned agent_fixture_said(struct agent_fixture *f, const char *text)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	char path[128];
+	const char *at;
+	unsigned n = 0;
+	size_t len;
+
+	(void)snprintf(path, sizeof(path), "%s.said", f->state);
+	assert_int_equal(fileio_read_at(AT_FDCWD, path, 1 << 20, &p, &len), 0);
+	for (at = (const char *)p; (at = strstr(at, text)); at++)
+		n++;
+	return n;
 }
 
 static int setup_as(void **state, uid_t uid)

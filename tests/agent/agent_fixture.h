@@ -40,6 +40,8 @@ int agent_fixture_stop(struct agent_fixture *f, int sig);
 /* Start a second one with these directories; its exit status. */
 int agent_fixture_run(const char *config, const char *state, const char *socket);
 void agent_fixture_connect(struct agent_fixture *f);
+/* How often the agent has said this on standard error. */
+unsigned agent_fixture_said(struct agent_fixture *f, const char *text);
 
 /* init and pin; the volume's uuid is random, its instance made up. kms may be NULL. */
 struct agent_volume *agent_volume_new(struct agent_fixture *f, const char *tenant, const char *kms);

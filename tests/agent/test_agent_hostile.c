@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -370,6 +371,36 @@ static void more_connections_than_the_limit_are_closed_and_the_rest_served(void 
 	agent_volume_free(v);
 }
 
+/* It must neither spin nor fill the journal, go on for those who are there, and accept again by itself. */
+static void without_descriptors_accepting_rests_and_is_taken_up_again(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct client *late = client_new(f->socket);
+	struct rlimit lim = { 3, 4096 }; /* the standard streams */
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (getenv("COFFER_TEST_VERBOSE"))
+		skip();
+	assert_true(sock >= 0);
+	assert_int_equal(prlimit(f->pid, RLIMIT_NOFILE, &lim, NULL), 0);
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", f->socket);
+	assert_int_equal(connect(sock, (const struct sockaddr *)&sa, sizeof(sa)), 0);
+	for (unsigned i = 0; i < 500 && agent_fixture_said(f, "cannot accept") == 0; i++)
+		(void)poll(NULL, 0, 20);
+	(void)poll(NULL, 0, 2500);
+	assert_int_equal(agent_fixture_said(f, "cannot accept"), 1);
+	lim.rlim_cur = 4096;
+	assert_int_equal(prlimit(f->pid, RLIMIT_NOFILE, &lim, NULL), 0);
+	assert_int_equal(client_connect(late), 0);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	assert_int_equal(agent_fixture_said(f, "cannot accept"), 1);
+	(void)close(sock);
+	client_free(late);
+	agent_volume_free(v);
+}
+
 static void a_connection_in_another_process_is_closed(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -518,6 +549,7 @@ int main(void)
 						agent_fixture_setup_user, agent_fixture_teardown),
 		TEST(a_strangers_connections_are_few_and_short),
 		TEST(more_connections_than_the_limit_are_closed_and_the_rest_served),
+		TEST(without_descriptors_accepting_rests_and_is_taken_up_again),
 		TEST(a_connection_in_another_process_is_closed),
 		TEST(a_key_is_handed_over_once_and_wiped_behind_the_descriptor),
 		TEST(a_key_that_is_not_acknowledged_costs_the_connection),
