@@ -145,6 +145,34 @@ static void status_shows_what_a_mount_says_and_what_the_agent_knows(void **state
 	agent_volume_free(v);
 }
 
+static void status_of_more_mounts_than_fit_a_packet_shows_them_all(void **state)
+{
+	enum { MANY = 150 };
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	static struct fake_mount m[MANY];
+	char mountpoint[64];
+	struct json *o;
+	char *text;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(mountpoint, sizeof(mountpoint), "/srv/a/rather/long/way/to/the/mount/point/%u", i);
+		mount_start(f, v, &m[i], mountpoint);
+	}
+	assert_int_equal(client_status(f->c, &text), 0);
+	assert_true(strlen(text) > PROTO_PACKET_MAX);
+	free(text);
+	o = status(f);
+	text_is(mount_at(o, 0), "mountpoint", mountpoint); /* the newest first */
+	text_is(mount_at(o, MANY - 1), "mountpoint", "/srv/a/rather/long/way/to/the/mount/point/0");
+	text_is(mount_at(o, MANY - 1), "state", "ready");
+	assert_null(mount_at(o, MANY));
+	json_free(o);
+	for (unsigned i = 0; i < MANY; i++)
+		client_mount_stop(m[i].link);
+	agent_volume_free(v);
+}
+
 static void a_mount_that_leaves_leaves_the_status(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -479,6 +507,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(status_of_a_host_without_mounts_is_empty),
 		TEST(status_shows_what_a_mount_says_and_what_the_agent_knows),
+		TEST(status_of_more_mounts_than_fit_a_packet_shows_them_all),
 		TEST(a_mount_that_leaves_leaves_the_status),
 		TEST(sync_reaches_the_mount_and_its_result_comes_back),
 		TEST(status_is_answered_while_a_sync_runs),
