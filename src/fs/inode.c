@@ -87,7 +87,7 @@ static struct inode *find_ino(const struct inode_table *t, uint64_t ino)
 {
 	struct inode *i = t->by_ino[bucket(ino, t->buckets)];
 
-	while (i && i->ino != ino)
+	while (i && (i->ino != ino || i->gone))
 		i = i->next_ino;
 	return i;
 }

@@ -48,6 +48,7 @@ struct inode {
 	uint32_t renames;        /* differs after each change of parent or name */
 	int pin_fd;              /* opened before the last known name went away, or -1 */
 
+	bool gone;               /* its last name went and it could not be pinned: its number may be another's by now, so nobody finds it by that */
 	bool bad;                /* the header did not verify: everything but removal fails */
 	bool times_due;          /* attr's times are not in the lower inode yet */
 	bool attr_due;           /* owner, mode, links changed since the last lower fsync */

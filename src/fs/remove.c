@@ -228,8 +228,10 @@ int remove_prepare(struct volume *v, int dirfd, const char *entry, const struct 
 		r = prepare_dir(v, &t);
 	else if (t.inode)
 		r = reopen_pin(v, t.inode);
-	if (r == -EIO && t.inode && !S_ISDIR(st->st_mode))
+	if (r == -EIO && t.inode && !S_ISDIR(st->st_mode)) {
+		t.unpinned = st->st_nlink == 1;
 		r = 0; /* what cannot be opened any more can still be removed */
+	}
 	if (r < 0) {
 		if (t.has_id)
 			remove_restore(v, dirfd, entry, &t);
@@ -271,6 +273,7 @@ void remove_done(struct volume *v, struct inode *dir, const char *entry, struct 
 	else if (t->inode->attr.nlink > 0)
 		t->inode->attr.nlink--;
 	t->inode->attr_due = t->inode->attr.nlink > 0;
+	t->inode->gone = t->unpinned;
 	inode_now(&t->inode->attr.ctime);
 	lock_drop(&v->lock);
 	inode_put(v, t->inode);

@@ -180,6 +180,31 @@ static void something_else_in_the_place_of_a_file_is_an_error_and_never_hangs(vo
 	}
 }
 
+/* The kernel remembers it, nothing holds it below, and what is made next may get its number. */
+static void a_file_removed_unpinned_does_not_become_the_next_one_with_its_number(void **state)
+{
+	struct inode *f = make_file(fixture_v->root, "f"), *next;
+	struct inode_attr attr = { .ino = f->ino, .mode = S_IFREG | 0600, .nlink = 1, .size = 5 };
+	struct dir_result d;
+
+	(void)state;
+	put_text(f, "content");
+	assert_int_equal(dir_link(fixture_v, f, fixture_v->root, "g", &d), 0);
+	inode_put(fixture_v, d.inode);
+	inode_forget(fixture_v, f->id, 1);
+	replace_lower(f, as_file); /* as the name it is known by says */
+	assert_int_equal(unlink("/tmp/coffer-test-fs.away"), 0);
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, "f"), 0);
+	assert_int_equal(f->pin_fd, -1);
+	assert_int_equal(inode_remember(fixture_v, fixture_v->root, "h", &attr, false, inode_closes(fixture_v), &next), 0);
+	assert_ptr_not_equal(next, f);
+	assert_int_equal(next->attr.size, 5);
+	drop(next);
+	assert_int_equal(file_read(fixture_v, f, page, BLOCK_SIZE, 0), -EIO);
+	drop(f);
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, "g"), 0);
+}
+
 static void a_damaged_header_is_found_by_name_fails_all_use_and_can_be_removed(void **state)
 {
 	struct inode *f = make_file(fixture_v->root, "f");
@@ -265,6 +290,7 @@ int main(void)
 		fixture_test(a_link_removed_under_its_known_name_leaves_the_file_usable),
 		fixture_test(contents_and_times_outlive_the_volume_being_closed),
 		fixture_test(something_else_in_the_place_of_a_file_is_an_error_and_never_hangs),
+		fixture_test(a_file_removed_unpinned_does_not_become_the_next_one_with_its_number),
 		fixture_test(a_damaged_header_is_found_by_name_fails_all_use_and_can_be_removed),
 		fixture_test(few_descriptors_are_enough),
 		fixture_test(names_of_new_directories_are_flushed_once),
