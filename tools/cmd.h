@@ -76,6 +76,10 @@ char *cmd_mount_above(const char *path, const char **ret_rest);
 /* Text from outside for a line or a JSON string (base/text.h); malloc'ed, NULL: out of memory. */
 char *cmd_printable(const char *text);
 
+/* The directory for a new volume, made if it is not there (*ret_made), and empty: what an unfinished init left is removed. 0, or an exit code after a
+ * message. *ret_fd keeps a lock on it. */
+int cmd_init_dir(const struct cmd_global *g, const char *path, int *ret_fd, bool *ret_made) must_check;
+
 int cmd_bench(const struct cmd_global *g, int argc, char **argv);
 int cmd_init(const struct cmd_global *g, int argc, char **argv);
 int cmd_mount(const struct cmd_global *g, int argc, char **argv);

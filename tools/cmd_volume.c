@@ -5,7 +5,6 @@
 #include "base/json.h"
 #include "base/log.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,41 +71,6 @@ static int init_parse(int argc, char **argv, struct init_args *a)
 	if (!volume_config_tenant_ok(a->tenant))
 		return cmd_usage("init", "--tenant: 1 to %d of A-Z a-z 0-9 _ - and, not first, a dot", TENANT_LEN_MAX);
 	return 0;
-}
-
-static int is_empty_dir(int fd)
-{
-	int copy = dup(fd), empty = 1;
-	struct dirent *e;
-	DIR *d;
-
-	d = copy < 0 ? NULL : fdopendir(copy);
-	if (!d)
-		return -errno;
-	while ((e = readdir(d)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			empty = 0;
-	(void)closedir(d);
-	return empty;
-}
-
-/* Open the directory, made if it is not there. *ret_made: it was. */
-static int init_dir(const char *path, int *ret_fd, bool *ret_made)
-{
-	int r;
-
-	*ret_made = mkdir(path, 0700) == 0;
-	if (!*ret_made && errno != EEXIST)
-		return cmd_fail(cmd_exit_of(-errno), path, "cannot be made: %s", err_text(-errno));
-	*ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (*ret_fd < 0)
-		return cmd_fail(cmd_exit_of(-errno), path, "cannot be opened: %s", err_text(-errno));
-	if (faccessat(*ret_fd, NAME_VOLUME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return cmd_fail(EXIT_CODE_EXISTS, path, "is a volume already");
-	r = is_empty_dir(*ret_fd);
-	if (r < 0)
-		return cmd_fail(cmd_exit_of(r), path, "cannot be read: %s", err_text(r));
-	return r ? 0 : cmd_fail(EXIT_CODE_EXISTS, path, "not empty; a volume needs a directory of its own");
 }
 
 static int init_config(const struct init_args *a, struct volume_config *c, const struct secret *root, uint8_t **ret_p, size_t *ret_len)
@@ -181,7 +145,7 @@ int cmd_init(const struct cmd_global *g, int argc, char **argv)
 	if (r != 0)
 		return r;
 	a.path = path;
-	r = init_dir(path, &fd, &made);
+	r = cmd_init_dir(g, path, &fd, &made);
 	if (r == 0)
 		r = init_make(g, &a, fd);
 	if (r != 0 && made)
