@@ -82,4 +82,10 @@ void gather_log_file(struct iofile *f, uint64_t sequence)
 	free(content);
 }
 
+void gather_log_between(struct vio *v)
+{
+	if (v->p.test_between)
+		v->p.test_between(v->p.cb.ctx);
+}
+
 #endif

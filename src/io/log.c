@@ -12,6 +12,7 @@
 #include "io/log_tx.h"
 
 #include "base/log.h"
+#include "io/gather_log.h"
 
 #include <string.h>
 
@@ -287,6 +288,7 @@ static int commit_tx(struct tx *tx)
 	int r, rs;
 
 	if (need > 0) {
+		gather_log_between(v);
 		r = flush_early(tx);
 		if (r == 0)
 			r = make_room(v, need);

@@ -67,6 +67,7 @@ struct vio_params {
 	unsigned rules_off;              /* test builds only: bits of rules.h that are switched off */
 	int gather_log_fd;               /* test builds only: gather_log.h; 0: none */
 	void (*test_gathered)(void *ctx, void *owner, uint64_t sequence); /* test builds only: a file was gathered, its lock is held; ctx of cb */
+	void (*test_between)(void *ctx); /* test builds only: a transaction was gathered and nothing of it is written; no lock is held; ctx of cb */
 };
 
 /* What is in coffer.state when a volume is made: writes coffer.log (zero-filled, log_blocks), coffer.state (both slots) and coffer.reserve

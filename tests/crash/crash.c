@@ -465,6 +465,48 @@ static bool run_threads(uint64_t seed, bool shared)
 	return ok;
 }
 
+/* ---- a write between the gathering of a transaction and its way to the disk */
+
+static struct op between_op;
+
+static void write_between(struct world *w)
+{
+	struct thread t = { .w = w, .prog = { between_op }, .n = 1 };
+	pthread_t id;
+
+	w->between = NULL;
+	if (pthread_create(&id, NULL, thread_main, &t) != 0 || pthread_join(id, NULL) != 0 || t.r < 0)
+		abort();
+}
+
+/* The last of prog comes between, the one before commits. */
+static bool run_between(const struct op *prog, size_t n, uint64_t seed)
+{
+	const char *e;
+	bool ok;
+
+	x.n.programs++;
+	x.what = NULL;
+	x.w = world_new(seed, SIMFS_EXT4, x.rules_off);
+	x.cutting = false;
+	ok = run_ops(prog, n - 2);
+	simfs_set_hook(x.w->fs, on_call, x.w);
+	x.w->threads = x.cutting = true;
+	x.w->between = write_between;
+	between_op = prog[n - 1];
+	ok = run_ops(&prog[n - 2], 1) && ok;
+	if (x.w->between)
+		ok = fail("nothing was gathered", "in a commit");
+	x.cutting = x.w->threads = false;
+	e = ok ? world_reread(x.w) : NULL;
+	if (e)
+		ok = fail(e, "after a write in a commit");
+	ok = drain() && ok;
+	world_free(x.w);
+	x.w = NULL;
+	return ok;
+}
+
 /* ---- random programs */
 
 /* An operation on a range. */

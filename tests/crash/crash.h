@@ -76,6 +76,7 @@ struct world {
 	unsigned events;
 	pthread_mutex_t m;       /* the oracle, when two threads run */
 	bool threads;
+	void (*between)(struct world *w); /* called when a transaction has been gathered and nothing of it is written */
 	uint32_t label;
 };
 

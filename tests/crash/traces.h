@@ -21,7 +21,7 @@
 struct trace {
 	const char *rule;        /* NULL: must pass with all rules on */
 	struct op setup[SETUP_MAX], prog[MAXT];
-	bool threads;            /* found by two threads on one file */
+	bool between;            /* the last of prog comes into the commit that the one before makes */
 };
 
 #define SET_NEW { N_ }
@@ -35,7 +35,7 @@ struct trace {
 static const struct trace traces[] = {
 	{ "committedmeta", SET_C3, { W_(0, B), C_, W_(0, B), F_, W_(3 * B, 100), C_ }, false },
 	{ "twover", SET_C4, { W_(0, 2 * B), F_, W_(0, 2 * B), C_ }, false },
-	{ "freeze", SET_NEW, { N_ }, true },
+	{ "freeze", SET_NEW, { N_, W_(0, G / 2), F_, W_(0, G / 2) }, true },
 	{ "freed", SET_C10, { T_(G), F_, W_(G, G) }, false },
 	{ "meta0", SET_NEW, { W_(0, G), W_(0, G) }, false },
 	{ "homeflush", SET_NEW, { W_(0, G), F_ }, false },
@@ -107,8 +107,8 @@ static bool run_trace(const struct trace *t, uint64_t seed, uint64_t cap)
 	x.every = 1;
 	x.cap = cap;
 	x.until = now() + TRACE_SECONDS;
-	if (t->threads)
-		return run_threads(seed, true);
+	if (t->between)
+		return run_between(t->prog, ops_in(t->prog, MAXT), seed);
 	return run_program(t->setup, ops_in(t->setup, SETUP_MAX), t->prog, ops_in(t->prog, MAXT), seed, SIMFS_EXT4);
 }
 

@@ -104,12 +104,20 @@ static void cb_gathered(void *ctx, void *owner, uint64_t seq)
 	pthread_mutex_unlock(&w->m);
 }
 
+static void cb_between(void *ctx)
+{
+	struct world *w = ctx;
+
+	if (w->between)
+		w->between(w);
+}
+
 static struct vio_params params(struct world *w)
 {
 	return (struct vio_params){
 		.lower = w->l, .root_fd = w->root, .ring = crash_ring(), .no_threads = true, .dirty_bytes = 4 << 20, .cache_bytes = 1 << 20,
 		.read_only = w->read_only,
-		.rules_off = w->rules_off, .test_gathered = cb_gathered,
+		.rules_off = w->rules_off, .test_gathered = cb_gathered, .test_between = cb_between,
 		.cb = { .ctx = w, .reopen = cb_reopen, .sync_names = cb_sync_names, .event = cb_event },
 	};
 }
