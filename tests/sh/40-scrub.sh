@@ -22,7 +22,7 @@ printf x >>"$mnt/sparse"
 big=$(find "$tmp/v" -maxdepth 1 -type f ! -name 'coffer.*' -size +20M)
 expect 0 coffer umount "$mnt"
 expect 0 keyless scrub "$tmp/v" && grep -q '11 files, .* 0 problems' "$tmp/out" && ok "clean: $(sed 's/.*: //' "$tmp/out")" || not_ok "clean: $(cat "$tmp/out")"
-printf y | dd of="$big" bs=1 seek=9000000 conv=notrunc status=none
+printf yyyy | dd of="$big" bs=1 seek=9000000 conv=notrunc status=none
 expect 8 keyless --json scrub "$tmp/v" && /usr/bin/python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]' <"$tmp/out" && ok "--json" || not_ok "--json"
 block=$((9000000 / 4096 - 1 - 9000000 / 528384))
 grep -q "\"problem\":\"the block's checksum.*\"backing_path\":\"$(basename "$big")\",\"number\":$block,\"count\":1" "$tmp/out" && ok "a flipped bit is block $block" || not_ok "$block: $(cat "$tmp/out")"
@@ -43,7 +43,7 @@ for n in 1 2 3 4; do
 	expect 0 coffer scrub "$mnt" && grep -q ' 0 problems' "$tmp/out" && ok "mounted, under load: $(sed 's/.*: //' "$tmp/out")" || not_ok "under load: $(cat "$tmp/out" "$tmp/err")"
 done
 expect 0 coffer scrub "$tmp/v" && ok "the volume's path finds the mount" || not_ok "by path"
-printf q | dd of="$big" bs=1 seek=7000000 conv=notrunc status=none
+printf qqqq | dd of="$big" bs=1 seek=7000000 conv=notrunc status=none
 expect 8 coffer scrub "$mnt" && grep -q "coffer: $(basename "$big"): the block's checksum" "$tmp/err" && ok "mounted: a flipped bit" || not_ok "mounted: a flipped bit: $(cat "$tmp/err")"
 kill "$load"
 wait "$load" || :
