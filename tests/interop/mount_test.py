@@ -82,13 +82,20 @@ class Host:
         self.run("umount", point)
         self.mounts[self.mounts.index(point)] = ""
 
+    @staticmethod
+    def has_ended(pid):
+        try:
+            with open("/proc/%d/stat" % pid, encoding="utf-8", errors="replace") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between open and read
+            return True
+
     def kill(self, point):
         """SIGKILL for the process behind a mount, then take the dead mount away."""
         r = json.loads(self.run("status", "--json").stdout)
         pid = [m["pid"] for m in r["mounts"] if m["mountpoint"] == point][0]
         os.kill(pid, signal.SIGKILL)
-        self.wait(lambda: not os.path.exists("/proc/%d" % pid) or open("/proc/%d/stat" % pid).read().split(")")[1][1]
-                  == "Z", "the mount's end")
+        self.wait(lambda: self.has_ended(pid), "the mount's end")
         subprocess.run(["umount", "-l", point], check=True)
         self.mounts[self.mounts.index(point)] = ""
 
