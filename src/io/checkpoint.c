@@ -386,6 +386,16 @@ static int run(struct vio *v, bool clean)
 	return r;
 }
 
+/* lock: v->ckpt_m */
+static int run_or_fail(struct vio *v, bool clean)
+{
+	int r = run(v, clean);
+
+	if (r < 0)
+		failed(v, "a checkpoint failed", r);
+	return r;
+}
+
 int checkpoint_run(struct vio *v)
 {
 	struct volume_state st;
@@ -399,9 +409,7 @@ int checkpoint_run(struct vio *v)
 	clean = v->stopping;
 	if (atomic_load(&v->tail) == atomic_load(&v->head) && v->home.home_next == &v->home && !(clean && !(st.flags & STATE_FLAG_CLEAN)))
 		return 0;
-	r = run(v, clean);
-	if (r < 0)
-		failed(v, "a checkpoint failed", r);
+	r = run_or_fail(v, clean);
 	if (!reserve_is_whole(v->reserve) && reserve_refill(v->reserve) == 0)
 		vio_event(v, VIO_EVENT_RESERVE, "the ballast is whole again");
 	return r;
@@ -415,12 +423,9 @@ int checkpoint_hold(struct vio *v)
 	if (vio_is_read_only(v))
 		r = -EROFS;
 	else if (atomic_load(&v->tail) != atomic_load(&v->head) || v->home.home_next != &v->home)
-		r = run(v, false);
-	if (r < 0) {
-		if (r != -EROFS)
-			vio_turn_read_only(v, "a checkpoint failed", r);
+		r = run_or_fail(v, false);
+	if (r < 0)
 		lock_drop(&v->ckpt_m);
-	}
 	return r;
 }
 
