@@ -8,6 +8,7 @@
 #include "agent/peer.h"
 #include "agent/policy.h"
 #include "agent/proto.h"
+#include "agent/tenants.h"
 #include "kms/kms.h"
 
 #include <stdbool.h>
@@ -81,6 +82,7 @@ struct relay;
 struct agent {
 	struct agent_options options;
 	struct policy policy;
+	struct tenants *tenants;          /* the rules now; who keeps a pointer into them takes a reference */
 	int listen_fd, epoll_fd, signal_fd;
 	int state_dirfd, pins_dirfd;
 	int state_lock_fd, socket_lock_fd;

@@ -36,12 +36,13 @@ static enum proto_class config_take(struct call *k, uint8_t **ret_p, size_t *ret
 	return PROTO_CLASS_OK;
 }
 
-static int host_open(const struct agent *a, struct kms_host *ret_host)
+static int host_open(const struct agent *a, const char *tenant, struct kms_host *ret_host)
 {
 	AUTO_FREE char *path = NULL;
 
 	if (asprintf(&path, "%s/keys", a->options.config_dir) < 0)
 		return -ENOMEM;
+	ret_host->conf = &tenants_find(a->tenants, tenant)->kms;
 	ret_host->key_owner = a->policy.agent_uid;
 	ret_host->key_dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return 0; /* without the directory each local: key says so */
@@ -132,7 +133,7 @@ enum proto_class request_key_init(struct call *k)
 		return class;
 	if (k->c->handover.fd >= 0)
 		return request_refuse(k->reply, PROTO_CLASS_BUSY, "init: the key before was not acknowledged");
-	if (host_open(k->a, &host) < 0)
+	if (host_open(k->a, k->req->tenant, &host) < 0)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
 	key_dirfd = host.key_dirfd;
 	class = init_make(k, &host, &root);
@@ -258,7 +259,7 @@ static enum proto_class unlock_open(struct call *k, const struct pin *p, const s
 	AUTO_CLOSE int key_dirfd = -1;
 	enum proto_class class;
 
-	if (host_open(k->a, &host) < 0)
+	if (host_open(k->a, p->tenant, &host) < 0)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
 	key_dirfd = host.key_dirfd;
 	class = opener_open(&host, p, cfg, bytes, len, k->reply->message, opened);

@@ -403,6 +403,9 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	a->policy.agent_uid = geteuid();
 	a->listen_fd = a->epoll_fd = a->signal_fd = -1;
 	a->state_dirfd = a->pins_dirfd = a->state_lock_fd = a->socket_lock_fd = -1;
+	r = tenants_default(&a->tenants);
+	if (r < 0)
+		return r;
 	r = signals_open(a);
 	if (r < 0)
 		return log_ret(r, "signals");
@@ -483,6 +486,7 @@ void server_free(struct agent *a)
 	if (a->own_socket)
 		(void)unlink(a->options.socket_path);
 	audit_free(a->audit);
+	tenants_unref(a->tenants);
 	auto_close_p(&a->listen_fd);
 	auto_close_p(&a->epoll_fd);
 	auto_close_p(&a->signal_fd);

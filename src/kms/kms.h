@@ -56,8 +56,25 @@ struct kms_error {
 	char message[KMS_MESSAGE_MAX]; /* for people; says which key, never key bytes */
 };
 
-/* What the host's configuration gives the providers. */
+/* How a tenant's KMS is reached: [kms] of tenants.d/NAME.conf. Texts; empty: not said. Nothing of it ever comes from a volume. */
+#define KMS_CONF_TEXT_MAX 512
+struct kms_conf {
+	char tenant[65];
+	char credentials[KMS_CONF_TEXT_MAX]; /* auto, env, file:PATH, imds, pod, web */
+	char role_arn[KMS_CONF_TEXT_MAX];
+	char external_id[KMS_CONF_TEXT_MAX];
+	char region[64];
+	char endpoint[KMS_CONF_TEXT_MAX];
+	char ca_file[KMS_CONF_TEXT_MAX];
+	char proxy[KMS_CONF_TEXT_MAX];
+	char auth[KMS_CONF_TEXT_MAX];        /* how to log in; the provider's words */
+	char ns[KMS_CONF_TEXT_MAX];          /* namespace= */
+	char mount[KMS_CONF_TEXT_MAX];
+};
+
+/* What the host's configuration gives the providers. Read by several threads at once; it must outlive the call. */
 struct kms_host {
+	const struct kms_conf *conf; /* NULL: nothing is said for this tenant */
 	int key_dirfd;   /* the directory of local: keys, or -1 */
 	uid_t key_owner; /* who must own its files */
 };
