@@ -1,35 +1,15 @@
 /* test_commit.c: what commits, checkpoints and fsyncs owe each other when they meet or fail, each case brought about by a hook in a lower call:
  * a commit that is late with its views, a flush that fails while another one runs, an error that nobody waited for. */
+#include "io_fixture.h"
+
 #include "io/vio_impl.h"
 
-#include "base/secret.h"
-#include "crypt/keys.h"
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#define FILES_MAX 80
-#define LOG_BLOCKS 4096u
 #define BULK (256u << 10)
 
 enum call { CALL_WRITE, CALL_FDATASYNC, CALL_FSYNC, CALL_SYNCFS };
 
 struct vol {
-	char dir[64];
-	int root;
-	struct secret *root_key;
-	struct key_ring *ring;
-	struct vio *v;
-	struct iofile *f[FILES_MAX];
-	char name[FILES_MAX][16];
+	struct io_fixture x;
 	struct lower l;
 	struct lower_ops ops;
 	/* Called before each such call; not 0: the call fails with it. */
@@ -44,7 +24,6 @@ struct vol {
 	int result;
 };
 
-static const uint8_t uuid[UUID_LEN] = { 4, 5, 6 };
 static struct vol *vol_now;      /* for the lower calls, which get no context of ours */
 
 /* ---- memory: the n-th calloc from now fails, once */
@@ -107,12 +86,12 @@ static bool is_file(struct vol *t, int fd, int i)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && fstatat(t->root, t->name[i], &b, 0) == 0 && a.st_ino == b.st_ino;
+	return fstat(fd, &a) == 0 && fstatat(t->x.root, t->x.name[i], &b, 0) == 0 && a.st_ino == b.st_ino;
 }
 
 static int truncate_file(struct vol *t, int i, off_t len)
 {
-	int fd = openat(t->root, t->name[i], O_RDWR), r = ftruncate(fd, len);
+	int fd = openat(t->x.root, t->x.name[i], O_RDWR), r = ftruncate(fd, len);
 
 	close(fd);
 	return r;
@@ -120,27 +99,18 @@ static int truncate_file(struct vol *t, int i, off_t len)
 
 /* ---- the volume */
 
-static int cb_reopen(void *ctx, void *owner, int flags)
-{
-	struct vol *t = ctx;
-
-	return lower_real()->ops->openat(lower_real(), t->root, owner, flags, 0);
-}
-
 static struct vio_params params(struct vol *t)
 {
 	return (struct vio_params){
-		.lower = &t->l, .root_fd = t->root, .ring = t->ring, .no_threads = true, .dirty_bytes = 8 << 20,
-		.cb = { .ctx = t, .reopen = cb_reopen },
+		.lower = &t->l, .root_fd = t->x.root, .ring = t->x.ring, .no_threads = true, .dirty_bytes = 8 << 20,
+		.cb = { .ctx = t, .reopen = io_fixture_reopen },
 	};
 }
 
 static int setup(void **state)
 {
 	struct vol *t = calloc(1, sizeof(*t));
-	uint8_t ring[KEY_RING_LEN_MAX];
 	struct vio_params p;
-	size_t len;
 
 	vol_now = t;
 	t->ops = *lower_real()->ops;
@@ -150,17 +120,10 @@ static int setup(void **state)
 	t->ops.fsync = hooked_fsync;
 	t->ops.syncfs = hooked_syncfs;
 	t->l.ops = &t->ops;
-	strcpy(t->dir, "commit-test-XXXXXX");
-	assert_non_null(mkdtemp(t->dir));
-	t->root = open(t->dir, O_RDONLY | O_DIRECTORY);
-	assert_true(t->root >= 0);
-	assert_int_equal(secret_new(32, &t->root_key), 0);
-	assert_int_equal(secret_random(secret_bytes(t->root_key), 32), 0);
-	assert_int_equal(key_ring_create(t->root_key, uuid, ring, &len), 0);
-	assert_int_equal(key_ring_open(t->root_key, uuid, ring, len, &t->ring), 0);
+	io_fixture_init(&t->x);
 	p = params(t);
-	assert_int_equal(vio_format(&p, LOG_BLOCKS), 0);
-	assert_int_equal(vio_open(&p, &t->v), 0);
+	assert_int_equal(vio_format(&p, IO_FIXTURE_LOG_BLOCKS), 0);
+	assert_int_equal(vio_open(&p, &t->x.v), 0);
 	*state = t;
 	return 0;
 }
@@ -168,57 +131,29 @@ static int setup(void **state)
 static void crash(struct vol *t)
 {
 	t->hook = NULL;
-	for (int i = 0; i < FILES_MAX; i++) {
-		if (t->f[i])
-			iofile_discard(t->f[i]);
-		t->f[i] = NULL;
-	}
-	vio_abandon(t->v);
-	t->v = NULL;
+	io_fixture_crash(&t->x);
 }
 
 static void mount_again(struct vol *t)
 {
 	struct vio_params p = params(t);
 
-	assert_int_equal(vio_open(&p, &t->v), 0);
+	assert_int_equal(vio_open(&p, &t->x.v), 0);
 }
 
 static int teardown(void **state)
 {
 	struct vol *t = *state;
-	struct dirent *e;
-	DIR *d;
 
-	if (t->v)
-		crash(t);
-	key_ring_free(t->ring);
-	secret_free(t->root_key);
-	d = opendir(t->dir);
-	while ((e = readdir(d)))
-		unlinkat(t->root, e->d_name, 0);
-	closedir(d);
-	close(t->root);
-	rmdir(t->dir);
+	t->hook = NULL;
+	io_fixture_done(&t->x);
 	free(t);
 	return 0;
 }
 
 static struct iofile *file(struct vol *t, int i)
 {
-	struct stat st;
-	bool created;
-	int fd;
-
-	if (t->f[i])
-		return t->f[i];
-	snprintf(t->name[i], sizeof(t->name[i]), "f%d", i);
-	created = faccessat(t->root, t->name[i], F_OK, 0) < 0;
-	fd = openat(t->root, t->name[i], O_RDWR | O_CREAT, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(iofile_open(t->v, fd, &st, t->name[i], created, &t->f[i]), 0);
-	return t->f[i];
+	return io_fixture_file(&t->x, i);
 }
 
 static void put(struct vol *t, int i, uint64_t off, size_t len, uint8_t byte)
@@ -245,7 +180,7 @@ static uint64_t log_used(struct vol *t)
 {
 	struct vio_stats s;
 
-	vio_stats(t->v, &s);
+	vio_stats(t->x.v, &s);
 	return s.log_used_bytes;
 }
 
@@ -259,7 +194,7 @@ static void *fsync_0(void *arg)
 {
 	struct vol *t = arg;
 
-	t->result = iofile_fsync(t->f[0], false);
+	t->result = iofile_fsync(t->x.f[0], false);
 	t->done_early = !atomic_load(&t->released);
 	atomic_store(&t->done, true);
 	return NULL;
@@ -269,7 +204,7 @@ static void *fsync_1(void *arg)
 {
 	struct vol *t = arg;
 
-	t->result = iofile_fsync(t->f[1], false);
+	t->result = iofile_fsync(t->x.f[1], false);
 	atomic_store(&t->done, true);
 	return NULL;
 }
@@ -279,7 +214,7 @@ static void *fsync_1(void *arg)
 /* The log is written: from here on the file's lock is kept from the commit, as if it were slow. */
 static int hook_hold_file_lock(struct vol *t, enum call call, int fd)
 {
-	if (call == CALL_WRITE && fd == t->v->log_fd && atomic_load(&t->step) == 0) {
+	if (call == CALL_WRITE && fd == t->x.v->log_fd && atomic_load(&t->step) == 0) {
 		atomic_store(&t->step, 1);
 		wait_for(&t->step, 2);
 	}
@@ -291,22 +226,22 @@ static void the_tail_waits_for_a_commit_that_is_late_with_its_files(void **state
 	struct vol *t = *state;
 
 	put(t, 0, 0, 5000, '0');
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	put(t, 0, 0, 5000, 'a');
 	t->hook = hook_hold_file_lock;
 	assert_int_equal(pthread_create(&t->thread, NULL, fsync_0, t), 0);
 	wait_for(&t->step, 1);
-	pthread_mutex_lock(&t->f[0]->m.m); /* out of the order of ranks, for this thread goes on */
+	pthread_mutex_lock(&t->x.f[0]->m.m); /* out of the order of ranks, for this thread goes on */
 	atomic_store(&t->step, 2);
-	while (atomic_load(&t->v->durable) < 2)
+	while (atomic_load(&t->x.v->durable) < 2)
 		usleep(1000);
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	assert_true(log_used(t) > 0); /* its blocks are not home */
-	pthread_mutex_unlock(&t->f[0]->m.m);
+	pthread_mutex_unlock(&t->x.f[0]->m.m);
 	pthread_join(t->thread, NULL);
 	assert_int_equal(t->result, 0);
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	assert_int_equal(log_used(t), 0);
 	crash(t);
 	mount_again(t);
@@ -331,16 +266,16 @@ static void what_the_state_calls_durable_never_falls(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		put(t, i, 0, 5000, 'a');
-		assert_int_equal(iofile_fsync(t->f[i], false), 0);
+		assert_int_equal(iofile_fsync(t->x.f[i], false), 0);
 	}
 	put(t, 1, 0, 5000, 'b');
 	t->hook = hook_commit_1;
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	assert_int_equal(t->step, 1);
 	assert_int_equal(t->result, 0);
-	state_get(t->v->state, &st);
-	assert_int_equal(atomic_load(&t->v->vouched), atomic_load(&t->v->durable));
-	assert_int_equal(st.durable, atomic_load(&t->v->durable));
+	state_get(t->x.v->state, &st);
+	assert_int_equal(atomic_load(&t->x.v->vouched), atomic_load(&t->x.v->durable));
+	assert_int_equal(st.durable, atomic_load(&t->x.v->durable));
 }
 
 /* ---- an fsync beside another */
@@ -365,7 +300,7 @@ static void an_fsync_waits_for_the_lower_fsync_of_another(void **state)
 
 	file(t, 0); /* created, empty: nothing to commit, but the inode and its name */
 	t->hook = hook_slow_fsync;
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 	pthread_join(t->thread, NULL);
 	assert_int_equal(t->step, 1);
 	assert_int_equal(t->result, 0);
@@ -403,16 +338,16 @@ static void the_header_of_a_new_file_is_flushed_once_beside_the_log(void **state
 
 	t->hook = hook_new_file;
 	put(t, 0, 0, 5000, 'a');
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 	assert_int_equal(t->step, 2);
-	assert_true(t->f[0]->header_durable);
+	assert_true(t->x.f[0]->header_durable);
 	/* and is not due any more */
 	put(t, 0, 0, 100, 'b');
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 	assert_int_equal(t->step, 2);
 	/* bulk that a commit names is flushed before it, as ever */
 	put(t, 0, BULK, BULK, 'c');
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 	assert_int_equal(t->step & 1, 1);
 }
 
@@ -422,7 +357,7 @@ static void bulk_written_with_the_header_is_flushed_before_the_log(void **state)
 
 	t->hook = hook_new_file;
 	put(t, 0, 0, BULK, 'a');
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 	assert_int_equal(t->step & 3, 3);
 }
 
@@ -433,13 +368,13 @@ static void a_header_whose_fsync_failed_is_written_again(void **state)
 	t->hook = hook_new_file;
 	put(t, 0, 0, 5000, 'a');
 	t->result = -EIO;
-	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), -EIO);
 	assert_int_equal(t->step, 2);
-	assert_false(t->f[0]->header_durable);
+	assert_false(t->x.f[0]->header_durable);
 	/* the kernel calls the lost page clean: an fsync that succeeds proves nothing of it */
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 	assert_int_equal(t->step, 7);
-	assert_true(t->f[0]->header_durable);
+	assert_true(t->x.f[0]->header_durable);
 	crash(t);
 	mount_again(t);
 	expect(t, 0, 0, 5000, 'a');
@@ -452,12 +387,12 @@ static void a_checkpoint_believes_no_syncfs_behind_a_failed_fsync(void **state)
 	t->hook = hook_new_file;
 	put(t, 0, 0, 5000, 'a');
 	t->result = -EIO;
-	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
-	t->v->names_due = true; /* as after an unlink */
+	assert_int_equal(iofile_fsync(t->x.f[0], false), -EIO);
+	t->x.v->names_due = true; /* as after an unlink */
 	t->step = 2;
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	assert_int_equal(t->step, 7);
-	assert_int_equal(t->f[0]->home_flushed, t->f[0]->home_gen);
+	assert_int_equal(t->x.f[0]->home_flushed, t->x.f[0]->home_gen);
 	crash(t);
 	mount_again(t);
 	expect(t, 0, 0, 5000, 'a');
@@ -475,13 +410,13 @@ static void names_of_many_files_that_cannot_be_flushed_are_told(void **state)
 {
 	struct vol *t = *state;
 
-	for (int i = 0; i < FILES_MAX; i++)
+	for (int i = 0; i < IO_FIXTURE_FILES; i++)
 		put(t, i, 0, 100, 'a');
 	t->hook = hook_syncfs_fails;
-	assert_int_equal(vio_sync(t->v), -EIO);
-	assert_int_equal(iofile_fsync(t->f[5], false), -EIO);
-	assert_int_equal(iofile_fsync(t->f[5], false), 0);
-	assert_int_equal(iofile_fsync(t->f[6], false), -EIO);
+	assert_int_equal(vio_sync(t->x.v), -EIO);
+	assert_int_equal(iofile_fsync(t->x.f[5], false), -EIO);
+	assert_int_equal(iofile_fsync(t->x.f[5], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[6], false), -EIO);
 }
 
 /* The first flush of file 0 fails, and what was written is not there any more. */
@@ -498,13 +433,13 @@ static void what_a_background_commit_lost_the_next_fsync_tells(void **state)
 	struct vol *t = *state;
 
 	put(t, 0, 0, 100, 'a');
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	put(t, 0, BLOCK_SIZE, BULK, 'b');
 	t->hook = hook_lose;
-	assert_int_equal(vio_sync(t->v), -EIO);
-	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(vio_sync(t->x.v), -EIO);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), -EIO);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 }
 
 /* The first flush of file 0 fails; while it is written again, another fsync of it comes, and 200 ms go by or it returns. */
@@ -530,7 +465,7 @@ static void a_flush_waits_for_the_one_that_heard_of_the_error(void **state)
 
 	put(t, 0, 0, BULK, 'a');
 	t->hook = hook_fsync_while_rewriting;
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 	pthread_join(t->thread, NULL);
 	assert_int_equal(t->step, 2);
 	assert_int_equal(t->result, 0);
@@ -543,15 +478,15 @@ static void what_a_closed_descriptor_would_have_told_is_noticed(void **state)
 	struct vol *t = *state;
 
 	put(t, 0, 0, 100, 'a');
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	put(t, 0, BLOCK_SIZE, BULK, 'b');
-	t->v->fds_max = 0;
+	t->x.v->fds_max = 0;
 	put(t, 1, 0, BULK, 'c');
-	assert_int_equal(t->f[0]->fd, -1);
+	assert_int_equal(t->x.f[0]->fd, -1);
 	assert_int_equal(truncate_file(t, 0, 2 * BLOCK_SIZE), 0); /* the writes are lost, and nobody is left to be told */
-	assert_int_equal(iofile_fsync(t->f[0], false), -EIO);
-	assert_int_equal(iofile_fsync(t->f[1], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), -EIO);
+	assert_int_equal(iofile_fsync(t->x.f[1], false), 0);
 	expect(t, 1, 0, BULK, 'c');
 }
 
@@ -570,14 +505,14 @@ static void after_a_syncfs_that_failed_files_are_flushed_one_by_one(void **state
 	struct vol *t = *state;
 
 	for (int round = 0; round < 2; round++) {
-		for (int i = 0; i < FILES_MAX; i++)
+		for (int i = 0; i < IO_FIXTURE_FILES; i++)
 			put(t, i, 0, 100, 'a');
-		assert_int_equal(vio_sync(t->v), 0);
+		assert_int_equal(vio_sync(t->x.v), 0);
 		t->hook = hook_count_flushes;
 		atomic_store(&t->step, 0);
 		atomic_store(&t->done, round > 0); /* the second time syncfs does not fail */
-		assert_int_equal(vio_checkpoint(t->v), 0);
-		assert_true(atomic_load(&t->step) >= FILES_MAX);
+		assert_int_equal(vio_checkpoint(t->x.v), 0);
+		assert_true(atomic_load(&t->step) >= IO_FIXTURE_FILES);
 		t->hook = NULL;
 	}
 }
@@ -594,10 +529,10 @@ static void what_could_not_be_committed_is_tried_again(void **state)
 	put(t, 0, 0, 5000, 'a');
 	put(t, 1, 0, 5000, 'b');
 	t->hook = hook_header_fails;
-	assert_int_equal(vio_sync(t->v), -ENOSPC);
-	assert_false(iofile_is_idle(t->f[0])); /* else it could be closed, and lost */
-	assert_int_equal(vio_sync(t->v), 0);
-	assert_int_equal(iofile_fsync(t->f[0], false), 0); /* nothing was lost */
+	assert_int_equal(vio_sync(t->x.v), -ENOSPC);
+	assert_false(iofile_is_idle(t->x.f[0])); /* else it could be closed, and lost */
+	assert_int_equal(vio_sync(t->x.v), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0); /* nothing was lost */
 	crash(t);
 	mount_again(t);
 	expect(t, 0, 0, 5000, 'a');
@@ -616,20 +551,20 @@ static void a_file_that_cannot_be_committed_stops_no_other(void **state)
 	for (unsigned i = 0; i < 200; i++)
 		put(t, 0, i * BLOCK_SIZE, BLOCK_SIZE, 'a');
 	put(t, 1, 0, 100, 'b');
-	assert_int_equal(iofile_fsync(t->f[1], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[1], false), 0);
 	t->hook = hook_header_always_fails;
-	for (unsigned i = 0; i < 3 * LOG_BLOCKS; i++)
+	for (unsigned i = 0; i < 3 * IO_FIXTURE_LOG_BLOCKS; i++)
 		put(t, 1, i % 700 * BLOCK_SIZE, BLOCK_SIZE, 'b');
-	assert_int_equal(iofile_fsync(t->f[1], false), 0);
-	assert_int_equal(iofile_fsync(t->f[0], false), -ENOSPC);
-	assert_int_equal(iofile_fsync(t->f[0], false), -ENOSPC);
+	assert_int_equal(iofile_fsync(t->x.f[1], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), -ENOSPC);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), -ENOSPC);
 	t->hook = NULL;
-	assert_int_equal(iofile_fsync(t->f[0], false), 0);
+	assert_int_equal(iofile_fsync(t->x.f[0], false), 0);
 }
 
 static int hook_count_fsyncs(struct vol *t, enum call call, int fd)
 {
-	if (call == CALL_FSYNC && fd != t->root)
+	if (call == CALL_FSYNC && fd != t->x.root)
 		atomic_fetch_add(&t->step, 1);
 	return 0;
 }
@@ -647,7 +582,7 @@ static void no_memory_hides_no_lower_fsync(void **state)
 		t->hook = hook_count_fsyncs;
 		atomic_store(&t->step, 0);
 		calloc_fails = i / 2 + 1;
-		r = iofile_fsync(t->f[i], false);
+		r = iofile_fsync(t->x.f[i], false);
 		calloc_fails = 0;
 		t->hook = NULL;
 		assert_true(r < 0 || atomic_load(&t->step) > 0);
@@ -680,8 +615,8 @@ static void writers_that_need_more_room_later_do_not_wait_for_each_other(void **
 	for (int i = 0; i < WRITERS; i++)
 		pthread_join(thread[i], NULL);
 	for (int i = 0; i < WRITERS; i++)
-		assert_int_equal(iofile_size(t->f[i]), 8 * VIO_WRITE_MAX);
-	assert_int_equal(t->v->reserved, 0);
+		assert_int_equal(iofile_size(t->x.f[i]), 8 * VIO_WRITE_MAX);
+	assert_int_equal(t->x.v->reserved, 0);
 }
 
 /* ---- the shape lock */
@@ -694,7 +629,7 @@ static void *read_on(void *arg)
 	uint8_t *p = aligned_alloc(BLOCK_SIZE, BULK + 2 * BLOCK_SIZE);
 
 	while (!atomic_load(&t->done)) {
-		assert_true(iofile_read(t->f[0], p, BULK, 0) >= 0);
+		assert_true(iofile_read(t->x.f[0], p, BULK, 0) >= 0);
 		atomic_fetch_add(&t->step, 1);
 	}
 	free(p);
@@ -715,7 +650,7 @@ static void readers_that_never_pause_do_not_keep_a_truncate_out(void **state)
 	for (int i = 1; i <= 5; i++) {
 		int before = atomic_load(&t->step);
 
-		assert_int_equal(iofile_truncate(t->f[0], 2 * BULK - (unsigned)i), 0);
+		assert_int_equal(iofile_truncate(t->x.f[0], 2 * BULK - (unsigned)i), 0);
 		assert_true(atomic_load(&t->step) - before < 50 * READERS);
 	}
 	atomic_store(&t->done, true);

@@ -1,53 +1,21 @@
 /* test_vio.c: the volume's I/O over a real directory: files against a byte-array model, in one process, with crashes of the process (vio_abandon)
  * and clean closes between. What a power cut does is tests/crash's. */
-#include "io/vio.h"
-
-#include "base/secret.h"
-#include "crypt/keys.h"
-
-#include <dirent.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "io_fixture.h"
 
 #define FILES 3
 #define MODEL_MAX (3u << 20)
-#define LOG_BLOCKS 4096u
 
 struct vol {
-	char dir[64];
-	int root;
-	struct secret *root_key;
-	struct key_ring *ring;
-	struct vio *v;
-	struct iofile *f[FILES];
-	char name[FILES][16];
+	struct io_fixture x;
 	unsigned events;
 };
-
-static const uint8_t uuid[UUID_LEN] = { 1, 2, 3 };
-
-static int cb_reopen(void *ctx, void *owner, int flags)
-{
-	struct vol *t = ctx;
-	const char *name = owner;
-
-	return lower_real()->ops->openat(lower_real(), t->root, name, flags, 0);
-}
 
 static int cb_sync_names(void *ctx, void *owner)
 {
 	struct vol *t = ctx;
 
 	(void)owner;
-	return fsync(t->root) < 0 ? -errno : 0;
+	return fsync(t->x.root) < 0 ? -errno : 0;
 }
 
 static void cb_event(void *ctx, enum vio_event ev, const char *text)
@@ -61,29 +29,20 @@ static void cb_event(void *ctx, enum vio_event ev, const char *text)
 static struct vio_params params(struct vol *t)
 {
 	return (struct vio_params){
-		.lower = lower_real(), .root_fd = t->root, .ring = t->ring, .no_threads = true, .dirty_bytes = 8 << 20,
-		.cb = { .ctx = t, .reopen = cb_reopen, .sync_names = cb_sync_names, .event = cb_event },
+		.lower = lower_real(), .root_fd = t->x.root, .ring = t->x.ring, .no_threads = true, .dirty_bytes = 8 << 20,
+		.cb = { .ctx = t, .reopen = io_fixture_reopen, .sync_names = cb_sync_names, .event = cb_event },
 	};
 }
 
 static int setup(void **state)
 {
 	struct vol *t = calloc(1, sizeof(*t));
-	uint8_t ring[KEY_RING_LEN_MAX];
 	struct vio_params p;
-	size_t len;
 
-	strcpy(t->dir, "vio-test-XXXXXX");
-	assert_non_null(mkdtemp(t->dir));
-	t->root = open(t->dir, O_RDONLY | O_DIRECTORY);
-	assert_true(t->root >= 0);
-	assert_int_equal(secret_new(32, &t->root_key), 0);
-	assert_int_equal(secret_random(secret_bytes(t->root_key), 32), 0);
-	assert_int_equal(key_ring_create(t->root_key, uuid, ring, &len), 0);
-	assert_int_equal(key_ring_open(t->root_key, uuid, ring, len, &t->ring), 0);
+	io_fixture_init(&t->x);
 	p = params(t);
-	assert_int_equal(vio_format(&p, LOG_BLOCKS), 0);
-	assert_int_equal(vio_open(&p, &t->v), 0);
+	assert_int_equal(vio_format(&p, IO_FIXTURE_LOG_BLOCKS), 0);
+	assert_int_equal(vio_open(&p, &t->x.v), 0);
 	*state = t;
 	return 0;
 }
@@ -91,53 +50,28 @@ static int setup(void **state)
 static void close_files(struct vol *t, bool discard)
 {
 	for (int i = 0; i < FILES; i++) {
-		if (!t->f[i])
+		if (!t->x.f[i])
 			continue;
 		if (discard)
-			iofile_discard(t->f[i]);
+			iofile_discard(t->x.f[i]);
 		else
-			assert_int_equal(iofile_close(t->f[i]), 0);
-		t->f[i] = NULL;
+			assert_int_equal(iofile_close(t->x.f[i]), 0);
+		t->x.f[i] = NULL;
 	}
 }
 
 static int teardown(void **state)
 {
 	struct vol *t = *state;
-	struct dirent *e;
-	DIR *d;
 
-	if (t->v) {
-		close_files(t, true);
-		vio_abandon(t->v);
-	}
-	key_ring_free(t->ring);
-	secret_free(t->root_key);
-	d = opendir(t->dir);
-	while ((e = readdir(d)))
-		unlinkat(t->root, e->d_name, 0);
-	closedir(d);
-	close(t->root);
-	rmdir(t->dir);
+	io_fixture_done(&t->x);
 	free(t);
 	return 0;
 }
 
 static struct iofile *file(struct vol *t, int i)
 {
-	struct stat st;
-	bool created;
-	int fd;
-
-	if (t->f[i])
-		return t->f[i];
-	snprintf(t->name[i], sizeof(t->name[i]), "f%d", i);
-	created = faccessat(t->root, t->name[i], F_OK, 0) < 0;
-	fd = openat(t->root, t->name[i], O_RDWR | O_CREAT, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(fstat(fd, &st), 0);
-	assert_int_equal(iofile_open(t->v, fd, &st, t->name[i], created, &t->f[i]), 0);
-	return t->f[i];
+	return io_fixture_file(&t->x, i);
 }
 
 /* clean: unmount; else: the process dies. Then mount again. */
@@ -146,16 +80,16 @@ static void remount(struct vol *t, bool clean)
 	struct vio_params p = params(t);
 
 	if (clean) {
-		assert_int_equal(vio_sync(t->v), 0);
-		assert_int_equal(vio_checkpoint(t->v), 0);
+		assert_int_equal(vio_sync(t->x.v), 0);
+		assert_int_equal(vio_checkpoint(t->x.v), 0);
 		close_files(t, false);
-		assert_int_equal(vio_close(t->v), 0);
+		assert_int_equal(vio_close(t->x.v), 0);
 	} else {
 		close_files(t, true);
-		vio_abandon(t->v);
+		vio_abandon(t->x.v);
 	}
-	t->v = NULL;
-	assert_int_equal(vio_open(&p, &t->v), 0);
+	t->x.v = NULL;
+	assert_int_equal(vio_open(&p, &t->x.v), 0);
 }
 
 static void *aligned(size_t n)
@@ -200,7 +134,7 @@ static void small_write_reads_back_before_and_after_every_step(void **state)
 	expect(t, 0, m, size);
 	assert_int_equal(iofile_fsync(file(t, 0), false), 0);
 	expect(t, 0, m, size);
-	assert_int_equal(vio_checkpoint(t->v), 0);
+	assert_int_equal(vio_checkpoint(t->x.v), 0);
 	expect(t, 0, m, size);
 	put(t, 0, m, &size, 100, 5000, 3);
 	assert_int_equal(iofile_fsync(file(t, 0), false), 0);
@@ -340,7 +274,7 @@ static void model_op(struct vol *t, struct model *m, int i, uint64_t *s)
 		m->exact = true;
 		break;
 	case 5:
-		assert_int_equal(vio_checkpoint(t->v), 0);
+		assert_int_equal(vio_checkpoint(t->x.v), 0);
 		break;
 	default:
 		if (len == 0)
@@ -390,7 +324,7 @@ static void random_programs_match_a_byte_array(void **state)
 				m[i].synced_size = m[i].size;
 			}
 			if (rnd(&s) % 2)
-				assert_int_equal(vio_checkpoint(t->v), 0);
+				assert_int_equal(vio_checkpoint(t->x.v), 0);
 			put(t, 0, m[0].now, &m[0].size, 5000, 3000, 5);
 			remount(t, false);
 			for (i = 0; i < FILES; i++)
@@ -418,9 +352,9 @@ static void a_first_write_of_all_that_may_wait_finds_room(void **state)
 	struct vio_params p = params(t);
 	size_t size = 0;
 
-	assert_int_equal(vio_close(t->v), 0);
+	assert_int_equal(vio_close(t->x.v), 0);
 	p.dirty_bytes = VIO_WRITE_MAX;
-	assert_int_equal(vio_open(&p, &t->v), 0);
+	assert_int_equal(vio_open(&p, &t->x.v), 0);
 	(void)alarm(20);
 	put(t, 0, m, &size, 0, VIO_WRITE_MAX, 1);
 	put(t, 1, m, &size, 0, VIO_WRITE_MAX, 2);
@@ -438,7 +372,7 @@ static void a_flipped_byte_is_eio_and_counted(void **state)
 
 	put(t, 0, m, &size, 0, 30000, 1);
 	remount(t, true);
-	fd = openat(t->root, t->name[0], O_RDWR);
+	fd = openat(t->x.root, t->x.name[0], O_RDWR);
 	assert_int_equal(pread(fd, &b, 1, 2 * BLOCK_SIZE + 17), 1);
 	b ^= 1;
 	assert_int_equal(pwrite(fd, &b, 1, 2 * BLOCK_SIZE + 17), 1);
