@@ -31,6 +31,14 @@ struct audit {
 	uint64_t suppressed;
 };
 
+void audit_conf_default(struct audit_conf *conf)
+{
+	*conf = (struct audit_conf){ .required = true,
+				     .retain_ms = 400ULL * 24 * 3600 * 1000,
+				     .rotate_bytes = 64 << 20,
+				     .rotate_ms = 7ULL * 24 * 3600 * 1000 };
+}
+
 static int end_read(struct audit *a, off_t size)
 {
 	AUTO_FREE char *buf = NULL;
@@ -202,6 +210,41 @@ static int facts_put(struct json *o, const struct audit_event *e)
 	return r;
 }
 
+static int provider_put(struct json *o, const struct audit_event *e)
+{
+	const struct {
+		const char *key, *text;
+	} texts[] = {
+		{ "outcome", e->outcome ? e->outcome : "ok" },
+		{ "reason", e->reason },
+		{ "key_version", e->key_version },
+		{ "provider", e->provider },
+		{ "endpoint_host", e->endpoint_host },
+		{ "req_id", e->req_id },
+		{ "credential_source", e->credential_source },
+		{ "cache", e->cache },
+		{ "config_hash", e->config_hash },
+	};
+	const struct {
+		const char *key;
+		uint64_t n;
+	} numbers[] = {
+		{ "http", e->http > 0 ? (uint64_t)e->http : 0 },
+		{ "attempt", e->attempt },
+		{ "latency_ms", e->latency_ms },
+		{ "stale_for_s", e->stale_for_s },
+	};
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r >= 0 && i < sizeof(texts) / sizeof(texts[0]); i++)
+		r = put_opt(o, texts[i].key, texts[i].text);
+	for (i = 0; r >= 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (numbers[i].n)
+			r = proto_u64_put(o, numbers[i].key, numbers[i].n);
+	return r;
+}
+
 static int line_make(const struct audit *a, const struct audit_event *e, char **ret_line)
 {
 	AUTO_JSON struct json *o = json_new_object();
@@ -222,6 +265,8 @@ static int line_make(const struct audit *a, const struct audit_event *e, char **
 		r = json_put_str(o, "event", e->what);
 	if (r >= 0)
 		r = facts_put(o, e);
+	if (r >= 0)
+		r = provider_put(o, e);
 	if (r >= 0 && a->suppressed)
 		r = proto_u64_put(o, "suppressed", a->suppressed);
 	if (r >= 0)

@@ -6,11 +6,25 @@
 #include "agent/peer.h"
 #include "agent/proto.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct audit;
 
-/* What happened; members left NULL or 0 are left out. */
+/* [audit] of coffer.conf. Everything has a default: audit_conf_default. */
+struct audit_conf {
+	char dir[4096];          /* dir=: where the log's files are; empty: the state directory */
+	char anchor_file[4096];  /* anchor-file=: empty: audit.anchors beside the log's files */
+	bool required;           /* required=: nothing new is unlocked while the log cannot be written */
+	uint64_t retain_ms;      /* retain=: files whose newest row is older are removed; 0: never */
+	uint64_t rotate_bytes;   /* a file that has grown so large is followed by another one … */
+	uint64_t rotate_ms;      /* … or that was begun so long ago */
+};
+void audit_conf_default(struct audit_conf *conf);
+
+/* What happened; members left NULL or 0 are left out. Names of events are in docs/protocol.md, "Audit log": key.unwrap, key.lock, peer.denied, … */
 struct audit_event {
-	const char *what;                   /* start, init, pin, trust, unlock, deny, … */
+	const char *what;
 	const struct peer *peer;
 	const uint8_t *uuid;                /* UUID_LEN bytes */
 	const char *tenant;
@@ -22,6 +36,19 @@ struct audit_event {
 	const char *object;
 	const char *detail;
 	uint64_t count;
+	const char *outcome;                /* ok (also when NULL), refused, failed */
+	const char *reason;                 /* why it was done: an operator's word, "probe refused", … */
+	const char *key_version;
+	const char *provider;               /* of the key: local, vault, … */
+	const char *endpoint_host;
+	const char *req_id;                 /* the provider's, so that both logs can be joined */
+	const char *credential_source;      /* env, file, approle, …; never the secret */
+	const char *cache;                  /* hit, miss, stale */
+	const char *config_hash;            /* of the rules that were loaded: policy.load */
+	int http;                           /* status of the provider's answer */
+	unsigned attempt;
+	uint64_t latency_ms;
+	uint64_t stale_for_s;
 };
 
 /* Open audit.log below dirfd, making it if it is not there, and find the chain's end. -EUCLEAN: what is there is no audit log. */
