@@ -193,6 +193,12 @@ int json_put_json(struct json *o, const char *key, struct json *v)
 	return put(o, key, to_jansson(v));
 }
 
+void json_drop(struct json *o, const char *key)
+{
+	if (o)
+		(void)json_object_del(to_jansson(o), key);
+}
+
 int json_append(struct json *a, struct json *v)
 {
 	if (!v)
@@ -355,6 +361,11 @@ static int dump(const struct json *v, size_t flags, char **ret_text)
 int json_dump(const struct json *v, char **ret_text)
 {
 	return dump(v, JSON_COMPACT, ret_text);
+}
+
+int json_dump_sorted(const struct json *v, char **ret_text)
+{
+	return dump(v, JSON_COMPACT | JSON_SORT_KEYS, ret_text);
 }
 
 int json_dump_pretty(const struct json *v, char **ret_text)

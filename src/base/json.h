@@ -30,6 +30,8 @@ int json_put_int(struct json *o, const char *key, int64_t n) must_check;
 int json_put_bool(struct json *o, const char *key, bool b) must_check;
 int json_put_null(struct json *o, const char *key) must_check;
 int json_put_json(struct json *o, const char *key, struct json *v) must_check;
+/* Take a member out; nothing happens when there is none. */
+void json_drop(struct json *o, const char *key);
 int json_append(struct json *a, struct json *v) must_check; /* consumes v */
 int json_append_str(struct json *a, const char *text) must_check;
 
@@ -47,8 +49,10 @@ const char *json_text(const struct json *v);
 /* Keys of an object that stand in no entry of the NULL-terminated list: the first such key, else NULL. */
 const char *json_unknown_key(const struct json *o, const char *const *known);
 
-/* Compact text, NUL-terminated, malloc'ed; -ENOMEM. json_dump_pretty indents by one space for people. */
+/* Compact text, NUL-terminated, malloc'ed; -ENOMEM. json_dump_sorted has the keys of each object in the order of their bytes;
+ * json_dump_pretty indents by one space for people. */
 int json_dump(const struct json *v, char **ret_text) must_check;
+int json_dump_sorted(const struct json *v, char **ret_text) must_check;
 int json_dump_pretty(const struct json *v, char **ret_text) must_check;
 
 /* Standard base64 with padding (RFC 4648 section 4), strict both ways. */

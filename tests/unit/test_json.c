@@ -202,6 +202,25 @@ static void b64_refuses_what_is_not_canonical(void **state)
 	}
 }
 
+static void a_sorted_dump_does_not_depend_on_the_order_of_insertion(void **state)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	AUTO_FREE char *text = NULL, *less = NULL;
+
+	(void)state;
+	assert_int_equal(json_put_int(o, "b", 2), 0);
+	assert_int_equal(json_put_int(o, "a_", 1), 0);
+	assert_int_equal(json_put_int(o, "Z", 0), 0);
+	assert_int_equal(json_put_int(o, "a", 1), 0);
+	assert_int_equal(json_dump_sorted(o, &text), 0);
+	assert_string_equal(text, "{\"Z\":0,\"a\":1,\"a_\":1,\"b\":2}");
+	json_drop(o, "a_");
+	json_drop(o, "absent");
+	json_drop(NULL, "a");
+	assert_int_equal(json_dump_sorted(o, &less), 0);
+	assert_string_equal(less, "{\"Z\":0,\"a\":1,\"b\":2}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +229,7 @@ int main(void)
 		cmocka_unit_test(parse_refuses_one_level_too_many),
 		cmocka_unit_test(brackets_in_strings_are_not_depth),
 		cmocka_unit_test(what_is_put_is_dumped_in_order_and_parses_back),
+		cmocka_unit_test(a_sorted_dump_does_not_depend_on_the_order_of_insertion),
 		cmocka_unit_test(get_tells_absent_from_wrong_type),
 		cmocka_unit_test(put_refuses_bad_text_and_consumes_values_on_failure),
 		cmocka_unit_test(unknown_key_names_the_first_stranger),
