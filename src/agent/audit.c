@@ -1,34 +1,27 @@
-/* audit.c: append-only lines under a hash chain (docs/protocol.md, "Audit log").
+/* audit.c: rows under a hash chain (docs/protocol.md, "Audit log").
  *
- * Line n holds "prev": the SHA-256 of line n - 1 with its line feed; of the first line, 64 zeros. A line torn by a crash has no
- * line feed: the next start gives it one and chains on, so that the torn bytes stay, are covered and can be seen. */
-#include "agent/audit.h"
+ * A row is one write(2) and takes effect when it is flushed: what a caller was told has failed may stand in the log all the same, never the other way
+ * round. Whatever failed before is mended first, in this order: a torn line is closed off (audit_torn.c), then a file that could not be flushed is left for
+ * another (audit_rotate.c): its pages may be lost without another error, and a new file's are not. */
+#include "agent/audit_impl.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <time.h>
 
 #include "agent/packet.h"
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "crypt/digest.h"
-#include "format/volume_config.h"
+#include "base/secret.h"
 
-#define AUDIT_NAME "audit.log"
-#define LINE_MAX_LEN 16384
-#define HEX_DIGEST (2 * DIGEST_SHA256_LEN + 1)
+#define NS 1000000000LL
+#define JUMP_NS (2 * NS)        /* a real-time clock that moves by so much more or less than the time since boot was set */
 
-struct audit {
-	int fd;
-	uint64_t next_seq;
-	uint8_t prev[DIGEST_SHA256_LEN];
-	bool torn;                 /* the file does not end with a line feed */
-	uint64_t minute;           /* of the refusals counted below */
-	unsigned refusals;
-	uint64_t suppressed;
+struct stamp {
+	int64_t ts_ns, mono_ns;
 };
 
 void audit_conf_default(struct audit_conf *conf)
@@ -39,293 +32,315 @@ void audit_conf_default(struct audit_conf *conf)
 				     .rotate_ms = 7ULL * 24 * 3600 * 1000 };
 }
 
-static int end_read(struct audit *a, off_t size)
+static int dir_open(struct audit *a, int state_dirfd)
 {
-	AUTO_FREE char *buf = NULL;
-	AUTO_JSON struct json *o = NULL;
-	size_t want = size > LINE_MAX_LEN ? LINE_MAX_LEN : (size_t)size, line_len;
-	char *line, *nl;
-	int64_t seq;
+	const char *dir = a->conf.dir[0] ? a->conf.dir : ".";
 	int r;
 
-	if (size == 0)
-		return 0;
-	buf = malloc(want + 1);
-	if (!buf)
-		return -ENOMEM;
-	if (lseek(a->fd, size - (off_t)want, SEEK_SET) < 0)
+	r = a->conf.dir[0] ? fileio_mkdirs(dir, 0700) : 0;
+	if (r < 0)
+		return r;
+	a->dirfd = openat(state_dirfd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->dirfd < 0)
 		return -errno;
-	r = fileio_read_full(a->fd, buf, want);
-	if (r < 0)
-		return r;
-	buf[want] = '\0';
-	a->torn = buf[want - 1] != '\n';
-	nl = memrchr(buf, '\n', a->torn ? want : want - 1);
-	line = nl ? nl + 1 : buf;
-	line_len = want - (size_t)(line - buf);
-	if (!a->torn) {
-		r = json_parse(line, line_len - 1, LINE_MAX_LEN, &o);
-		if (r >= 0)
-			r = json_get_int(o, "seq", &seq);
-		if (r < 0 || seq < 1)
-			return r == -ENOMEM ? r : -EUCLEAN;
-		a->next_seq = (uint64_t)seq + 1;
-		return digest_sha256(line, line_len, a->prev);
-	}
-	/* The torn line's number is lost with it; its predecessor tells. */
-	if (!nl)
-		return 0;
-	*nl = '\0';
-	line = memrchr(buf, '\n', (size_t)(nl - buf));
-	line = line ? line + 1 : buf;
-	r = json_parse(line, strlen(line), LINE_MAX_LEN, &o);
-	if (r >= 0)
-		r = json_get_int(o, "seq", &seq);
-	if (r < 0 || seq < 1)
-		return r == -ENOMEM ? r : -EUCLEAN;
-	a->next_seq = (uint64_t)seq + 2;
-	return 0;
+	return flock(a->dirfd, LOCK_EX | LOCK_NB) < 0 ? -EBUSY : 0;
 }
 
-/* Close off a torn line: give it its line feed and chain from it. */
-static int torn_close(struct audit *a, off_t size)
-{
-	AUTO_FREE char *buf = NULL;
-	off_t at = size;
-	size_t len;
-	char c = 0;
-	int r;
-
-	while (at > 0 && size - at < LINE_MAX_LEN) {
-		if (pread(a->fd, &c, 1, at - 1) != 1)
-			return -EIO;
-		if (c == '\n')
-			break;
-		at--;
-	}
-	len = (size_t)(size - at);
-	buf = malloc(len + 1);
-	if (!buf)
-		return -ENOMEM;
-	if (pread(a->fd, buf, len, at) != (ssize_t)len)
-		return -EIO;
-	buf[len] = '\n';
-	r = fileio_write_full(a->fd, "\n", 1);
-	if (r < 0)
-		return r;
-	a->torn = false;
-	return digest_sha256(buf, len + 1, a->prev);
-}
-
-int audit_open(int dirfd, struct audit **ret_a)
+int audit_open(int state_dirfd, const struct audit_conf *conf, const char *version, struct audit **ret_a)
 {
 	struct audit *a = calloc(1, sizeof(*a));
-	struct stat st;
 	int r;
 
 	if (!a)
 		return -ENOMEM;
-	a->next_seq = 1;
-	a->fd = openat(dirfd, AUDIT_NAME, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (a->fd < 0) {
-		r = -errno;
-		goto fail;
-	}
-	r = fstat(a->fd, &st) < 0 ? -errno : 0;
-	if (r >= 0 && !S_ISREG(st.st_mode))
-		r = -EUCLEAN;
-	if (r >= 0)
-		r = end_read(a, st.st_size);
-	if (r >= 0 && a->torn)
-		r = torn_close(a, st.st_size);
-	if (r >= 0 && fsync(dirfd) < 0)
-		r = -errno;
+	a->dirfd = a->pos.fd = -1;
+	a->conf = *conf;
+	(void)snprintf(a->version, sizeof(a->version), "%s", version);
+	r = dir_open(a, state_dirfd);
 	if (r < 0)
-		goto fail;
+		r = log_ret(r, "audit log: %s", a->conf.dir[0] ? a->conf.dir : "the state directory");
+	if (r >= 0)
+		r = audit_host_boot_id(a->boot_id);
+	if (r >= 0)
+		r = audit_rotate_start(a, state_dirfd);
+	if (r < 0) {
+		a->pos.next_seq = 0; /* nothing to anchor */
+		audit_free(a);
+		return r;
+	}
 	*ret_a = a;
 	return 0;
-fail:
-	audit_free(a);
-	return r;
 }
+
+/* Counts of the minute that ends; below. */
+static void suppressed_put(struct audit *a);
 
 void audit_free(struct audit *a)
 {
 	if (!a)
 		return;
-	if (a->fd >= 0)
-		(void)close(a->fd);
+	if (a->pos.next_seq) {
+		suppressed_put(a);
+		audit_anchor_make(a);
+	}
+	auto_close_p(&a->pos.fd);
+	auto_close_p(&a->dirfd);
+	secret_free(a->seed);
 	free(a);
 }
 
-static int put_opt(struct json *o, const char *key, const char *text)
+void audit_configure(struct audit *a, const struct audit_conf *conf)
 {
-	return text && text[0] ? json_put_str(o, key, text) : 0;
+	struct audit_conf now = *conf;
+
+	memcpy(now.dir, a->conf.dir, sizeof(now.dir));
+	a->conf = now;
 }
 
-static int peer_put(struct json *o, const struct peer *p)
+bool audit_required(const struct audit *a)
 {
-	AUTO_JSON struct json *v = json_new_object();
+	return a->conf.required;
+}
+
+static int clock_ns(clockid_t clock, int64_t *ret_ns)
+{
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts) < 0)
+		return -errno;
+	*ret_ns = (int64_t)ts.tv_sec * NS + ts.tv_nsec;
+	return 0;
+}
+
+static int stamp_put(const struct audit *a, const char *event, const struct stamp *st, struct json *o)
+{
+	char ts[AUDIT_TIME_LEN];
 	int r;
 
-	r = json_put_int(v, "pid", p->pid);
+	audit_row_time(st->ts_ns, ts);
+	r = json_put_int(o, "seq", (int64_t)a->pos.next_seq);
 	if (r >= 0)
-		r = json_put_int(v, "uid", (int64_t)p->uid);
+		r = json_put_str(o, "ts", ts);
 	if (r >= 0)
-		r = put_opt(v, "unit", p->unit);
-	if (r < 0)
-		return r;
-	return json_put_json(o, "peer", take_ptr(v));
-}
-
-static int facts_put(struct json *o, const struct audit_event *e)
-{
-	char uuid[33];
-	int r = 0;
-
-	if (e->peer)
-		r = peer_put(o, e->peer);
-	if (r >= 0 && e->uuid) {
-		volume_config_uuid_text(e->uuid, uuid);
-		r = json_put_str(o, "volume", uuid);
-	}
+		r = json_put_int(o, "mono_ns", st->mono_ns);
 	if (r >= 0)
-		r = put_opt(o, "tenant", e->tenant);
+		r = json_put_str(o, "boot_id", a->boot_id);
 	if (r >= 0)
-		r = put_opt(o, "key", e->key_uri);
+		r = json_put_str(o, "host_id", a->host_id);
 	if (r >= 0)
-		r = put_opt(o, "rule", e->rule);
+		r = json_put_str(o, "agent_version", a->version);
 	if (r >= 0)
-		r = put_opt(o, "purpose", e->purpose);
-	if (r >= 0)
-		r = put_opt(o, "mountpoint", e->mountpoint);
-	if (r >= 0)
-		r = put_opt(o, "class", e->class);
-	if (r >= 0)
-		r = put_opt(o, "object", e->object);
-	if (r >= 0)
-		r = put_opt(o, "detail", e->detail);
-	if (r >= 0 && e->count)
-		r = proto_u64_put(o, "count", e->count);
+		r = json_put_str(o, "event", event);
 	return r;
 }
 
-static int provider_put(struct json *o, const struct audit_event *e)
+static int row_write(struct audit *a, const char *event, const struct stamp *st, struct json *o)
 {
-	const struct {
-		const char *key, *text;
-	} texts[] = {
-		{ "outcome", e->outcome ? e->outcome : "ok" },
-		{ "reason", e->reason },
-		{ "key_version", e->key_version },
-		{ "provider", e->provider },
-		{ "endpoint_host", e->endpoint_host },
-		{ "req_id", e->req_id },
-		{ "credential_source", e->credential_source },
-		{ "cache", e->cache },
-		{ "config_hash", e->config_hash },
-	};
-	const struct {
-		const char *key;
-		uint64_t n;
-	} numbers[] = {
-		{ "http", e->http > 0 ? (uint64_t)e->http : 0 },
-		{ "attempt", e->attempt },
-		{ "latency_ms", e->latency_ms },
-		{ "stale_for_s", e->stale_for_s },
-	};
-	size_t i;
-	int r = 0;
-
-	for (i = 0; r >= 0 && i < sizeof(texts) / sizeof(texts[0]); i++)
-		r = put_opt(o, texts[i].key, texts[i].text);
-	for (i = 0; r >= 0 && i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (numbers[i].n)
-			r = proto_u64_put(o, numbers[i].key, numbers[i].n);
-	return r;
-}
-
-static int line_make(const struct audit *a, const struct audit_event *e, char **ret_line)
-{
-	AUTO_JSON struct json *o = json_new_object();
-	char prev[HEX_DIGEST], at[TIME_TEXT_MAX];
-	time_t now = time(NULL);
-	struct tm tm;
-	size_t i;
-	int r;
-
-	for (i = 0; i < DIGEST_SHA256_LEN; i++)
-		(void)snprintf(prev + 2 * i, 3, "%02x", a->prev[i]);
-	if (!gmtime_r(&now, &tm) || strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return -EINVAL;
-	r = proto_u64_put(o, "seq", a->next_seq);
-	if (r >= 0)
-		r = json_put_str(o, "time", at);
-	if (r >= 0)
-		r = json_put_str(o, "event", e->what);
-	if (r >= 0)
-		r = facts_put(o, e);
-	if (r >= 0)
-		r = provider_put(o, e);
-	if (r >= 0 && a->suppressed)
-		r = proto_u64_put(o, "suppressed", a->suppressed);
-	if (r >= 0)
-		r = json_put_str(o, "prev", prev);
-	if (r < 0)
-		return r;
-	return json_dump(o, ret_line);
-}
-
-int audit_append(struct audit *a, const struct audit_event *e)
-{
-	AUTO_FREE char *text = NULL;
-	uint8_t digest[DIGEST_SHA256_LEN];
-	struct stat st;
+	struct audit_pos *p = &a->pos;
+	uint8_t hash[AUDIT_HASH_LEN];
+	AUTO_FREE char *line = NULL;
 	size_t len;
 	ssize_t n;
 	int r;
 
-	if (a->torn) {
-		r = fstat(a->fd, &st) < 0 ? -errno : torn_close(a, st.st_size);
+	r = stamp_put(a, event, st, o);
+	if (r >= 0)
+		r = audit_row_put(o, p->hash, hash, &line);
+	if (r < 0)
+		return r;
+	len = strlen(line);
+	line[len] = '\n'; /* over the NUL: no string any more */
+	n = write(p->fd, line, len + 1);
+	if (n != (ssize_t)(len + 1)) {
+		p->torn = true;
+		return n < 0 ? -errno : -EIO;
+	}
+	memcpy(p->hash, hash, sizeof(hash));
+	memcpy(p->last_boot_id, a->boot_id, sizeof(p->last_boot_id));
+	p->next_seq++;
+	p->size += len + 1;
+	p->last_ts_ns = st->ts_ns;
+	p->last_mono_ns = st->mono_ns;
+	if (!p->begun_ns)
+		p->begun_ns = st->ts_ns;
+	if (a->rows_since_anchor++ == 0)
+		a->anchor_ms = packet_now_ms();
+	return 0;
+}
+
+/* How much the real-time clock was set since the last row; 0: as far as can be told it was not. A clock that is disciplined may drift by a thousandth. */
+static int64_t jump_of(const struct audit *a, const struct stamp *st)
+{
+	const struct audit_pos *p = &a->pos;
+	int64_t real = st->ts_ns - p->last_ts_ns, since, off;
+
+	if (p->next_seq <= 1)
+		return 0;
+	if (strcmp(p->last_boot_id, a->boot_id) != 0)
+		return real < 0 ? real : 0;
+	since = st->mono_ns - p->last_mono_ns;
+	off = real - since;
+	if (real < 0 || off > JUMP_NS + since / 1000 || off < -JUMP_NS - since / 1000)
+		return off ? off : -1;
+	return 0;
+}
+
+static int jump_put(struct audit *a, const struct stamp *st, int64_t off_ns)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	int r;
+
+	r = json_put_int(o, "step_ms", off_ns / 1000000);
+	if (r >= 0)
+		r = json_put_str(o, "outcome", "ok");
+	return r < 0 ? r : row_write(a, "clock.jump", st, o);
+}
+
+int audit_row_append(struct audit *a, const char *event, struct json *o)
+{
+	struct stamp st;
+	int64_t off;
+	int r;
+
+	r = clock_ns(CLOCK_REALTIME, &st.ts_ns);
+	if (r >= 0)
+		r = clock_ns(CLOCK_BOOTTIME, &st.mono_ns);
+	if (r < 0)
+		return r;
+	off = jump_of(a, &st);
+	/* A file's first row stays its first, and an anchor stays behind what it signs: the row behind them tells. */
+	if (off && (!a->pos.begun_ns || strcmp(event, "audit.anchor") == 0)) {
+		st.ts_ns = a->pos.last_ts_ns;
+		st.mono_ns = strcmp(a->pos.last_boot_id, a->boot_id) == 0 ? a->pos.last_mono_ns : st.mono_ns;
+	} else if (off) {
+		r = jump_put(a, &st, off);
 		if (r < 0)
 			return r;
 	}
-	r = line_make(a, e, &text);
-	if (r < 0)
+	return row_write(a, event, &st, o);
+}
+
+int audit_flush(struct audit *a)
+{
+	if (fdatasync(a->pos.fd) == 0)
+		return 0;
+	a->pos.leave = true;
+	return -errno;
+}
+
+/* Mend what failed, and begin another file when it is time. */
+static int make_ready(struct audit *a)
+{
+	int r = 0;
+
+	if (a->pos.torn)
+		r = audit_torn_close(a);
+	if (r < 0 || !audit_rotate_due(a))
 		return r;
-	len = strlen(text);
-	if (len + 1 > LINE_MAX_LEN)
-		return -EMSGSIZE;
-	text[len] = '\n'; /* over the NUL: the line has len + 1 bytes and is no string any more */
-	r = digest_sha256(text, len + 1, digest);
-	if (r < 0)
-		return r;
-	n = write(a->fd, text, len + 1);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n != len + 1) {
-		a->torn = true;
-		a->next_seq++;
-		return -EIO;
+	r = audit_rotate_next(a);
+	if (r >= 0) {
+		a->rotate_fails = false;
+		return 0;
 	}
-	memcpy(a->prev, digest, sizeof(digest));
-	a->next_seq++;
-	a->suppressed = 0;
-	return fdatasync(a->fd) < 0 ? -errno : 0;
+	if (a->pos.leave)
+		return r;
+	if (!a->rotate_fails)
+		log_err("audit log: no further file can be begun: %s; going on in %s", err_text(r), a->pos.file);
+	a->rotate_fails = true;
+	return 0;
+}
+
+static int event_append(struct audit *a, const struct audit_event *e)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	int r;
+
+	r = make_ready(a);
+	if (r >= 0)
+		r = audit_event_put(o, e);
+	if (r >= 0)
+		r = audit_row_append(a, e->what, o);
+	return r;
+}
+
+int audit_append(struct audit *a, const struct audit_event *e)
+{
+	int r;
+
+	r = event_append(a, e);
+	if (r >= 0)
+		r = audit_flush(a);
+	if (r >= 0 && a->rows_since_anchor >= AUDIT_ANCHOR_ROWS)
+		audit_anchor_make(a);
+	return r;
+}
+
+/* --- what peers can cause at will --- */
+
+static struct audit_refuser *refuser_of(struct audit *a, uid_t uid)
+{
+	size_t i;
+
+	for (i = 0; i < a->refuser_count; i++)
+		if (a->refusers[i].uid == uid)
+			return &a->refusers[i];
+	if (a->refuser_count < AUDIT_REFUSERS)
+		a->refusers[a->refuser_count++].uid = uid;
+	return &a->refusers[i]; /* its own, or the one behind the last for all others */
+}
+
+/* The minute is over: one row for each uid that was cut off. */
+static void suppressed_put(struct audit *a)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i <= AUDIT_REFUSERS; i++) {
+		const struct peer peer = { .uid = a->refusers[i].uid };
+		const struct audit_event e = { .what = "peer.suppressed", .outcome = "refused", .count = a->refusers[i].suppressed,
+					       .peer = i < AUDIT_REFUSERS ? &peer : NULL };
+
+		if (!e.count)
+			continue;
+		r = event_append(a, &e);
+		if (r < 0)
+			log_err("audit log: %llu refusals were not recorded: %s", (unsigned long long)e.count, err_text(r));
+	}
+	memset(a->refusers, 0, sizeof(a->refusers));
+	a->refuser_count = 0;
+}
+
+static void minute_turn(struct audit *a)
+{
+	uint64_t minute = packet_now_ms() / 60000;
+
+	if (minute == a->minute)
+		return;
+	suppressed_put(a);
+	a->minute = minute;
 }
 
 int audit_append_refusal(struct audit *a, const struct audit_event *e)
 {
-	uint64_t minute = packet_now_ms() / 60000;
+	struct audit_refuser *f;
+	int r;
 
-	if (minute != a->minute) {
-		a->minute = minute;
-		a->refusals = 0;
-	}
-	if (a->refusals >= AUDIT_REFUSALS) {
-		a->suppressed++;
+	minute_turn(a);
+	f = refuser_of(a, e->peer ? e->peer->uid : (uid_t)-1);
+	if (f->rows >= AUDIT_REFUSALS) {
+		f->suppressed++;
 		return 0;
 	}
-	a->refusals++;
-	return audit_append(a, e);
+	f->rows++;
+	r = event_append(a, e);
+	if (r >= 0 && a->rows_since_anchor >= AUDIT_ANCHOR_ROWS)
+		audit_anchor_make(a);
+	return r;
+}
+
+void audit_tick(struct audit *a)
+{
+	minute_turn(a);
+	if (a->rows_since_anchor && packet_now_ms() - a->anchor_ms >= AUDIT_ANCHOR_MS)
+		audit_anchor_make(a);
 }

@@ -1,5 +1,5 @@
-/* audit.h: the record of who got which key when (docs/protocol.md, "Audit log"). One JSON object a line, each with a sequence
- * number and the SHA-256 of the line before it, so that an edit, a gap or a swap shows. */
+/* audit.h: the record of who got which key when (docs/protocol.md, "Audit log"). One JSON object a line under a hash chain, so that an edit, a gap or a
+ * swap shows; its end is signed every minute and told to somebody else, so that a cut shows, too. */
 #ifndef COFFER_AGENT_AUDIT_H
 #define COFFER_AGENT_AUDIT_H
 
@@ -51,16 +51,26 @@ struct audit_event {
 	uint64_t stale_for_s;
 };
 
-/* Open audit.log below dirfd, making it if it is not there, and find the chain's end. -EUCLEAN: what is there is no audit log. */
-int audit_open(int dirfd, struct audit **ret_a) must_check;
+/* Find the log's end, or begin it, in conf->dir or below state_dirfd, where the host key is. One at a time for a directory. All of this is for one
+ * thread, the agent's loop. Logs.
+ * -EUCLEAN: what is there is no audit log; -EKEYREJECTED: it is of another host key; -EBUSY: another agent has it. */
+int audit_open(int state_dirfd, const struct audit_conf *conf, const char *version, struct audit **ret_a) must_check;
+/* With a last anchor. NULL is fine. */
 void audit_free(struct audit *a);
+/* New values of [audit]; dir stays until the next start. */
+void audit_configure(struct audit *a, const struct audit_conf *conf);
+/* required=: does a failure to append forbid what was to be recorded? */
+bool audit_required(const struct audit *a);
 
-/* Append and flush; on any failure nothing may be unlocked. A line half written by a failure is closed off by the next. */
+/* Append and flush; on any failure nothing may be unlocked. What a failure left half written is closed off by the next. */
 int audit_append(struct audit *a, const struct audit_event *e) must_check;
 
-/* The same for refusals, at most AUDIT_REFUSALS a minute so that nobody can fill the disk; the rest is counted and the count stands
- * in the next line written. */
-#define AUDIT_REFUSALS 60
+/* The same for refusals and what else a peer can cause at will: not flushed before the next anchor, and at most AUDIT_REFUSALS a minute for a uid, so that
+ * nobody can fill the disk or hide another's; the rest is counted and the count becomes a peer.suppressed row. */
+#define AUDIT_REFUSALS 30
 int audit_append_refusal(struct audit *a, const struct audit_event *e) must_check;
+
+/* Now and then, at least every few seconds: anchors and counts that are due. */
+void audit_tick(struct audit *a);
 
 #endif

@@ -32,7 +32,7 @@ enum proto_class request_allowed(struct call *k, const char *tenant)
 	const struct policy_peer peer = { .uid = k->c->peer.uid,
 					  .unit = k->c->peer.unit[0] ? k->c->peer.unit : NULL };
 	struct policy_verdict v = policy_decide(&k->a->policy, &peer, k->req->op, tenant);
-	struct audit_event e = { .what = "deny", .peer = &k->c->peer, .tenant = tenant, .rule = v.rule,
+	struct audit_event e = { .what = "peer.denied", .outcome = "refused", .peer = &k->c->peer, .tenant = tenant, .rule = v.rule,
 				 .class = "DENIED", .object = proto_op_text(k->req->op) };
 	int r;
 
@@ -40,7 +40,7 @@ enum proto_class request_allowed(struct call *k, const char *tenant)
 		return PROTO_CLASS_OK;
 	r = audit_append_refusal(k->a->audit, &e);
 	if (r < 0)
-		log_err("audit.log: cannot append: %s", err_text(r));
+		log_err("audit log: cannot append: %s", err_text(r));
 	return request_refuse(k->reply, PROTO_CLASS_DENIED, "%s: denied by policy for uid %lu",
 			      proto_op_text(k->req->op), (unsigned long)k->c->peer.uid);
 }
@@ -51,19 +51,24 @@ enum proto_class request_record(struct call *k, const struct audit_event *e)
 
 	if (r >= 0)
 		return PROTO_CLASS_OK;
-	log_err("audit.log: cannot append: %s; nothing is unlocked until it can", err_text(r));
+	if (!audit_required(k->a->audit)) {
+		log_err("audit log: cannot append: %s; going on without, as required=no says", err_text(r));
+		return PROTO_CLASS_OK;
+	}
+	log_err("audit log: cannot append: %s; nothing is unlocked until it can", err_text(r));
 	return request_refuse(k->reply, PROTO_CLASS_AUDIT, "%s: the audit log cannot be written: %s",
 			      proto_op_text(k->req->op), err_text(r));
 }
 
 void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class)
 {
-	struct audit_event e = { .what = what, .peer = &k->c->peer, .uuid = k->req->instance.uuid, .tenant = tenant,
+	const bool by_us = class == PROTO_CLASS_UNTRUSTED || class == PROTO_CLASS_OLDER || class == PROTO_CLASS_DENIED;
+	struct audit_event e = { .what = what, .outcome = by_us ? "refused" : "failed", .peer = &k->c->peer, .uuid = k->req->instance.uuid, .tenant = tenant,
 				 .class = proto_class_text(class), .detail = k->reply->message };
 	int r = audit_append_refusal(k->a->audit, &e);
 
 	if (r < 0)
-		log_err("audit.log: cannot append: %s", err_text(r));
+		log_err("audit log: cannot append: %s", err_text(r));
 }
 
 enum proto_class request_pin_find(struct call *k, struct pin *pin)

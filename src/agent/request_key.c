@@ -122,7 +122,7 @@ static enum proto_class init_make(struct call *k, const struct kms_host *host, s
 
 enum proto_class request_key_init(struct call *k)
 {
-	struct audit_event e = { .what = "init", .peer = &k->c->peer, .uuid = k->req->uuid, .tenant = k->req->tenant };
+	struct audit_event e = { .what = "key.generate", .peer = &k->c->peer, .uuid = k->req->uuid, .tenant = k->req->tenant };
 	struct kms_host host = { .key_dirfd = -1 };
 	AUTO_SECRET struct secret *root = NULL;
 	AUTO_CLOSE int key_dirfd = -1;
@@ -198,7 +198,7 @@ static void config_keep(struct call *k, const uint8_t *p, size_t len)
 
 enum proto_class request_key_pin(struct call *k)
 {
-	struct audit_event e = { .what = "pin", .peer = &k->c->peer, .uuid = k->req->instance.uuid };
+	struct audit_event e = { .what = "volume.pin", .peer = &k->c->peer, .uuid = k->req->instance.uuid };
 	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
 	AUTO_FREE struct volume_config *cfg = NULL;
 	AUTO_FREE uint8_t *bytes = NULL;
@@ -248,7 +248,7 @@ static enum proto_class unlock_decide(struct call *k, const struct volume_config
 				       "coffer.volume names tenant %s, but this host trusts it for tenant %s; it was changed",
 				       cfg->tenant, p->tenant);
 	if (class != PROTO_CLASS_OK)
-		request_record_refusal(k, "unlock-refused", cfg->tenant, class);
+		request_record_refusal(k, "key.unwrap", cfg->tenant, class);
 	return class;
 }
 
@@ -270,13 +270,13 @@ static enum proto_class unlock_open(struct call *k, const struct pin *p, const s
 				       (unsigned long long)cfg->config_version,
 				       (unsigned long long)p->seen.config_version);
 	if (class != PROTO_CLASS_OK)
-		request_record_refusal(k, class == PROTO_CLASS_OLDER ? "older-refused" : "unlock-failed", p->tenant, class);
+		request_record_refusal(k, class == PROTO_CLASS_OLDER ? "volume.older" : "key.unwrap", p->tenant, class);
 	return class;
 }
 
 static enum proto_class unlock_give(struct call *k, struct pin *p, const struct opened *opened)
 {
-	struct audit_event e = { .what = "unlock", .peer = &k->c->peer, .uuid = p->instance.uuid, .tenant = p->tenant,
+	struct audit_event e = { .what = "key.unwrap", .peer = &k->c->peer, .uuid = p->instance.uuid, .tenant = p->tenant,
 				 .key_uri = opened->key_uri, .purpose = k->req->purpose };
 	struct proto_reply *reply = k->reply;
 	enum proto_class class;
@@ -367,7 +367,7 @@ static enum proto_class trust_check(struct call *k, const struct pin *p)
 
 enum proto_class request_key_trust(struct call *k)
 {
-	struct audit_event e = { .what = k->req->older ? "trust-older" : "trust", .peer = &k->c->peer,
+	struct audit_event e = { .what = k->req->older ? "volume.trust_older" : "volume.trust", .peer = &k->c->peer,
 				 .uuid = k->req->instance.uuid };
 	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
 	AUTO_FREE struct volume_config *cfg = NULL;

@@ -45,10 +45,11 @@ static enum proto_class mount_make(struct call *k, const struct pin *p)
 
 enum proto_class request_mount_register(struct call *k)
 {
-	struct audit_event e = { .what = "mount", .peer = &k->c->peer, .uuid = k->req->instance.uuid,
+	struct audit_event e = { .what = "mount.register", .peer = &k->c->peer, .uuid = k->req->instance.uuid,
 				 .mountpoint = k->req->mountpoint };
 	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
 	enum proto_class class;
+	int r;
 
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
@@ -64,9 +65,11 @@ enum proto_class request_mount_register(struct call *k)
 	if (class != PROTO_CLASS_OK)
 		return class;
 	e.tenant = p->tenant;
-	class = request_record(k, &e);
-	if (class == PROTO_CLASS_OK)
-		class = mount_make(k, p);
+	/* A mount that is there already comes back whether or not this can be recorded: it has its key, and without us it would lock. */
+	r = audit_append(k->a->audit, &e);
+	if (r < 0)
+		log_err("audit log: cannot append: %s", err_text(r));
+	class = mount_make(k, p);
 	if (class == PROTO_CLASS_OK)
 		request_bind(k);
 	return class;
@@ -83,8 +86,15 @@ static enum proto_class seen_keep(struct call *k, struct pin *p)
 
 enum proto_class request_mount_event(struct call *k)
 {
-	static const char *const what[PROTO_KINDS] = { "older-seen", "integrity", "older-refused", "replay" };
-	struct audit_event e = { .what = what[k->req->kind], .peer = &k->c->peer, .uuid = k->c->instance.uuid,
+	static const struct {
+		const char *what, *outcome;
+	} kinds[PROTO_KINDS] = {
+		[PROTO_KIND_SEEN] = { "volume.seen", "refused" },
+		[PROTO_KIND_INTEGRITY] = { "mount.integrity", "failed" },
+		[PROTO_KIND_OLDER] = { "volume.older", "refused" },
+		[PROTO_KIND_REPLAY] = { "mount.replay", "ok" },
+	};
+	struct audit_event e = { .what = kinds[k->req->kind].what, .outcome = kinds[k->req->kind].outcome, .peer = &k->c->peer, .uuid = k->c->instance.uuid,
 				 .object = k->req->object, .detail = k->req->detail, .count = k->req->count };
 	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
 	enum proto_class class;

@@ -159,12 +159,12 @@ static void conn_free(struct agent *a, struct conn *c)
 {
 	relay_forget(a, c);
 	if (c->mount && !a->stopping) {
-		struct audit_event e = { .what = "mount-gone", .peer = &c->peer, .uuid = c->instance.uuid,
+		struct audit_event e = { .what = "mount.gone", .peer = &c->peer, .uuid = c->instance.uuid,
 					 .tenant = c->mount->tenant, .mountpoint = c->mount->said->mountpoint };
 		int r = audit_append(a->audit, &e);
 
 		if (r < 0)
-			log_err("audit.log: cannot append: %s", err_text(r));
+			log_err("audit log: cannot append: %s", err_text(r));
 	}
 	if (c->handover.fd >= 0)
 		log_warning("pid %ld left without acknowledging its key", (long)c->peer.pid);
@@ -310,6 +310,7 @@ static void tick(struct agent *a)
 
 	relay_tick(a, now);
 	accept_resume(a, now);
+	audit_tick(a->audit);
 	for (c = a->conns; c; c = c->next)
 		conn_tick(a, c, now);
 }
@@ -333,6 +334,7 @@ static int signals_open(struct agent *a)
 static int state_open(struct agent *a)
 {
 	const char *dir = a->options.state_dir;
+	struct audit_conf audit;
 	int r;
 
 	r = fileio_mkdirs(dir, 0700);
@@ -351,10 +353,8 @@ static int state_open(struct agent *a)
 	a->pins_dirfd = openat(a->state_dirfd, "volumes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (a->pins_dirfd < 0)
 		return log_ret(-errno, "%s/volumes", dir);
-	r = audit_open(a->state_dirfd, &a->audit);
-	if (r < 0)
-		return log_ret(r, "%s/audit.log", dir);
-	return 0;
+	audit_conf_default(&audit);
+	return audit_open(a->state_dirfd, &audit, a->options.version, &a->audit);
 }
 
 static int socket_open(struct agent *a)
@@ -394,7 +394,7 @@ static int poll_open(struct agent *a)
 int server_open(const struct agent_options *options, struct agent **ret_a)
 {
 	AUTO_AGENT struct agent *a = calloc(1, sizeof(*a));
-	struct audit_event e = { .what = "start", .detail = options->version };
+	struct audit_event e = { .what = "agent.start" };
 	int r;
 
 	if (!a)
@@ -413,8 +413,8 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	if (r < 0)
 		return r;
 	r = audit_append(a->audit, &e);
-	if (r < 0)
-		return log_ret(r, "%s/audit.log: cannot append", options->state_dir);
+	if (r < 0) /* mounts that are there must be able to come back */
+		log_err("audit log: cannot append: %s", err_text(r));
 	r = socket_open(a);
 	if (r < 0)
 		return r;
@@ -470,7 +470,7 @@ int server_run(struct agent *a)
 
 void server_free(struct agent *a)
 {
-	struct audit_event e = { .what = "stop" };
+	struct audit_event e = { .what = "agent.stop" };
 	struct conn *c;
 
 	if (!a)
@@ -482,7 +482,7 @@ void server_free(struct agent *a)
 		conn_free(a, c);
 	}
 	if (a->audit && audit_append(a->audit, &e) < 0)
-		log_warning("audit.log: cannot append");
+		log_warning("audit log: cannot append");
 	if (a->own_socket)
 		(void)unlink(a->options.socket_path);
 	audit_free(a->audit);

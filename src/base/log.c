@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "base/journal.h"
 #include "base/text.h"
 
 #define LOG_TEXT_MAX 2048
@@ -158,6 +159,25 @@ void log_line(enum log_level level, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	log_write(level, text);
+	errno = saved;
+}
+
+void log_field(const char *field, const char *value, const char *fmt, ...)
+{
+	const char *ident = atomic_load(&log_ident);
+	char text[LOG_TEXT_MAX], line[LOG_TEXT_MAX];
+	int saved = errno;
+	va_list ap;
+
+	if (LOG_LEVEL_INFO > atomic_load(&log_level_now))
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	(void)text_escape(text, strlen(text), line, sizeof(line));
+	if (atomic_load(&log_syslog) || !stderr_is_journal() ||
+	    journal_send(JOURNAL_SOCKET, ident ? ident : "coffer", LOG_LEVEL_INFO, line, field, value) < 0)
+		log_write(LOG_LEVEL_INFO, text);
 	errno = saved;
 }
 

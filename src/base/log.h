@@ -30,6 +30,9 @@ bool log_release(char *ret_first, size_t max);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* An info line that carries a value for programs: in the journal a field of its own (capitals; no line feed in value), elsewhere the line alone. */
+void log_field(const char *field, const char *value, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 #define log_err(...) log_line(LOG_LEVEL_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)

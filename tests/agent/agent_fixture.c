@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/audit_files.h"
 #include "agent/packet.h"
 #include "base/fileio.h"
 
@@ -260,13 +261,15 @@ void agent_volume_refused(struct agent_fixture *f, struct agent_volume *v, enum 
 
 char *agent_fixture_audit(struct agent_fixture *f)
 {
+	char name[AUDIT_FILE_LEN];
 	uint8_t *p = NULL;
 	size_t len;
 	int fd = open(f->state, O_RDONLY | O_DIRECTORY), r;
 
 	assert_true(fd >= 0);
+	audit_files_name(1, name);
 	do
-		r = fileio_read_at(fd, "audit.log", 16 << 20, &p, &len);
+		r = fileio_read_at(fd, name, 16 << 20, &p, &len);
 	while (r == -EAGAIN); /* it grew meanwhile */
 	assert_int_equal(r, 0);
 	(void)close(fd);

@@ -276,7 +276,7 @@ static void another_user_is_denied_everything(void **state)
 	assert_int_equal(as_uid(STRANGER, try_everything_else, f, v), 0);
 	assert_int_equal(as_uid(65534, try_everything_else, f, v), 0);
 	text = agent_fixture_audit(f);
-	assert_non_null(strstr(text, "\"event\":\"deny\""));
+	assert_non_null(strstr(text, "\"event\":\"peer.denied\""));
 	assert_non_null(strstr(text, "\"uid\":54321"));
 	free(text);
 	agent_volume_free(v);

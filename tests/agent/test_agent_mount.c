@@ -398,7 +398,7 @@ static void an_older_seen_is_not_believed(void **state)
 	now = seen_now(f, v);
 	assert_memory_equal(&now, &s, sizeof(s));
 	text = agent_fixture_audit(f);
-	assert_non_null(strstr(text, "\"event\":\"older-seen\""));
+	assert_non_null(strstr(text, "\"event\":\"volume.seen\""));
 	free(text);
 	agent_volume_free(v);
 }
@@ -417,9 +417,9 @@ static void damage_that_a_mount_reports_is_audited(void **state)
 		client_mount_report(m.link, PROTO_KIND_REPLAY, "file", "again");
 	client_mount_stop(m.link);
 	text = agent_fixture_audit(f);
-	assert_non_null(strstr(text, "\"event\":\"integrity\""));
+	assert_non_null(strstr(text, "\"event\":\"mount.integrity\""));
 	assert_non_null(strstr(text, "q3Zk/\\\\xff block 7"));
-	assert_non_null(strstr(text, "\"event\":\"mount\""));
+	assert_non_null(strstr(text, "\"event\":\"mount.register\""));
 	assert_non_null(strstr(text, "\"tenant\":\"acme\""));
 	free(text);
 	agent_volume_free(v);
@@ -434,7 +434,7 @@ static void a_client_may_report_that_its_volume_is_older(void **state)
 	assert_int_equal(agent_volume_unlock(f, v), 0);
 	assert_int_equal(client_report(f->c, PROTO_KIND_OLDER, "state", "stamp limit", 1), 0);
 	text = agent_fixture_audit(f);
-	assert_non_null(strstr(text, "\"event\":\"older-refused\""));
+	assert_non_null(strstr(text, "\"event\":\"volume.older\""));
 	free(text);
 	agent_fixture_connect(f);
 	assert_int_equal(client_report(f->c, PROTO_KIND_OLDER, "state", "stamp limit", 1), -EPROTO);

@@ -43,4 +43,4 @@ for name in cut zeroed flipped; do
 done
 grep -q 'name does not decrypt' "$tmp/err" && ! grep -q '/good' "$tmp/err" && ok "fsck names the entry, and no other" || not_ok "fsck names the entry, and no other"
 expect 8 coffer --json fsck "$tmp/v" && /usr/bin/python3 -c 'import json, sys; [json.loads(l) for l in sys.stdin]' <"$tmp/out" && ok "fsck --json" || not_ok "fsck --json"
-grep -q '"event":"integrity"' "$tmp/state/audit.log" && ok "the agent's audit log has it" || not_ok "the agent's audit log has it"
+grep -q '"event":"mount.integrity"' "$tmp/state/audit.log" && ok "the agent's audit log has it" || not_ok "the agent's audit log has it"
