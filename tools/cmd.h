@@ -80,6 +80,7 @@ char *cmd_printable(const char *text);
  * message. *ret_fd keeps a lock on it. */
 int cmd_init_dir(const struct cmd_global *g, const char *path, int *ret_fd, bool *ret_made) must_check;
 
+int cmd_audit(const struct cmd_global *g, int argc, char **argv);
 int cmd_bench(const struct cmd_global *g, int argc, char **argv);
 int cmd_init(const struct cmd_global *g, int argc, char **argv);
 int cmd_mount(const struct cmd_global *g, int argc, char **argv);

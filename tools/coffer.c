@@ -22,12 +22,14 @@ static const struct cmd commands[] = {
 	{ "scrub", cmd_scrub, "VOLUME|MOUNTPOINT", "verify the checksums of a volume, mounted or not, without its key" },
 	{ "inspect", cmd_inspect, "FILE [--blocks]", "header and group fields of a backing file, without the key" },
 	{ "path", cmd_path, "MOUNTPOINT/FILE | BACKING-FILE", "the backing name of a clear one, and back" },
+	{ "audit", cmd_audit, "verify|show|report [FILE|DIR]... [--anchors FILE] [--host ID] [--since T] [--tenant NAME]",
+	  "verify, print or sum up the agent's audit log, without the agent" },
 	{ "bench", cmd_bench, "[DIR]", "rates of the cryptography here, and of a directory" },
 	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "top", "lock", "unlock", "keys", "rekey", "seal", "unseal", "audit",
+static const char *const later[] = { "top", "lock", "unlock", "keys", "rekey", "seal", "unseal",
 				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", "drill", NULL };
 
 static void usage(FILE *to)

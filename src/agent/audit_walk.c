@@ -5,6 +5,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Without a chain. */
+static int line_show(const char *line, size_t len, audit_walk_row *each, void *arg)
+{
+	struct audit_row row = { 0 };
+	int r;
+
+	r = audit_row_parse(line, len, &row);
+	if (r == -ENOMEM)
+		return r;
+	r = each(arg, r < 0 ? NULL : &row);
+	audit_row_done(&row);
+	return r;
+}
+
 int audit_walk_file(struct audit_chain *c, int fd, const char *name, audit_walk_row *each, void *arg)
 {
 	struct audit_lines *l = malloc(sizeof(*l));
@@ -17,15 +31,16 @@ int audit_walk_file(struct audit_chain *c, int fd, const char *name, audit_walk_
 	if (!l)
 		return -ENOMEM;
 	audit_lines_init(l, fd);
-	audit_chain_file(c, name);
+	if (c)
+		audit_chain_file(c, name);
 	while ((r = audit_lines_next(l, &line, &len, &whole)) > 0) {
-		r = audit_chain_line(c, line, len, whole, &row);
+		r = c ? audit_chain_line(c, line, len, whole, &row) : line_show(line, len, each, arg);
 		if (r > 0 && each)
 			r = each(arg, row);
 		if (r < 0)
 			break;
 	}
-	if (r == -EFBIG) {
+	if (r == -EFBIG && c) {
 		audit_chain_too_long(c);
 		r = -EBADMSG;
 	}
