@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -403,6 +404,25 @@ static void an_older_seen_is_not_believed(void **state)
 	agent_volume_free(v);
 }
 
+static void a_mount_comes_back_while_the_log_cannot_be_written(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct client_mount_info info = { .volume = "data", .source = "/srv/data", .mountpoint = "/mnt/a", .instance = v->instance };
+	struct rlimit none = { 0, RLIM_INFINITY }, old;
+	struct fake_mount m = { 0 };
+
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &none, &old), 0);
+	assert_int_equal(client_mount_start(&f->c, &info, &fake_ops, &m, &m.link), 0);
+	agent_fixture_connect(f);
+	agent_volume_refused(f, v, PROTO_CLASS_AUDIT, 21, "audit log");
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &old, NULL), 0);
+	agent_fixture_connect(f);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	client_mount_stop(m.link);
+	agent_volume_free(v);
+}
+
 static void damage_that_a_mount_reports_is_audited(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -516,6 +536,7 @@ int main(void)
 		TEST(a_sync_ends_when_its_mount_dies),
 		TEST(what_a_mount_made_durable_is_remembered_over_a_restart),
 		TEST(an_older_seen_is_not_believed),
+		TEST(a_mount_comes_back_while_the_log_cannot_be_written),
 		TEST(damage_that_a_mount_reports_is_audited),
 		TEST(a_client_may_report_that_its_volume_is_older),
 		TEST(a_mount_outlives_the_agent_and_links_again),

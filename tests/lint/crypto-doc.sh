@@ -19,7 +19,7 @@ diff "$tmp/format" "$tmp/code"
 diff "$tmp/format" "$tmp/crypto"
 
 # shellcheck disable=SC2016 # the backquotes are text
-grep -o '`test_[a-z]*: [a-z0-9_]*`' "$top/docs/crypto.md" | tr -d '`' | sort -u >"$tmp/evidence"
+grep -o '`test_[a-z_]*: [a-z0-9_]*`' "$top/docs/crypto.md" | tr -d '`' | sort -u >"$tmp/evidence"
 test -s "$tmp/evidence"
 while IFS=': ' read -r file name; do
 	grep -Eq "(cmocka_unit_test|TEST)\($name\)" "$top/tests/unit/$file.c" || {

@@ -360,6 +360,10 @@ static void anchors_go_where_they_are_wanted(void **state)
 	assert_int_equal(verify(true)->anchors_unreadable, 1);
 	(void)strcat(conf_of.anchor_file, "/not/there");
 	open_log();
+	assert_true(audit_required(log_of));
+	conf_of.required = false;
+	audit_configure(log_of, &conf_of);
+	assert_false(audit_required(log_of));
 	append("two"); /* an anchor that cannot be written delays nothing */
 	time_passes(61);
 	audit_tick(log_of);
