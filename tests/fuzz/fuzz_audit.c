@@ -59,7 +59,7 @@ static void log_read(struct text log, struct text anchors, bool with_anchors)
 	assert(audit_chain_new(NULL, with_anchors ? line_next : NULL, &anchors, &c) == 0);
 	audit_chain_file(c, "audit-00000000000000000001.log");
 	while (line_next(&log, &line, &len) > 0) {
-		r = audit_chain_line(c, line, len, log.len > 0 || line[len] == '\n', &row);
+		r = audit_chain_line(c, line, len, log.p == line + len + 1, &row);
 		if (r > 0) {
 			rows++;
 			row_again(row, line, len);
@@ -87,7 +87,7 @@ static void row_mended(const char *p, size_t len)
 	if (json_is_object(o) && audit_row_put(o, prev, hash, &line) == 0) {
 		if (audit_row_parse(line, strlen(line), &row) == 0) {
 			row_again(&row, line, strlen(line));
-			log_read((struct text){ line, strlen(line) + 1 }, (struct text){ "", 0 }, false);
+			log_read((struct text){ line, strlen(line) }, (struct text){ "", 0 }, false);
 			audit_row_done(&row);
 		}
 		free(line);

@@ -16,6 +16,7 @@
 #include "crypt/blockcrypt.h"
 #include "crypt/digest.h"
 #include "crypt/namecrypt.h"
+#include "crypt/sign.h"
 #include "crypt_vectors.h"
 
 #define ALLOCATIONS_MAX 3000    /* of one operation: more means that the loop does not end */
@@ -183,6 +184,16 @@ static int op_attributes(void)
 	return r < 0 ? r : memcmp(out, vec_xattr_value_empty, XATTR_VALUE_EXTRA);
 }
 
+static int op_signatures(void)
+{
+	uint8_t public_key[SIGN_PUBLIC_LEN], signature[SIGN_LEN];
+	int r = sign_public(fix.root, public_key); /* any 32 bytes are a seed */
+
+	if (r >= 0)
+		r = sign_make(fix.root, "a", 1, signature);
+	return r < 0 ? r : sign_check(public_key, "a", 1, signature);
+}
+
 static void without_memory(int (*op)(void))
 {
 	long n, total;
@@ -223,6 +234,7 @@ WITHOUT_MEMORY(op_blocks)
 WITHOUT_MEMORY(op_rekeying)
 WITHOUT_MEMORY(op_names)
 WITHOUT_MEMORY(op_attributes)
+WITHOUT_MEMORY(op_signatures)
 
 static int setup(void **state)
 {
@@ -263,6 +275,7 @@ int main(void)
 		cmocka_unit_test(op_rekeying_says_so_without_memory),
 		cmocka_unit_test(op_names_says_so_without_memory),
 		cmocka_unit_test(op_attributes_says_so_without_memory),
+		cmocka_unit_test(op_signatures_says_so_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
