@@ -161,6 +161,8 @@ int cmd_audit_verify(const struct cmd_audit *a, audit_walk_row *each, void *arg,
 	if (r != 0)
 		return r;
 	audit_lines_init(lines, fd);
+	if (fd >= 0 && audit_lines_stop_here(lines) < 0)
+		return cmd_fail(EXIT_CODE_OTHER, "audit", "anchors cannot be read: %s", err_text(-errno));
 	if (audit_chain_new(a->host, fd >= 0 ? audit_walk_anchor : NULL, lines, &c) < 0)
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, "audit", "out of memory");
 	r = cmd_audit_walk(a, c, each, arg);

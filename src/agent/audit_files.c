@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 
@@ -86,21 +87,38 @@ void audit_lines_init(struct audit_lines *l, int fd)
 	l->fd = fd;
 	l->from = l->to = 0;
 	l->ended = false;
+	l->left = UINT64_MAX;
+}
+
+int audit_lines_stop_here(struct audit_lines *l)
+{
+	struct stat st;
+
+	if (fstat(l->fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode))
+		l->left = (uint64_t)st.st_size;
+	return 0;
 }
 
 static int lines_fill(struct audit_lines *l)
 {
+	size_t want;
 	ssize_t n;
 
 	memmove(l->buf, l->buf + l->from, l->to - l->from);
 	l->to -= l->from;
 	l->from = 0;
+	want = sizeof(l->buf) - l->to;
+	if (want > l->left)
+		want = (size_t)l->left;
 	do
-		n = read(l->fd, l->buf + l->to, sizeof(l->buf) - l->to);
+		n = read(l->fd, l->buf + l->to, want);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	l->ended = n == 0;
+	l->left -= (uint64_t)n;
 	l->to += (size_t)n;
 	return 0;
 }

@@ -22,10 +22,13 @@ struct audit_lines {
 	int fd;                     /* the caller's */
 	size_t from, to;            /* what of buf is not given out yet */
 	bool ended;
+	uint64_t left;              /* bytes to read at most */
 	char buf[2 * AUDIT_ROW_MAX + 2];
 };
 
 void audit_lines_init(struct audit_lines *l, int fd);
+/* Nothing that is appended from now on: anchors of rows that are written while older ones are read would be anchors of rows that are missing. */
+int audit_lines_stop_here(struct audit_lines *l) must_check;
 /* 1: a line, without its line feed, in l until the next call; *ret_whole: it had one. 0: the end. -EFBIG: a line longer than any row or anchor,
  * -errno. */
 int audit_lines_next(struct audit_lines *l, const char **ret_line, size_t *ret_len, bool *ret_whole) must_check;

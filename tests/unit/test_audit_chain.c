@@ -328,6 +328,29 @@ static void anchors_out_of_a_journal_are_read(void **state)
 	free(out);
 }
 
+static void anchors_made_while_the_log_is_read_are_not_missed(void **state)
+{
+	static struct audit_lines lines;
+	AUTO_AUDIT_CHAIN struct audit_chain *c = NULL;
+	AUTO_CLOSE int fd = -1, log = -1;
+
+	(void)state;
+	append("one");
+	close_log();
+	fd = openat(dirfd_of, "audit.anchors", O_RDONLY | O_CLOEXEC);
+	log = openat(dirfd_of, FIRST, O_RDONLY | O_CLOEXEC);
+	audit_lines_init(&lines, fd);
+	assert_int_equal(audit_lines_stop_here(&lines), 0);
+	assert_int_equal(audit_chain_new(NULL, audit_walk_anchor, &lines, &c), 0);
+	conf_of.rotate_bytes = 1;
+	open_log();
+	append("two"); /* into a file that the reader does not know of yet */
+	close_log();
+	assert_int_equal(audit_walk_file(c, log, FIRST, NULL, NULL), 0);
+	assert_int_equal(audit_chain_end(c), 0);
+	assert_int_equal(audit_chain_report(c)->anchored_seq, 3);
+}
+
 static void anothers_rows_spliced_in_are_found(void **state)
 {
 	char *one, *two, *out = calloc(1, 1 << 20);
@@ -493,6 +516,7 @@ int main(void)
 		TEST(a_file_that_lost_its_beginning_is_found),
 		TEST(anchors_of_another_key_or_host_are_no_anchors),
 		TEST(anchors_out_of_a_journal_are_read),
+		TEST(anchors_made_while_the_log_is_read_are_not_missed),
 		TEST(anothers_rows_spliced_in_are_found),
 		TEST(a_log_of_another_host_than_wanted_is_refused),
 		TEST(clocks_that_go_back_are_found),
