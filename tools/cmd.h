@@ -38,8 +38,14 @@ int cmd_descriptors(const char *object) must_check;
 
 /* Where a VOLUME is: a path if it holds a slash, else source= of volumes.d/NAME.conf. malloc'ed path, or an exit code > 0 after a message. */
 int cmd_volume_path(const struct cmd_global *g, const char *volume, char **ret_path) must_check;
-/* mountpoint= and options= of volumes.d/NAME.conf; each may come back NULL. */
-int cmd_volume_mount(const struct cmd_global *g, const char *name, char **ret_mountpoint, char **ret_options) must_check;
+/* Of volumes.d/NAME.conf; each may be NULL. */
+struct cmd_volume_conf {
+	char *mountpoint, *options, *user;
+};
+void cmd_volume_conf_done(struct cmd_volume_conf *c);
+#define AUTO_CMD_VOLUME_CONF __attribute__((cleanup(cmd_volume_conf_done)))
+/* 0, or an exit code after a message. */
+int cmd_volume_mount(const struct cmd_global *g, const char *name, struct cmd_volume_conf *ret_c) must_check;
 
 /* A volume directory that was opened, with the bytes of its coffer.volume and who it is. */
 struct cmd_volume {

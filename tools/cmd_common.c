@@ -120,22 +120,28 @@ int cmd_volume_path(const struct cmd_global *g, const char *volume, char **ret_p
 	return r;
 }
 
-int cmd_volume_mount(const struct cmd_global *g, const char *name, char **ret_mountpoint, char **ret_options)
+int cmd_volume_mount(const struct cmd_global *g, const char *name, struct cmd_volume_conf *ret_c)
 {
 	AUTO_INI struct ini *ini = NULL;
-	char *mountpoint = NULL, *options = NULL;
+	struct cmd_volume_conf c = { 0 };
 	int r;
 
 	r = conf_read(g, name, &ini);
 	if (r != 0)
 		return r;
-	if (copy_of(ini, "mountpoint", &mountpoint) < 0 || copy_of(ini, "options", &options) < 0) {
-		free(mountpoint);
+	if (copy_of(ini, "mountpoint", &c.mountpoint) < 0 || copy_of(ini, "options", &c.options) < 0 || copy_of(ini, "user", &c.user) < 0) {
+		cmd_volume_conf_done(&c);
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, name, "out of memory");
 	}
-	*ret_mountpoint = mountpoint;
-	*ret_options = options;
+	*ret_c = c;
 	return 0;
+}
+
+void cmd_volume_conf_done(struct cmd_volume_conf *c)
+{
+	free(c->mountpoint);
+	free(c->options);
+	free(c->user);
 }
 
 char *cmd_printable(const char *text)

@@ -141,13 +141,13 @@ static int fusermount(const char *dir)
 /* What a name of volumes.d has as mountpoint=; malloc'ed or NULL, nothing is said. */
 static char *mountpoint_of(const struct cmd_global *g, const char *name)
 {
-	char *dir = NULL, *options = NULL, path[PATH_MAX];
+	AUTO_CMD_VOLUME_CONF struct cmd_volume_conf conf = { 0 };
+	char path[PATH_MAX];
 
 	if (strchr(name, '/') || snprintf(path, sizeof(path), "%s/volumes.d/%s.conf", g->config, name) >= (int)sizeof(path) ||
-	    access(path, F_OK) < 0 || cmd_volume_mount(g, name, &dir, &options) != 0)
+	    access(path, F_OK) < 0 || cmd_volume_mount(g, name, &conf) != 0)
 		return NULL;
-	free(options);
-	return dir;
+	return take_ptr(conf.mountpoint);
 }
 
 int cmd_umount(const struct cmd_global *g, int argc, char **argv)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/notify.h"
+#include "base/priv.h"
 #include "fs/ops.h"
 
 #include <fcntl.h>
@@ -32,6 +33,7 @@ struct mounting {
 	const char *name;                /* as the user gave it */
 	char *path;                      /* the volume's directory, absolute */
 	char *mountpoint;                /* absolute */
+	const char *user;                /* user= of volumes.d; NULL */
 	bool foreground;
 	int ready_fd;                    /* the parent waits here; -1 */
 	uint64_t since_ms;
@@ -273,6 +275,17 @@ static int open_volume(struct mounting *m)
 	return r < 0 ? cmd_open_fail(m->path, r, holder) : 0;
 }
 
+/* Before the agent is asked, which knows a peer by its user, and before there are threads. */
+static int give_up_privileges(const struct mounting *m)
+{
+	int r = priv_for_mount(m->user, m->o.dev);
+
+	if (r < 0 && m->user)
+		return cmd_fail(r == -ENOENT ? EXIT_CODE_CONFIG : EXIT_CODE_DENIED, m->name, "cannot become user=%s: %s", m->user,
+				r == -ENOENT ? "there is no such user" : err_text(r));
+	return r < 0 ? cmd_fail(cmd_exit_of(r), m->name, "cannot give up privileges: %s", err_text(r)) : 0;
+}
+
 static int mount_child(struct mounting *m)
 {
 	int r, rc;
@@ -284,7 +297,10 @@ static int mount_child(struct mounting *m)
 	if (r == 0)
 		r = cmd_lock_heap();
 	if (r == 0)
+		r = give_up_privileges(m);
+	if (r == 0)
 		r = open_volume(m);
+	priv_opened();
 	if (r == 0)
 		r = serve(m);
 	if (m->volume) {
@@ -353,7 +369,8 @@ static int mount_point(struct mounting *m, const char *dir)
 
 static int mount_all(struct mounting *m, const char *volume, const char *dir)
 {
-	AUTO_FREE char *path = NULL, *conf_dir = NULL, *conf_options = NULL;
+	AUTO_CMD_VOLUME_CONF struct cmd_volume_conf conf = { 0 };
+	AUTO_FREE char *path = NULL;
 	struct cmd_global g = *m->g;
 	char why[128];
 	int r;
@@ -361,8 +378,8 @@ static int mount_all(struct mounting *m, const char *volume, const char *dir)
 	m->name = volume;
 	r = cmd_volume_path(&g, volume, &path);
 	if (r == 0 && !strchr(volume, '/')) {
-		r = cmd_volume_mount(&g, volume, &conf_dir, &conf_options);
-		if (r == 0 && conf_options && mount_options_parse(conf_options, &m->o, why) < 0)
+		r = cmd_volume_mount(&g, volume, &conf);
+		if (r == 0 && conf.options && mount_options_parse(conf.options, &m->o, why) < 0)
 			r = cmd_fail(EXIT_CODE_CONFIG, volume, "options=: %s", why);
 	}
 	if (r != 0)
@@ -371,7 +388,7 @@ static int mount_all(struct mounting *m, const char *volume, const char *dir)
 		if (mount_options_parse(m->given[i], &m->o, why) < 0)
 			return cmd_usage("mount", "%s", why);
 	if (!dir)
-		dir = conf_dir;
+		dir = conf.mountpoint;
 	if (!dir)
 		return cmd_usage("mount", "needs a MOUNTPOINT (or mountpoint= in volumes.d)");
 	m->path = realpath(path, NULL);
@@ -383,6 +400,9 @@ static int mount_all(struct mounting *m, const char *volume, const char *dir)
 	if (m->o.agent[0])
 		g.agent = m->o.agent;
 	m->g = &g;
+	m->user = conf.user;
+	if (m->user && m->o.allow_other > 0)
+		return cmd_usage("mount", "allow_other: a mount with user= serves that user alone");
 	return m->foreground ? mount_child(m) : in_background(m);
 }
 

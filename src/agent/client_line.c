@@ -9,6 +9,7 @@
 
 #include "agent/packet.h"
 #include "base/log.h"
+#include "base/priv.h"
 
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 10000
@@ -300,6 +301,7 @@ void *client_line_main(void *p)
 	uint64_t retry_ms = RETRY_MIN_MS, next_try = 0, now;
 	int wait_ms, r;
 
+	priv_thread();
 	for (;;) {
 		struct pollfd fds[2] = { { .fd = m->wake_fd, .events = POLLIN }, { .fd = m->c->fd, .events = POLLIN } };
 

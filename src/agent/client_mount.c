@@ -10,6 +10,7 @@
 
 #include "agent/client_line.h"
 #include "agent/packet.h"
+#include "base/priv.h"
 
 #define STOP_MS 2000
 
@@ -108,6 +109,7 @@ static void *work_main(void *p)
 	struct proto_event ev;
 	uint64_t line;
 
+	priv_thread();
 	while (work_next(m, &ev, &line)) {
 		client_line_done(&ev, work_run(m, &ev));
 		{

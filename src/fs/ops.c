@@ -13,15 +13,11 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "base/log.h"
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
+#include "base/priv.h"
 
 /* Of /dev/fuse: the misc devices, and FUSE among them. */
 #define FUSE_MAJOR 10
@@ -118,9 +114,12 @@ static int open_session(struct ops *o)
 	fuse_opt_free_args(&args);
 	if (r < 0)
 		return log_ret(r, "the FUSE session");
+	priv_mounting(true);
 	errno = 0;
-	if (fuse_session_mount(o->session, o->mountpoint) != 0)
-		return log_ret(errno ? -errno : -EPERM, "%s: not mounted", o->mountpoint);
+	r = fuse_session_mount(o->session, o->mountpoint) == 0 ? 0 : errno ? -errno : -EPERM;
+	priv_mounting(false);
+	if (r < 0)
+		return log_ret(r, "%s: not mounted", o->mountpoint);
 	o->mounted = true;
 	r = ops_raw_install(o);
 	return r < 0 ? log_ret(r, "the FUSE session") : 0;
@@ -199,6 +198,7 @@ static void *work(void *arg)
 	struct ops *o = w->ops;
 	int r = 0, old, expected = 0;
 
+	priv_thread();
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	(void)pthread_setspecific(o->worker_key, w);
 	while (!fuse_session_exited(o->session)) {
@@ -282,15 +282,34 @@ static int wait_answer(struct ops *o)
 	return 0;
 }
 
+static int unmount(const struct ops *o, int flags)
+{
+	int r;
+
+	priv_mounting(true);
+	r = umount2(o->mountpoint, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
+	priv_mounting(false);
+	return r;
+}
+
+static void session_unmount(struct ops *o)
+{
+	priv_mounting(true);
+	fuse_session_unmount(o->session);
+	priv_mounting(false);
+}
+
 /* True: nobody of this mount namespace can see it any more, so it should end by itself. */
 static bool unmount_now(struct ops *o)
 {
-	if (umount2(o->mountpoint, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
+	int r = unmount(o, 0);
+
+	if (r == 0 || r == -EINVAL || r == -ENOENT)
 		return true;
-	if (errno == EBUSY)
+	if (r == -EBUSY)
 		log_warning("%s: in use; it disappears now and ends with its last user", o->mountpoint);
-	if (umount2(o->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-		fuse_session_unmount(o->session);
+	if (unmount(o, MNT_DETACH) < 0)
+		session_unmount(o);
 	return false;
 }
 
@@ -341,7 +360,6 @@ int ops_serve(struct ops *o)
 	int r;
 
 	(void)umask(0);
-	(void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0); /* reclaim must not wait for us; needs CAP_SYS_RESOURCE */
 	volume_watch(o->volume, forget_attr, o);
 	r = ops_seek_start(o);
 	if (r == 0)
@@ -360,7 +378,7 @@ int ops_serve(struct ops *o)
 	join_workers(o, !gone || atomic_load(&o->first_error) != 0);
 	/* Whoever still waits gets ENOTCONN now, not after the volume has come to rest. */
 	if (o->mounted)
-		fuse_session_unmount(o->session);
+		session_unmount(o);
 	o->mounted = false;
 	if (r == 0)
 		r = atomic_load(&o->first_error);
@@ -383,7 +401,7 @@ void ops_unmounted(struct ops *o)
 	if (!o)
 		return;
 	if (o->mounted)
-		fuse_session_unmount(o->session);
+		session_unmount(o);
 	if (o->session)
 		fuse_session_destroy(o->session);
 	for (k = 0; o->workers && k < o->threads; k++) {

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/priv.h"
 #include "fs/extent.h"
 
 #define KERNEL_MAJOR 6
@@ -65,6 +66,7 @@ static void *seek_main(void *arg)
 	struct ops *o = arg;
 	struct ops_seek_req *s;
 
+	priv_thread();
 	pthread_mutex_lock(&o->seek_m);
 	for (;;) {
 		while (!o->seek_first && !o->seek_stop)
@@ -109,7 +111,9 @@ void ops_seek_end(struct ops *o)
 	until.tv_sec += END_SECONDS;
 	if (pthread_timedjoin_np(o->seek_thread, NULL, &until) != 0) {
 		/* It waits for a WRITE that nobody serves any more: everybody gets an error now. */
+		priv_mounting(true);
 		(void)umount2(o->mountpoint, MNT_FORCE | MNT_DETACH | UMOUNT_NOFOLLOW);
+		priv_mounting(false);
 		(void)pthread_join(o->seek_thread, NULL);
 	}
 	o->seek_runs = false;

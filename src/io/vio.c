@@ -11,6 +11,7 @@
 #include "io/state_remake.h"
 
 #include "base/log.h"
+#include "base/priv.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -280,6 +281,7 @@ static void *timer_main(void *arg)
 	struct timespec until;
 	bool kicked;
 
+	priv_thread();
 	for (;;) {
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += v->p.commit_seconds;
