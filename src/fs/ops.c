@@ -269,12 +269,31 @@ static void set_read_ahead(dev_t dev)
 	(void)close(fd);
 }
 
+/* As any user of the mount would: through the kernel, by its name, from a thread that serves nothing. */
+static int read_root(const struct ops *o, struct stat *ret_st)
+{
+	DIR *d;
+	int r;
+
+	if (stat(o->mountpoint, ret_st) < 0)
+		return -errno;
+	d = opendir(o->mountpoint);
+	if (!d)
+		return errno == EACCES ? 0 : -errno; /* closed to its own user: the mode was told */
+	errno = 0;
+	r = readdir(d) ? 0 : -errno;
+	(void)closedir(d);
+	return r;
+}
+
 static int wait_answer(struct ops *o)
 {
 	struct stat st;
+	int r;
 
-	if (stat(o->mountpoint, &st) < 0)
-		return log_ret(-errno, "%s: mounted, but does not answer", o->mountpoint);
+	r = read_root(o, &st);
+	if (r < 0)
+		return log_ret(r, "%s: mounted, but its root cannot be read", o->mountpoint);
 	o->dev = st.st_dev;
 	set_read_ahead(st.st_dev);
 	if (o->params.ready)
