@@ -1,17 +1,35 @@
 #!/bin/bash
-# The units, under a real systemd: DESTDIR of a make install, then units.sh in a container, over a reboot.
-# Usage: run.sh DESTDIR. The container's tree: COFFER_SYSTEMD_TREE.
+# The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, and peers.sh, beside each other.
+# Usage: run.sh DESTDIR [SCRIPT...]
 set -u
 here=$(dirname "$(readlink -f "$0")")
 root=$1
-journal=${OUT:-/tmp}/journal.txt
-# mount(8) looks for its helpers in /sbin alone; packages install there.
-store=$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX")
-trap 'rm -rf "$store"' EXIT
-mkdir "$store/srv"
-args=(-w "$store/srv:/srv" -c "$root/usr/local:/usr/local" -c "$root/usr/local/bin/coffer:/usr/sbin/mount.coffer" -c "$here/units.sh:/root/units.sh")
-"$here/boot-systemd" -n || { echo "ok - units # SKIP no tree for the container: tests/systemd/boot-systemd makes it"; exit 0; }
-status=0
-"$here/boot-systemd" "${args[@]}" -r -T 200 -j "$journal" -- bash /root/units.sh || status=$?
-[ "$status" = 0 ] || tail -n 60 "$journal"
+shift
+[ $# -gt 0 ] || set -- units peers
+out=${OUT:-$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX")}
+"$here/boot-systemd" -n || { echo "not ok - no tree for the container: tests/systemd/boot-systemd makes it, with mmdebstrap and a network"; exit 1; }
+
+one() { # SCRIPT: its output and the container's journal in $out
+	local store status=0
+	# Volumes are not put into the container's overlay: that keeps no device for its files.
+	store=$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX") && mkdir "$store/srv" || return 1
+	# mount(8) looks for its helpers in /sbin alone; packages install there.
+	cc -shared -fPIC -O1 -Wall -o "$store/unreadable.so" "$here/unreadable.c" || return 1
+	"$here/boot-systemd" -w "$store/srv:/srv" -c "$root/usr/local:/usr/local" -c "$root/usr/local/bin/coffer:/usr/sbin/mount.coffer" \
+		-c "$here/peer.py:/root/peer.py" -c "$store/unreadable.so:/root/unreadable.so" -c "$here/functions.sh:/root/functions.sh" -c "$here/$1.sh:/root/$1.sh" \
+		-r -T 200 -j "$out/$1.journal" -- bash "/root/$1.sh" >"$out/$1.out" 2>&1 || status=$?
+	rm -rf "$store"
+	return "$status"
+}
+
+pids=() status=0
+for script; do
+	one "$script" &
+	pids+=($!)
+done
+for script; do
+	wait "${pids[0]}" || { status=1 && tail -n 60 "$out/$script.journal"; }
+	pids=("${pids[@]:1}")
+	cat "$out/$script.out"
+done
 exit "$status"
