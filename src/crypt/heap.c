@@ -173,12 +173,10 @@ static struct head *large_take(size_t len)
 	return h;
 }
 
-static void *heap_malloc(size_t n, const char *file, int line)
+void *heap_alloc(size_t n)
 {
 	struct head *h;
 
-	(void)file;
-	(void)line;
 	if (n == 0 || n > ALLOC_MAX)
 		return NULL;
 	n += sizeof(*h);
@@ -186,14 +184,12 @@ static void *heap_malloc(size_t n, const char *file, int line)
 	return h ? h + 1 : NULL;
 }
 
-static void heap_free(void *p, const char *file, int line)
+void heap_release(void *p)
 {
 	struct free_block *b = p;
 	struct shard *s;
 	struct head *h;
 
-	(void)file;
-	(void)line;
 	if (!p)
 		return;
 	h = (struct head *)p - 1;
@@ -209,26 +205,48 @@ static void heap_free(void *p, const char *file, int line)
 	pthread_mutex_unlock(&s->m);
 }
 
-static void *heap_realloc(void *p, size_t n, const char *file, int line)
+void *heap_resize(void *p, size_t n)
 {
 	size_t room;
 	void *q;
 
 	if (!p)
-		return heap_malloc(n, file, line);
+		return heap_alloc(n);
 	if (n == 0) {
-		heap_free(p, file, line);
+		heap_release(p);
 		return NULL;
 	}
 	room = ((struct head *)p - 1)->len - sizeof(struct head);
 	if (n <= room)
 		return p;
-	q = heap_malloc(n, file, line);
+	q = heap_alloc(n);
 	if (!q)
 		return NULL;
 	memcpy(q, p, room);
-	heap_free(p, file, line);
+	heap_release(p);
 	return q;
+}
+
+/* The same in OpenSSL's shape: it says who asks. */
+static void *openssl_malloc(size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return heap_alloc(n);
+}
+
+static void *openssl_realloc(void *p, size_t n, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return heap_resize(p, n);
+}
+
+static void openssl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	heap_release(p);
 }
 
 int heap_install(void)
@@ -240,7 +258,7 @@ int heap_install(void)
 	pthread_mutex_unlock(&heap.m);
 	if (!ready)
 		return -ENOMEM;
-	if (CRYPTO_set_mem_functions(heap_malloc, heap_realloc, heap_free) != 1)
+	if (CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free) != 1)
 		return -EBUSY;
 	return 0;
 }

@@ -1,0 +1,65 @@
+/* http.h: one HTTPS request and its answer; the door to libcurl. TLS 1.3 only, certificates always checked, HTTP/1.1, no redirects, no cookies,
+ * nothing from the environment. Thread safe; blocks up to the deadline, so it is called from threads that may wait. The process ignores SIGPIPE:
+ * OpenSSL writes to sockets that may be closed.
+ *
+ * Secrets: requests are built from secret memory, and the answer's body is received into it. What libcurl and OpenSSL copy of them lies in the
+ * heap of crypt/heap.h: locked, left out of core dumps, wiped when freed; a connection that is kept keeps no buffer. What this cannot reach:
+ * copies in registers and stack slots, and the TLS keys of a kept connection, which stay in that heap until it ends.
+ *
+ * A connection is kept for a minute and used again for the same owner, origin, CA file and proxy only: tenants never share one. */
+#ifndef COFFER_NET_HTTP_H
+#define COFFER_NET_HTTP_H
+
+#include "base/err.h"
+#include "base/secret.h"
+#include "net/url.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTTP_BODY_MAX 65536
+#define HTTP_HEADERS_MAX 8
+#define HTTP_MESSAGE_MAX 200
+#define HTTP_ID_MAX 80
+#define HTTP_CONNECT_MS 3000
+#define HTTP_TRY_MS 5000
+
+/* The value may lie in secret memory. */
+struct http_header {
+	const char *name, *value;
+};
+
+struct http_request {
+	struct url url;
+	struct http_header headers[HTTP_HEADERS_MAX]; /* up to the first without a name */
+	struct secret *body;       /* NULL: GET, else POST; owned: http_request_done */
+	size_t body_len;
+	const char *id_header;     /* a header of the answer that names the request, or NULL */
+	const char *owner;         /* the tenant */
+	const char *ca_file;       /* empty: the system's authorities */
+	const char *proxy;         /* http://HOST:PORT; empty: none */
+	uint32_t timeout_ms;       /* at most HTTP_TRY_MS counts */
+};
+
+struct http_answer {
+	int status;                /* 100..599 */
+	struct secret *body;       /* HTTP_BODY_MAX bytes, of which body_len were received; owned: http_answer_done */
+	size_t body_len;
+	uint32_t retry_after_ms;   /* 0: not said */
+	int64_t date;              /* of the server, seconds since 1970; 0: not said */
+	char id[HTTP_ID_MAX + 1];
+	char message[HTTP_MESSAGE_MAX]; /* of a failure: names the host and what; no secret */
+};
+
+/* 0: the server answered, whatever its status. Else there is no answer, message says why, and
+ * -ETIMEDOUT the time is over; -ECONNREFUSED no connection, or it was lost; -EPROTO TLS, the certificate, or not HTTP: somebody must look;
+ * -EFBIG more than HTTP_BODY_MAX; -EINVAL the CA file, proxy or URL cannot be used; -ENOMEM. Call http_answer_done in any case. */
+int http_call(const struct http_request *req, struct http_answer *ret_answer) must_check;
+void http_request_done(struct http_request *req);
+void http_answer_done(struct http_answer *a);
+
+/* Close the connections that are kept. */
+void http_forget(void);
+
+#endif

@@ -1,0 +1,117 @@
+/* url.c: URLs are built from checked parts by one encoder, and never taken apart again: what is asked is what was meant. */
+#include "net/url.h"
+
+#include <string.h>
+
+#define UNRESERVED "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+#define LABEL "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-"
+
+static bool port_ok(const char *p)
+{
+	size_t n = strspn(p, "0123456789");
+	unsigned port = 0;
+	size_t i;
+
+	if (n == 0 || n > 5 || p[n] != '\0' || p[0] == '0')
+		return false;
+	for (i = 0; i < n; i++)
+		port = port * 10 + (unsigned)(p[i] - '0');
+	return port <= 65535;
+}
+
+bool url_host_ok(const char *text)
+{
+	const char *p = text;
+	size_t n;
+
+	for (;;) {
+		n = strspn(p, LABEL);
+		if (n == 0 || n > 63 || p[0] == '-' || p[n - 1] == '-')
+			return false;
+		p += n;
+		if (*p != '.')
+			break;
+		p++;
+	}
+	if (p - text > URL_HOST_MAX)
+		return false;
+	return *p == '\0' || (*p == ':' && port_ok(p + 1));
+}
+
+int url_origin_parse(const char *text, char ret_origin[static URL_ORIGIN_MAX + 1])
+{
+	char origin[URL_ORIGIN_MAX + 1];
+	size_t len = strnlen(text, URL_ORIGIN_MAX + 2);
+
+	if (len > 8 && text[len - 1] == '/')
+		len--;
+	if (len > URL_ORIGIN_MAX || strncmp(text, "https://", 8) != 0)
+		return -EINVAL;
+	memcpy(origin, text, len);
+	origin[len] = '\0';
+	if (!url_host_ok(origin + 8))
+		return -EINVAL;
+	memcpy(ret_origin, origin, len + 1);
+	return 0;
+}
+
+static void put(struct url *u, char c)
+{
+	if (u->len == URL_MAX) {
+		u->failed = true;
+		return;
+	}
+	u->text[u->len++] = c;
+	u->text[u->len] = '\0';
+}
+
+void url_start(struct url *u, const char *origin)
+{
+	u->len = 0;
+	u->failed = false;
+	u->text[0] = '\0';
+	while (*origin)
+		put(u, *origin++);
+}
+
+static void component(struct url *u, const char *p, size_t n)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	size_t i;
+
+	if (n == 0 || (p[0] == '.' && (n == 1 || (n == 2 && p[1] == '.'))))
+		u->failed = true;
+	put(u, '/');
+	for (i = 0; i < n; i++) {
+		if (strchr(UNRESERVED, p[i])) {
+			put(u, p[i]);
+			continue;
+		}
+		put(u, '%');
+		put(u, hex[(unsigned char)p[i] >> 4]);
+		put(u, hex[(unsigned char)p[i] & 15]);
+	}
+}
+
+void url_component(struct url *u, const char *text)
+{
+	component(u, text, strlen(text));
+}
+
+void url_path(struct url *u, const char *path)
+{
+	size_t n;
+
+	for (;;) {
+		n = strcspn(path, "/");
+		component(u, path, n);
+		if (path[n] == '\0')
+			return;
+		path += n + 1;
+	}
+}
+
+int url_done(const struct url *u)
+{
+	return u->failed ? -EINVAL : 0;
+}
