@@ -7,6 +7,8 @@ static const char *const env_names[] = {
 	[ENV_NO_COLOR] = "NO_COLOR",
 	[ENV_JOURNAL_STREAM] = "JOURNAL_STREAM",
 	[ENV_TERM] = "TERM",
+	[ENV_VAULT_TOKEN] = "VAULT_TOKEN",
+	[ENV_BAO_TOKEN] = "BAO_TOKEN",
 	[ENV_COFFER_IOQ] = "COFFER_IOQ",
 };
 

@@ -10,6 +10,7 @@
 
 static const struct kms_ops *const providers[] = {
 	&kms_local,
+	&kms_vault,
 #if COFFER_TEST_HOOKS
 	&kms_failing,
 #endif
@@ -49,6 +50,27 @@ int kms_fail(struct kms_error *err, enum kms_class c, const char *fmt, ...)
 	(void)vsnprintf(err->message, sizeof(err->message), fmt, ap);
 	va_end(ap);
 	return kms_class_errno(c);
+}
+
+int kms_context_put(const struct kms_context *ctx, uint8_t ret_p[static KMS_CONTEXT_MAX], size_t *ret_len)
+{
+	const struct {
+		const void *p;
+		size_t len;
+	} piece[] = { { ctx->tenant, strnlen(ctx->tenant, 65) }, { ctx->uuid, UUID_LEN }, { "root", 4 } };
+	size_t i, n = 9;
+
+	if (piece[0].len > 64)
+		return -EINVAL;
+	memcpy(ret_p, "coffer/1", 9);
+	for (i = 0; i < 3; i++) {
+		ret_p[n++] = (uint8_t)piece[i].len;
+		ret_p[n++] = 0;
+		memcpy(ret_p + n, piece[i].p, piece[i].len);
+		n += piece[i].len;
+	}
+	*ret_len = n;
+	return 0;
 }
 
 static const struct kms_ops *provider_of(const char *scheme)
@@ -153,6 +175,7 @@ int kms_prepare(const struct kms_host *host, const struct kms_uri *uri, struct k
 {
 	const struct kms_ops *ops = provider_of(uri->scheme);
 
+	*err = (struct kms_error){ 0 };
 	if (!ops)
 		return kms_fail(err, KMS_CONFIG, "%s: no such provider in this build", uri->scheme);
 	return ops->prepare ? ops->prepare(host, uri, err) : 0;
@@ -163,6 +186,7 @@ int kms_wrap(const struct kms_host *host, const struct kms_uri *uri, const struc
 {
 	const struct kms_ops *ops = provider_of(uri->scheme);
 
+	*err = (struct kms_error){ 0 };
 	if (!ops)
 		return kms_fail(err, KMS_CONFIG, "%s: no such provider in this build", uri->scheme);
 	return ops->wrap(host, uri, ctx, kek, err, ret_wrapped);
@@ -175,6 +199,7 @@ int kms_unwrap(const struct kms_host *host, const struct kms_uri *uri, const str
 	AUTO_SECRET struct secret *kek = NULL;
 	int r;
 
+	*err = (struct kms_error){ 0 };
 	if (!ops)
 		return kms_fail(err, KMS_CONFIG, "%s: no such provider in this build", uri->scheme);
 	r = ops->unwrap(host, uri, ctx, wrapped, wrapped_len, err, &kek);

@@ -21,6 +21,7 @@
 #define KMS_VERSION_LEN_MAX 256
 #define KMS_MESSAGE_MAX 256
 #define KMS_LOCAL_NAME_MAX 128
+#define KMS_CALL_MS 15000
 
 /* What a provider's refusal means; the text of each is its name without KMS_. */
 enum kms_class {
@@ -51,9 +52,18 @@ struct kms_context {
 	const uint8_t *uuid; /* UUID_LEN bytes */
 };
 
+/* How a call ended. Of a call that succeeded everything but class (KMS_OK) and message is filled, too: it is what the audit log says of it. Zeroed by
+ * kms_prepare, kms_wrap and kms_unwrap. */
 struct kms_error {
 	enum kms_class class;
+	bool alarm;                    /* somebody must look: a certificate, TLS, an answer that is none */
 	char message[KMS_MESSAGE_MAX]; /* for people; says which key, never key bytes */
+	int http_status;               /* of the last answer; 0: there was none */
+	unsigned attempts;             /* requests for this operation; logging in is not counted */
+	uint32_t latency_ms;           /* of the last one */
+	char code[64];                 /* the provider's own words */
+	char request_id[81];           /* joins our log with the provider's (docs/kms.md) */
+	char credential[128];          /* which one was used: its kind and public name, never itself */
 };
 
 /* How a tenant's KMS is reached: [kms] of tenants.d/NAME.conf. Texts; empty: not said. Nothing of it ever comes from a volume. */
@@ -77,6 +87,7 @@ struct kms_host {
 	const struct kms_conf *conf; /* NULL: nothing is said for this tenant */
 	int key_dirfd;   /* the directory of local: keys, or -1 */
 	uid_t key_owner; /* who must own its files */
+	uint64_t deadline_ms; /* of CLOCK_BOOTTIME; 0: KMS_CALL_MS from now */
 };
 
 struct kms_wrapped {
@@ -100,6 +111,7 @@ struct kms_ops {
 
 /* The providers; no kms_*.c has a header of its own. */
 extern const struct kms_ops kms_local;
+extern const struct kms_ops kms_vault;
 #if COFFER_TEST_HOOKS
 extern const struct kms_ops kms_failing;
 #endif
@@ -114,7 +126,13 @@ bool kms_uri_equal(const struct kms_uri *a, const struct kms_uri *b) must_check;
 /* The same for two texts; false when either does not parse. */
 bool kms_uri_text_equal(const char *a, const char *b) must_check;
 
-/* Make ready for a first wrap: a `local:` key that is absent is made (never overwritten). */
+/* What a provider binds a wrapped KEK to, where it can: "coffer/1" NUL lp(tenant) lp(uuid) lp("root"), lp = 16 bits of length, little-endian, and the
+ * bytes. -EINVAL: the tenant's name is too long. Pure. */
+#define KMS_CONTEXT_MAX (9 + 2 + 64 + 2 + 16 + 2 + 4)
+int kms_context_put(const struct kms_context *ctx, uint8_t ret_p[static KMS_CONTEXT_MAX], size_t *ret_len) must_check;
+
+/* These three may be called by several threads at once, and wait for the network: not from an event loop.
+ * Make ready for a first wrap: a `local:` key that is absent is made (never overwritten). */
 int kms_prepare(const struct kms_host *host, const struct kms_uri *uri, struct kms_error *err) must_check;
 int kms_wrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
 	     const struct secret *kek, struct kms_error *err, struct kms_wrapped *ret_wrapped) must_check;
