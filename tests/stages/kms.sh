@@ -1,0 +1,7 @@
+# kms: the Vault provider and the agent with it, against the server that tests/kms/servers installed. Bash; sourced by runtests.
+# shellcheck shell=bash
+"$SRC/tests/kms/servers" -n >/dev/null || {
+	echo "not ok - the Vault server of tests/kms/servers is not installed"
+	return 1
+}
+cd "$BUILD" && check_tests "$(make_variable KMS_TESTS)"
