@@ -22,7 +22,7 @@
 #define CONFIG_DIR_DEFAULT "/etc/coffer"
 #define STATE_DIR_DEFAULT "/var/lib/coffer"
 #define DESCRIPTORS 4096
-#define MEMLOCK_NEED (4 * 1024 * 1024)
+#define MEMLOCK_NEED (64 * 1024 * 1024) /* TLS connections to key services, a dozen at once, and their authorities */
 
 static const char usage[] =
 	"usage: coffer-agent [--foreground] [--config DIR] [--state DIR] [--socket PATH]\n"

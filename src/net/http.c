@@ -373,7 +373,7 @@ static int failed(const struct http_request *req, CURL *c, CURLcode code, const 
 	else if (text)
 		(void)snprintf(a->message, sizeof(a->message), "%.*s: %s", host_len, host, text);
 	else
-		(void)snprintf(a->message, sizeof(a->message), "%.*s: %s%s", host_len, host,
+		(void)snprintf(a->message, sizeof(a->message), "%.*s: %s%.150s", host_len, host,
 			       code == CURLE_SSL_CONNECT_ERROR ? "TLS 1.3: " : "", *error ? error : curl_easy_strerror(code));
 	return r;
 }

@@ -1,7 +1,7 @@
 # functions.sh: a Vault server for scripts: . "$top_srcdir/tests/kms/functions.sh", after tests/sh/functions.sh or volume.sh
 # shellcheck shell=sh
 #
-#   start_bao [tls12]      an OpenBao server of this script alone, initialised, unsealed, with Transit; ends with the script. Its files are in $bao:
+#   start_bao              an OpenBao server of this script alone, initialised, unsealed, with Transit; ends with the script. Its files are in $bao:
 #                          ca.pem, root-token, port; bao_host is localhost:PORT
 #   bao_request METHOD PATH [JSON]   a request of root below /v1/; the answer is printed; fails above status 399
 #   bao_key NAME [JSON]    a key of Transit, and a policy of the same name that lets it be used
@@ -22,7 +22,8 @@ start_bao() {
 		exit 77
 	}
 	mkdir -p "$bao"
-	bao_py start "$bao" "$@"
+	bao_py start "$bao"
+	# shellcheck disable=SC2034 # the script's
 	bao_host=localhost:$(cat "$bao/port")
 	cleanup_fn stop_bao
 	bao_request POST sys/mounts/transit '{"type":"transit"}' >/dev/null

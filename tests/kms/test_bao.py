@@ -547,6 +547,51 @@ class Wire(Case):
         self.wrapped_by(t)
         self.assertTrue(self.requests())
 
+    def test_through_a_proxy(self):
+        """One that is configured; it sees a CONNECT and then nothing but TLS."""
+        seen = []
+
+        def pump(a, b):
+            try:
+                while data := a.recv(65536):
+                    seen.append(data)
+                    b.sendall(data)
+            except OSError:
+                pass
+            b.close()
+
+        def serve(s):
+            while True:
+                try:
+                    c, _ = s.accept()
+                except OSError:
+                    return
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += c.recv(1)
+                seen.append(head)
+                to = socket.create_connection(("127.0.0.1", self.bao.port))
+                c.sendall(b"HTTP/1.1 200 ok\r\nRetry-After: 9\r\n\r\n")
+                for pair in (c, to), (to, c):
+                    threading.Thread(target=pump, args=pair, daemon=True).start()
+
+        s = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=serve, args=(s,), daemon=True).start()
+        t = self.attempt("proxy=http://127.0.0.1:%d" % s.getsockname()[1])
+        self.wrapped_by(t)
+        self.ok(t)
+        s.close()
+        self.assertTrue(seen[0].startswith(b"CONNECT localhost:%d HTTP/1.1" % self.bao.port), seen[0])
+        for secret in b"X-Vault-Token", b"vault:v1", b"transit":
+            self.assertNotIn(secret, b"".join(seen))
+
+    def test_what_the_authorities_of_the_system_cost_in_locked_memory(self):
+        t = self.attempt(settings=self.settings[1:])
+        self.assertEqual("TRANSIENT", t("prepare").kind)
+        with open("/proc/%d/status" % t.p.pid) as f:
+            locked = int(re.search(r"VmLck:\s*(\d+)", f.read())[1])
+        self.assertLess(locked, 16 * 1024, "VmLck in KiB; the agent asks for 64 MiB")
+
     def test_eight_threads_log_in_once(self):
         t = self.through()
         t.raw("forget")

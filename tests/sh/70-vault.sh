@@ -14,6 +14,7 @@ token=$(bao_request POST auth/token/create '{"policies":["acme"],"ttl":"3600s"}'
 
 # The system's authorities are what this file says; it is the test's in the agent's mount namespace alone.
 mkdir -p "$tmp/etc" "$tmp/state"
+# shellcheck disable=SC2016 # the inner shell's
 VAULT_TOKEN=$token unshare --mount sh -c 'mount --bind "$1" /etc/ssl/certs/ca-certificates.crt; shift; exec "$@"' sh "$bao/ca.pem" \
 	"$bin/coffer-agent" --config "$tmp/etc" --state "$tmp/state" --socket "$tmp/agent.sock" --foreground >"$tmp/agent.log" 2>&1 &
 wait_for 30 coffer status
