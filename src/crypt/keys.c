@@ -130,6 +130,19 @@ int keys_commitment(const struct secret *root, const uint8_t uuid[static UUID_LE
 	return hkdf_root(root, HKDF_ROOT_COMMITMENT, uuid, ret_commitment, COMMITMENT_LEN);
 }
 
+int keys_recovery_id(const struct secret *key, uint8_t ret_id[static RECOVERY_ID_LEN])
+{
+	static const uint8_t no_uuid[UUID_LEN];
+	uint8_t id[KEY_LEN];
+	int r;
+
+	r = hkdf_root(key, HKDF_RECOVERY_ID, no_uuid, id, sizeof(id));
+	if (r < 0)
+		return r;
+	memcpy(ret_id, id, RECOVERY_ID_LEN);
+	return 0;
+}
+
 int keys_config_mac(const struct secret *root, const uint8_t uuid[static UUID_LEN], const void *a, size_t a_len,
 		    const void *b, size_t b_len, uint8_t ret_mac[static CONFIG_MAC_LEN])
 {

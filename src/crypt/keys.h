@@ -61,6 +61,10 @@ int keys_kek_wrap(const struct secret *file_key, const char *tenant, const uint8
 int keys_kek_unwrap(const struct secret *file_key, const char *tenant, const uint8_t uuid[static UUID_LEN],
 		    const uint8_t wrapped[static SEALED_ROOT_LEN], struct secret **ret_kek) must_check;
 
+/* What names a recovery key without saying anything about it: by HKDF, label "recovery id". */
+#define RECOVERY_ID_LEN 8
+int keys_recovery_id(const struct secret *key, uint8_t ret_id[static RECOVERY_ID_LEN]) must_check;
+
 int keys_commitment(const struct secret *root, const uint8_t uuid[static UUID_LEN],
 		    uint8_t ret_commitment[static COMMITMENT_LEN]) must_check;
 

@@ -85,6 +85,7 @@ struct kms_conf {
 /* What the host's configuration gives the providers. Read by several threads at once; it must outlive the call. */
 struct kms_host {
 	const struct kms_conf *conf; /* NULL: nothing is said for this tenant */
+	const struct secret *recovery; /* a recovery key that somebody brought for this one call, or NULL */
 	int key_dirfd;   /* the directory of local: keys, or -1 */
 	uid_t key_owner; /* who must own its files */
 	uint64_t deadline_ms; /* of CLOCK_BOOTTIME; 0: KMS_CALL_MS from now */
@@ -112,6 +113,7 @@ struct kms_ops {
 /* The providers; no kms_*.c has a header of its own. */
 extern const struct kms_ops kms_local;
 extern const struct kms_ops kms_vault;
+extern const struct kms_ops kms_recovery;
 #if COFFER_TEST_HOOKS
 extern const struct kms_ops kms_failing;
 #endif
@@ -130,6 +132,11 @@ bool kms_uri_text_equal(const char *a, const char *b) must_check;
  * bytes. -EINVAL: the tenant's name is too long. Pure. */
 #define KMS_CONTEXT_MAX (9 + 2 + 64 + 2 + 16 + 2 + 4)
 int kms_context_put(const struct kms_context *ctx, uint8_t ret_p[static KMS_CONTEXT_MAX], size_t *ret_len) must_check;
+
+/* recovery:ID. Such a slot opens only with the recovery key at hand, never by itself. */
+#define KMS_RECOVERY_URI_MAX (sizeof("recovery:") + 2 * RECOVERY_ID_LEN)
+void kms_recovery_uri(const uint8_t id[static RECOVERY_ID_LEN], char ret_text[static KMS_RECOVERY_URI_MAX]);
+bool kms_uri_is_recovery(const struct kms_uri *uri);
 
 /* These three may be called by several threads at once, and wait for the network: not from an event loop.
  * Make ready for a first wrap: a `local:` key that is absent is made (never overwritten). */
