@@ -133,6 +133,24 @@ void secret_wipe(void *p, size_t n)
 		explicit_bzero(p, n);
 }
 
+#define STACK_STEP 8192u
+
+/* Not inlined, and something is done behind the inner call: else the compiler makes one frame of all. */
+static __attribute__((noinline)) void wipe_below(size_t left)
+{
+	uint8_t p[STACK_STEP];
+
+	secret_wipe(p, sizeof(p));
+	if (left > sizeof(p))
+		wipe_below(left - sizeof(p));
+	__asm__ volatile("" : : "r"(p) : "memory");
+}
+
+void secret_wipe_stack(void)
+{
+	wipe_below(SECRET_STACK_LEN);
+}
+
 bool secret_equal(const void *a, const void *b, size_t n)
 {
 	const volatile uint8_t *x = a;

@@ -30,6 +30,9 @@ size_t secret_len(const struct secret *s);
 
 /* Wipe memory in a way the compiler keeps (OPENSSL_cleanse semantics); p may be NULL when n is 0. */
 void secret_wipe(void *p, size_t n);
+/* Wipe what calls that have returned left on this thread's stack, as far down as ours go (SECRET_STACK_LEN). */
+#define SECRET_STACK_LEN (256u << 10)
+void secret_wipe_stack(void);
 /* Constant-time comparison; sizes are equal by contract. */
 bool secret_equal(const void *a, const void *b, size_t n) must_check;
 /* n bytes of getrandom(2), retried over EINTR; -errno when the kernel has none. */

@@ -124,6 +124,17 @@ struct blockcrypt *blockcrypt_get(void)
 	return take_ptr(fresh);
 }
 
+void blockcrypt_drop(void)
+{
+	struct blockcrypt *bc;
+
+	if (pthread_once(&own_once, own_init) != 0 || !own_ready)
+		return;
+	bc = pthread_getspecific(own_key);
+	own_leave();
+	blockcrypt_free(bc);
+}
+
 /* Constant in time as secret_equal(), and by words: it runs twice a block. */
 static bool same_key(const uint8_t a[static 2 * KEY_LEN], const uint8_t b[static 2 * KEY_LEN])
 {

@@ -17,7 +17,9 @@ void blockcrypt_free(struct blockcrypt *bc);
 DEFINE_AUTO(struct blockcrypt, blockcrypt_free)
 /* This thread's own; made at first use, NULL when out of memory. */
 struct blockcrypt *blockcrypt_get(void);
-/* Forget all keys held by this thread's contexts (locking a volume). */
+/* Free this thread's own, with all keys in it (locking a volume); the next blockcrypt_get makes another. */
+void blockcrypt_drop(void);
+/* Forget all keys held by these contexts. */
 void blockcrypt_forget(struct blockcrypt *bc);
 
 /* One tag over a 48-byte prefix and payload (label, number, id, stamp as in the table of docs/format.md). */

@@ -377,9 +377,8 @@ int namecrypt_xattr_value_decrypt(const struct name_keys *keys, uint16_t names_e
 	if (!plain)
 		return -ENOMEM;
 	r = siv_open(&keys->xattr_value, name + EPOCH_LEN, (size_t)n - EPOCH_LEN, in + EPOCH_LEN, len - EPOCH_LEN, plain);
-	if (r < 0)
-		return r;
-	if (len > XATTR_VALUE_EXTRA)
+	if (r == 0 && len > XATTR_VALUE_EXTRA)
 		memcpy(ret_plain, plain, len - XATTR_VALUE_EXTRA);
-	return 0;
+	secret_wipe(plain, len);
+	return r;
 }

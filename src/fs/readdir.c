@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "fs/dirfd.h"
 #include "fs/name.h"
 #include "fs/reopen.h"
@@ -25,6 +26,14 @@ struct listing {
 	struct readdir_list *l;
 };
 
+/* Freed memory must not keep the names: somebody may lock the volume. */
+static void entries_free(struct readdir_list *l)
+{
+	if (l->e)
+		secret_wipe(l->e, l->n * sizeof(*l->e));
+	free(l->e);
+}
+
 /* Room for one more, NULL: none in the reply. -ENOMEM by *ret_r. */
 static struct readdir_entry *add(struct listing *s, size_t name_len, int *ret_r)
 {
@@ -36,12 +45,15 @@ static struct readdir_entry *add(struct listing *s, size_t name_len, int *ret_r)
 		return NULL;
 	if (l->n == l->max) {
 		size_t max = l->max ? l->max * 2 : ENTRIES_MIN;
-		struct readdir_entry *e = reallocarray(l->e, max, sizeof(*e));
+		struct readdir_entry *e = calloc(max, sizeof(*e));
 
 		if (!e) {
 			*ret_r = -ENOMEM;
 			return NULL;
 		}
+		if (l->n > 0)
+			memcpy(e, l->e, l->n * sizeof(*e));
+		entries_free(l);
 		l->e = e;
 		l->max = max;
 	}
@@ -300,5 +312,5 @@ void readdir_done(struct volume *v, struct readdir_list *l, size_t first)
 			inode_forget(v, i->id, 1);
 		inode_put(v, i);
 	}
-	free(l->e);
+	entries_free(l);
 }

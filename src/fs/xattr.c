@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "fs/dirfd.h"
 #include "fs/reopen.h"
 #include "fs/volume_impl.h"
@@ -174,12 +175,12 @@ ssize_t xattr_get(struct volume *v, struct inode *i, const char *name, void *buf
 	if (r < 0)
 		return r;
 	n -= XATTR_VALUE_EXTRA;
-	if (size == 0)
-		return n;
-	if ((size_t)n > size)
-		return -ERANGE;
-	memcpy(buf, sealed + XATTR_BYTES_MAX, (size_t)n);
-	return n;
+	if (size > 0 && (size_t)n > size)
+		r = -ERANGE;
+	else if (size > 0)
+		memcpy(buf, sealed + XATTR_BYTES_MAX, (size_t)n);
+	secret_wipe(sealed + XATTR_BYTES_MAX, (size_t)n); /* freed memory must not keep it: somebody may lock the volume */
+	return r < 0 ? r : n;
 }
 
 /* ---- list */
@@ -239,6 +240,7 @@ static ssize_t list_plain(struct volume *v, struct inode *i, char *list, size_t 
 ssize_t xattr_list(struct volume *v, struct inode *i, char *buf, size_t size)
 {
 	AUTO_FREE char *list = NULL;
+	size_t len;
 	ssize_t n;
 	int fd, r;
 
@@ -254,13 +256,17 @@ ssize_t xattr_list(struct volume *v, struct inode *i, char *buf, size_t size)
 	xattr_fd_put(v, i, fd);
 	if (n == -EOPNOTSUPP)
 		return 0;
-	if (n > 0)
-		n = list_plain(v, i, list, (size_t)n);
-	if (n < 0 || size == 0)
+	if (n <= 0)
 		return n;
-	if ((size_t)n > size)
-		return -ERANGE;
-	memcpy(buf, list, (size_t)n);
+	len = (size_t)n;
+	n = list_plain(v, i, list, len);
+	if (n > 0 && size > 0) {
+		if ((size_t)n > size)
+			n = -ERANGE;
+		else
+			memcpy(buf, list, (size_t)n);
+	}
+	secret_wipe(list, len);
 	return n;
 }
 

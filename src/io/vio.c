@@ -94,6 +94,19 @@ uint8_t *vio_scratch(struct vio *v)
 	return p;
 }
 
+void vio_forget_thread(void)
+{
+	struct thread_own *o;
+
+	pthread_once(&own_once, own_make_key);
+	o = pthread_getspecific(own_key);
+	(void)pthread_setspecific(own_key, NULL);
+	if (o)
+		own_free(o);
+	blockcrypt_drop();
+	secret_wipe_stack();
+}
+
 struct ioq *vio_ioq(struct vio *v)
 {
 	struct thread_own *o = own_get();

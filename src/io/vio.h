@@ -82,6 +82,9 @@ int vio_close(struct vio *v) must_check;
 /* Free without writing anything: what is committed comes home at the next mount. For a volume that could not be brought to rest, and tests. */
 void vio_abandon(struct vio *v);
 
+/* Free and wipe what the calling thread keeps between calls: keyed contexts, scratch memory and its ring, and what stands on its stack. Outside any call. */
+void vio_forget_thread(void);
+
 /* Commit everything handed over so far and wait. */
 int vio_sync(struct vio *v) must_check;
 /* Commit nothing new, but bring all that is committed home and empty the log as far as possible. */
