@@ -414,6 +414,11 @@ int live_close_all(struct volume *v, bool discard)
 		inode_put(v, i);
 		lock_take(&v->lock);
 	}
+	/* The kernel may be forgetting some just now. */
+	while (v->file_count > 0 && v->files.next == &v->files)
+		lock_wait(&v->lock, &v->changed);
+	if (v->file_count > 0)
+		r = -EBUSY;
 	lock_drop(&v->lock);
 	return r;
 }

@@ -22,7 +22,7 @@
 
 /* ---- configuration */
 
-static int open_config(const uint8_t *config, size_t len, const struct secret *root, struct volume_info *ret_info,
+int volume_open_config(const uint8_t *config, size_t len, const struct secret *root, struct volume_info *ret_info,
 		       struct key_ring **ret_ring)
 {
 	AUTO_FREE struct volume_config *c = calloc(1, sizeof(*c));
@@ -53,6 +53,7 @@ static void on_seen(void *ctx, const struct vio_seen *seen)
 {
 	struct volume *v = ctx;
 
+	volume_note_seen(v, seen);
 	if (v->events.seen)
 		v->events.seen(v->events.ctx, seen);
 }
@@ -65,7 +66,7 @@ static void on_event(void *ctx, enum vio_event ev, const char *text)
 		v->events.event(v->events.ctx, ev, text);
 }
 
-static void fill_params(struct volume *v, struct vio_params *p)
+void volume_fill_params(struct volume *v, struct vio_params *p)
 {
 	const struct volume_options *o = &v->options;
 
@@ -182,7 +183,7 @@ int volume_create(struct lower *l, int root_fd, const uint8_t *config, size_t le
 		r = backing_check(l, root_fd, o->unsafe_backing);
 	if (r < 0)
 		return r;
-	r = open_config(config, len, key, &info, &ring);
+	r = volume_open_config(config, len, key, &info, &ring);
 	if (r == 0)
 		r = probe_links(l, root_fd);
 	if (r == 0)
@@ -260,6 +261,8 @@ static void volume_free(struct volume *v)
 	pthread_cond_destroy(&v->changed);
 	lock_done(&v->lock);
 	pthread_mutex_destroy(&v->watch_m);
+	pthread_mutex_destroy(&v->vio_m);
+	pthread_cond_destroy(&v->vio_cond);
 	free(v);
 }
 
@@ -279,6 +282,8 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 		v->events = *e;
 	lock_init(&v->lock, LOCK_RANK_FS);
 	pthread_mutex_init(&v->watch_m, NULL);
+	pthread_mutex_init(&v->vio_m, NULL);
+	pthread_cond_init(&v->vio_cond, NULL);
 	pthread_cond_init(&v->changed, NULL);
 	inode_link_init(&v->files);
 	inode_link_init(&v->dirs);
@@ -309,7 +314,7 @@ static int open_parts(struct volume *v, const uint8_t *config, size_t len, const
 
 	r = inode_table_init(&v->table);
 	if (r == 0)
-		r = open_config(config, len, key, &v->info, &v->ring);
+		r = volume_open_config(config, len, key, &v->info, &v->ring);
 	if (r < 0)
 		return r;
 	v->names = key_ring_names(v->ring);
@@ -334,8 +339,10 @@ static int open_parts(struct volume *v, const uint8_t *config, size_t len, const
 	if (r < 0)
 		return log_ret(r, "the volume's directory");
 	v->handles = probe_handles(v);
-	fill_params(v, &p);
-	return vio_open(&p, &v->vio);
+	volume_fill_params(v, &p);
+	r = vio_open(&p, &v->vio);
+	vio_forget_thread(); /* whoever opens a volume need not be the one who uses it */
+	return r;
 }
 
 int volume_open(struct lower *l, int root_fd, const uint8_t *config, size_t len, struct secret **root, const struct volume_options *o,
@@ -370,11 +377,29 @@ static int settle(struct volume *v)
 			if (r == 0)
 				r = vio_checkpoint(v->vio);
 		}
+		if (r == -ENOMEM)
+			continue; /* of a moment, perhaps: nothing has changed */
 		if (r < 0)
 			return r;
 		r = live_close_all(v, false);
 		if (r == 0)
 			return 0;
+	}
+	return r;
+}
+
+int volume_rest(struct volume *v)
+{
+	int r;
+
+	r = freeze_end(v->vio);
+	if (r == 0 || r == -ETIMEDOUT) /* nobody came to end it */
+		r = settle(v);
+	if (r < 0) {
+		/* What is committed is in the log and comes home at the next mount. */
+		log_err("the volume could not be brought to rest: %s", err_text(r));
+		if (live_close_all(v, true) < 0)
+			log_err("files are left open");
 	}
 	return r;
 }
@@ -385,16 +410,10 @@ int volume_close(struct volume *v)
 
 	if (!v)
 		return 0;
-	r = freeze_end(v->vio);
-	if (r == 0 || r == -ETIMEDOUT) /* nobody came to end it */
-		r = settle(v);
-	if (r < 0) {
-		/* What is committed is in the log and comes home at the next mount. */
-		log_err("the volume could not be brought to rest: %s", err_text(r));
-		if (live_close_all(v, true) < 0)
-			log_err("files are left open");
-	}
-	if (r < 0)
+	r = v->locked ? v->lock_error : volume_rest(v);
+	if (v->locked)
+		; /* it came to rest then, or never will */
+	else if (r < 0)
 		vio_abandon(take_ptr(v->vio)); /* closing would take the log away from the files that were just dropped */
 	else
 		r = vio_close(take_ptr(v->vio));
@@ -405,21 +424,6 @@ int volume_close(struct volume *v)
 }
 
 /* ---- while it is open */
-
-int volume_sync(struct volume *v)
-{
-	return v->info.read_only ? 0 : vio_sync(v->vio);
-}
-
-int volume_freeze(struct volume *v)
-{
-	return freeze_begin(v->vio, FREEZE_MS);
-}
-
-int volume_thaw(struct volume *v)
-{
-	return freeze_end(v->vio);
-}
 
 void volume_info(const struct volume *v, struct volume_info *ret_i)
 {
@@ -436,9 +440,9 @@ void volume_watch(struct volume *v, void (*fn)(void *ctx, uint64_t id), void *ct
 
 void volume_stats(struct volume *v, struct volume_stats *ret_s)
 {
-	struct volume_stats s;
+	struct volume_stats s = { 0 };
 
-	vio_stats(v->vio, &s.io);
+	volume_io_stats(v, &s.io);
 	lock_take(&v->lock);
 	s.undecryptable = v->undecryptable;
 	s.inodes = v->table.count;

@@ -59,6 +59,15 @@ int volume_sync(struct volume *v) must_check;
 int volume_freeze(struct volume *v) must_check;
 int volume_thaw(struct volume *v) must_check;
 
+/* Give up the keys, and everything that was made of them: commit, bring home, mark clean, close the I/O floor, free the key ring. Inodes and what the kernel
+ * remembers of them stay, so that it can be opened again. Nobody may use the volume meanwhile or until then but for inode_forget and the functions of this
+ * header. -errno: not everything came to rest (what was committed is in the log); it is locked all the same, and cannot be unlocked any more. Logs. */
+int volume_lock(struct volume *v) must_check;
+/* Open it again with coffer.volume as it is now; *root is consumed. -EKEYREJECTED: wrong key, or another volume's; -ESTALE: older than when it was locked;
+ * -EIO: it had not come to rest; otherwise the errors of volume_open. It stays locked then. Logs. */
+int volume_unlock(struct volume *v, const uint8_t *config, size_t len, struct secret **root) must_check;
+bool volume_is_locked(struct volume *v);
+
 struct volume_info {
 	uint8_t uuid[UUID_LEN];
 	char tenant[TENANT_LEN_MAX + 1];

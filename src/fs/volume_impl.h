@@ -22,6 +22,14 @@ struct volume {
 	void (*watch)(void *ctx, uint64_t id);
 	void *watch_ctx;
 	struct volume_info info;
+	pthread_mutex_t vio_m;   /* guards all down to lock_error, and where vio points for those that are not requests: volume_lock.c */
+	pthread_cond_t vio_cond; /* users, locking */
+	unsigned users;          /* syncs and freezes under way */
+	bool locking;            /* waits for users, and lets no more in */
+	struct vio_seen told;    /* the newest that was told */
+	struct vio_stats past;   /* of the times before it was locked */
+	bool locked;             /* changed by lock and unlock alone, of which there is one at a time */
+	int lock_error;          /* what kept it from coming to rest when it was locked: it stays so */
 	bool handles;            /* inodes can be opened by handle */
 	size_t files_max, dirs_max, batch_max; /* shares of the descriptors we may have */
 
@@ -37,5 +45,16 @@ struct volume {
 	uint64_t undecryptable;
 	uint64_t due[INODE_DUE_BITS / 64]; /* inode.c */
 };
+
+/* ---- volume.c, for volume_lock.c */
+int volume_open_config(const uint8_t *config, size_t len, const struct secret *root, struct volume_info *ret_info,
+		       struct key_ring **ret_ring) must_check;
+void volume_fill_params(struct volume *v, struct vio_params *p);
+/* End a freeze, bring everything home, close all files. After an error they are closed too, and what was pending is dropped. */
+int volume_rest(struct volume *v) must_check;
+
+/* ---- volume_lock.c, for volume.c */
+void volume_note_seen(struct volume *v, const struct vio_seen *seen);
+void volume_io_stats(struct volume *v, struct vio_stats *ret_s);
 
 #endif
