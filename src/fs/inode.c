@@ -360,6 +360,24 @@ static bool trim_due(struct inode_table *t)
 	return true;
 }
 
+int inode_numbers(struct volume *v, uint64_t **ret_ids, size_t *ret_n)
+{
+	uint64_t *ids;
+	size_t n = 0;
+	WITH_LOCK(&v->lock);
+
+	ids = malloc((v->table.count + 1) * sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	for (size_t b = 0; b < v->table.buckets; b++)
+		for (struct inode *i = v->table.by_id[b]; i; i = i->next_id)
+			if (i->nlookup > 0 || i == v->root)
+				ids[n++] = i->id;
+	*ret_ids = ids;
+	*ret_n = n;
+	return 0;
+}
+
 void inode_forget(struct volume *v, uint64_t id, uint64_t n)
 {
 	struct inode *i;

@@ -106,6 +106,9 @@ uint64_t inode_closes(struct volume *v);
 /* The kernel forgets n lookups. Unknown ids are ignored. */
 void inode_forget(struct volume *v, uint64_t id, uint64_t n);
 
+/* The numbers of all that the kernel remembers and of the root; malloc'ed. -ENOMEM. */
+int inode_numbers(struct volume *v, uint64_t **ret_ids, size_t *ret_n) must_check;
+
 /* The name changed (parent may be NULL: no name is known any more). */
 int inode_set_name(struct volume *v, struct inode *i, struct inode *parent, const char *name) must_check;
 /* Forget the name if it is this one. */

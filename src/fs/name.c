@@ -253,6 +253,34 @@ int name_decrypt(struct volume *v, const uint8_t id[static DIR_ID_LEN], int dirf
 	return namecrypt_decrypt(v->names, id, full, len, ret_plain, ret_len);
 }
 
+int name_of_inode(struct volume *v, struct inode *i, uint64_t *ret_parent, char ret_plain[static PLAIN_NAME_MAX + 1], size_t *ret_len)
+{
+	char entry[LOWER_NAME_LEN_MAX + 1] = "";
+	struct inode *parent = NULL;
+	uint8_t id[DIR_ID_LEN];
+	int fd, r;
+
+	lock_take(&v->lock);
+	if (i->parent) {
+		memcpy(entry, i->name, strlen(i->name) + 1);
+		parent = i->parent;
+		parent->refs++;
+	}
+	lock_drop(&v->lock);
+	if (!parent)
+		return -ENOENT;
+	*ret_parent = parent->id;
+	r = dirfd_get(v, parent, &fd);
+	if (r == 0) {
+		r = name_dir_id(v, parent, fd, id);
+		if (r == 0)
+			r = name_decrypt(v, id, fd, entry, ret_plain, ret_len);
+		dirfd_put(v, parent);
+	}
+	inode_put(v, parent);
+	return r == -EBADMSG ? -ENOENT : r;
+}
+
 int name_link_make(struct volume *v, struct inode *dir, int dirfd, const struct name *n, bool *ret_made)
 {
 	char full[LOWER_NAME_FULL_MAX + 1];

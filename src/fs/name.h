@@ -35,6 +35,9 @@ bool name_is_hidden(const char *entry);
 int name_decrypt(struct volume *v, const uint8_t id[static DIR_ID_LEN], int dirfd, const char *entry, char *ret_plain,
 		 size_t *ret_len) must_check;
 
+/* How the kernel knows an inode: its parent's number and its plain name there, as it is now. -ENOENT: no name is known, or it does not decrypt. */
+int name_of_inode(struct volume *v, struct inode *i, uint64_t *ret_parent, char ret_plain[static PLAIN_NAME_MAX + 1], size_t *ret_len) must_check;
+
 /* Before a long entry is made: its link. ret_made: it was not there before. Nothing to do for others. */
 int name_link_make(struct volume *v, struct inode *dir, int dirfd, const struct name *n, bool *ret_made) must_check;
 /* The entry is gone (or was never made): remove the link. Failing is harmless. */

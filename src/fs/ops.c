@@ -24,12 +24,10 @@
 #define FUSE_MINOR 229
 #define READ_AHEAD_KB 4096
 #define QUIET_MS 5000
-#define HUGE_PAGE (2u << 20)
 /* What libfuse reads at most: max_write and a page for the header. */
 #define IN_ROOM (OPS_IO_MAX + BLOCK_SIZE)
-#define WORKER_ROOM (2 * (size_t)HUGE_PAGE)
 
-_Static_assert(IN_ROOM <= HUGE_PAGE && OPS_OUT_ROOM <= HUGE_PAGE, "each buffer has a huge page of its own");
+_Static_assert(IN_ROOM <= OPS_HUGE_PAGE && OPS_OUT_ROOM <= OPS_HUGE_PAGE, "each buffer has a huge page of its own");
 
 /* ---- mounting */
 
@@ -149,6 +147,9 @@ int ops_mount(const struct ops_params *p, struct ops **ret_o)
 	o->threads = p->threads ? p->threads : OPS_THREADS_DEFAULT;
 	if (o->threads > OPS_THREADS_MAX)
 		o->threads = OPS_THREADS_MAX;
+	(void)pthread_mutex_init(&o->wipe_m, NULL);
+	(void)pthread_mutex_init(&o->lock_m, NULL);
+	o->sync_fd = -1;
 	o->wake_fd = eventfd(0, EFD_CLOEXEC);
 	/* The name must still mean the same when the working directory has changed. */
 	o->mountpoint = realpath(p->mountpoint, NULL);
@@ -171,12 +172,13 @@ static int worker_memory(struct ops_worker *w)
 {
 	int r;
 
-	r = posix_memalign(&w->memory, HUGE_PAGE, WORKER_ROOM);
+	r = posix_memalign(&w->memory, OPS_HUGE_PAGE, OPS_WORKER_ROOM);
 	if (r != 0)
 		return -r;
-	(void)madvise(w->memory, WORKER_ROOM, MADV_HUGEPAGE);
+	(void)madvise(w->memory, OPS_WORKER_ROOM, MADV_HUGEPAGE);
+	(void)madvise(w->memory, OPS_WORKER_ROOM, MADV_DONTDUMP);
 	/* A worker that only writes touches, and has the kernel clear, one of them. */
-	w->out = (uint8_t *)w->memory + HUGE_PAGE;
+	w->out = (uint8_t *)w->memory + OPS_HUGE_PAGE;
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
 	w->in.mem = w->memory;
 #endif
@@ -202,6 +204,7 @@ static void *work(void *arg)
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	(void)pthread_setspecific(o->worker_key, w);
 	while (!fuse_session_exited(o->session)) {
+		ops_lock_wipe_worker(o, w);
 		(void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
 		r = fuse_session_receive_buf(o->session, &w->in);
 		(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
@@ -210,7 +213,10 @@ static void *work(void *arg)
 		if (r <= 0)
 			break;
 		atomic_fetch_add_explicit(&o->requests, 1, memory_order_relaxed);
+		if (!ops_gate_enter(o, w, (size_t)r))
+			continue;
 		fuse_session_process_buf(o->session, &w->in);
+		ops_gate_leave(o);
 	}
 	if (r < 0)
 		(void)atomic_compare_exchange_strong(&o->first_error, &expected, r);
@@ -244,6 +250,9 @@ static void join_workers(struct ops *o, bool cancel)
 {
 	unsigned k;
 
+	pthread_mutex_lock(&o->wipe_m);
+	o->joining = true;
+	pthread_mutex_unlock(&o->wipe_m);
 	for (k = 0; cancel && k < o->started; k++)
 		(void)pthread_cancel(o->workers[k].thread);
 	for (k = 0; k < o->started; k++)
@@ -380,7 +389,9 @@ int ops_serve(struct ops *o)
 
 	(void)umask(0);
 	volume_watch(o->volume, forget_attr, o);
-	r = ops_seek_start(o);
+	r = ops_lock_prepare();
+	if (r == 0)
+		r = ops_seek_start(o);
 	if (r == 0)
 		r = start_workers(o);
 	if (r == 0)
@@ -395,6 +406,10 @@ int ops_serve(struct ops *o)
 	fuse_session_exit(o->session);
 	/* Unmounted: all of them get ENODEV. Else they may wait for ever. */
 	join_workers(o, !gone || atomic_load(&o->first_error) != 0);
+	/* Somebody may be locking: what he tells the kernel goes through the session. */
+	pthread_mutex_lock(&o->lock_m);
+	o->closing = true;
+	pthread_mutex_unlock(&o->lock_m);
 	/* Whoever still waits gets ENOTCONN now, not after the volume has come to rest. */
 	if (o->mounted)
 		session_unmount(o);
@@ -432,6 +447,8 @@ void ops_unmounted(struct ops *o)
 		(void)pthread_key_delete(o->worker_key);
 	if (o->wake_fd >= 0)
 		(void)close(o->wake_fd);
+	(void)pthread_mutex_destroy(&o->wipe_m);
+	(void)pthread_mutex_destroy(&o->lock_m);
 	free(o->workers);
 	free(o->mountpoint);
 	free(o);
@@ -442,6 +459,8 @@ int ops_sync(struct ops *o)
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
 
+	if (volume_is_locked(o->volume))
+		return 0; /* everything came to rest before */
 	fd = open(o->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;

@@ -43,6 +43,14 @@ void ops_unmounted(struct ops *o);
 /* Make the kernel hand over what it holds for this mount, commit it, wait. Not from a worker (it would wait for itself). */
 int ops_sync(struct ops *o) must_check;
 
+/* Lock: nothing of the volume can be read through this mount or out of this process any more, and whatever the kernel had is handed over and at rest before
+ * (DESIGN "Locking", docs/internals.md "Locking"). 0: so it is, also if it was so already. -errno: it is locked, but not everything could be done in order;
+ * what is not durable was said, the connection has been ended, and ops_serve returns. Not from a worker; one lock or unlock at a time. Logs. */
+int ops_lock(struct ops *o) must_check;
+/* The other way, with the bytes of coffer.volume as they are now; the errors of volume_unlock, and then it stays locked. *root is consumed. Logs. */
+int ops_unlock(struct ops *o, const uint8_t *config, size_t len, struct secret **root) must_check;
+bool ops_is_locked(struct ops *o);
+
 struct ops_stats {
 	uint64_t requests, errors;
 };

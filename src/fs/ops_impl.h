@@ -14,6 +14,8 @@
 /* The largest request either way. Room for it, whole blocks and one more, per worker. */
 #define OPS_IO_MAX (1u << 20)
 #define OPS_OUT_ROOM (OPS_IO_MAX + 2 * BLOCK_SIZE)
+#define OPS_HUGE_PAGE (2u << 20)
+#define OPS_WORKER_ROOM (2 * (size_t)OPS_HUGE_PAGE)
 
 struct ops_worker {
 	struct ops *ops;
@@ -21,6 +23,7 @@ struct ops_worker {
 	void *memory;            /* both buffers */
 	struct fuse_buf in;
 	uint8_t *out;            /* OPS_OUT_ROOM bytes, aligned */
+	atomic_uint wiped;       /* the wipe_gen that it has obeyed */
 };
 
 struct ops {
@@ -43,6 +46,17 @@ struct ops {
 	bool kills_priv;         /* FUSE_HANDLE_KILLPRIV_V2 is agreed; else there are no extended attributes */
 	atomic_bool init_done;
 
+	/* ops_gate.c, ops_lock.c */
+	atomic_uint gate;        /* enum ops_gate */
+	atomic_ullong active;    /* requests that were let in and are not answered */
+	atomic_uint wipe_gen;    /* raised: each worker wipes what it holds before it waits again */
+	pthread_mutex_t wipe_m;  /* held while workers are signalled, and when they are about to be joined */
+	bool joining;            /* lock: wipe_m */
+	pthread_mutex_t lock_m;  /* held through a lock or an unlock, and when the session is about to end */
+	bool closing;            /* lock: lock_m, as is the next */
+	int sync_fd;             /* of the mount's root, for the hand-over */
+	bool ended_hard;         /* the connection was ended because something could not be locked in order */
+
 	/* ops_seek.c */
 	pthread_mutex_t seek_m;
 	pthread_cond_t seek_cond;
@@ -50,6 +64,7 @@ struct ops {
 	bool seek_runs;          /* constant while there are workers */
 	bool seek_stop;          /* lock: seek_m, as is the next */
 	struct ops_seek_req *seek_first;
+	bool seek_wipe;
 };
 
 extern const struct fuse_lowlevel_ops ops_req_table;
@@ -71,6 +86,27 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in, struct
 
 /* Nobody else changes a volume, so what the kernel was told stays true. */
 #define OPS_TIMEOUT_S 86400.0
+
+/* ops_gate.c: who is let in. */
+enum ops_gate {
+	OPS_GATE_OPEN,
+	OPS_GATE_HANDOVER,       /* what the kernel hands over, and nothing else */
+	OPS_GATE_SHUT,           /* ENOKEY for all */
+};
+/* May the request in w->in (len bytes) be served? Then ops_gate_leave comes behind it. Else it has been answered. */
+bool ops_gate_enter(struct ops *o, struct ops_worker *w, size_t len) must_check;
+void ops_gate_leave(struct ops *o);
+/* One more of those that were let in goes on behind its worker's back (ops_seek.c). */
+void ops_gate_more(struct ops *o);
+bool ops_gate_is_open(struct ops *o);
+
+/* ops_lock.c */
+/* Install the signal by which waiting workers are reached; before they start. */
+int ops_lock_prepare(void) must_check;
+/* Forget what this worker holds, if it is asked to. Between requests. */
+void ops_lock_wipe_worker(struct ops *o, struct ops_worker *w);
+/* ops_seek.c: let its thread wipe what it holds, and wait for that. */
+void ops_seek_wipe(struct ops *o);
 
 /* ops_seek.c: lseek to data and holes. Start before the workers; end while they serve, or when the connection is dead. */
 int ops_seek_start(struct ops *o) must_check;

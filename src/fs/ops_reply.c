@@ -90,5 +90,6 @@ void ops_reply_attr(fuse_req_t req, int r, const struct inode_attr *a)
 		return;
 	}
 	stat_from(a, &st);
-	(void)fuse_reply_attr(req, &st, OPS_TIMEOUT_S);
+	/* What is answered while the mount is being locked must not be believed afterwards. */
+	(void)fuse_reply_attr(req, &st, ops_gate_is_open(fuse_req_userdata(req)) ? OPS_TIMEOUT_S : 0);
 }

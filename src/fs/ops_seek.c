@@ -46,10 +46,12 @@ static void answer(struct ops *o, const struct ops_seek_req *s)
 	int r = 0;
 
 	volume_info(o->volume, &info);
-	if (!info.read_only)
+	if (!ops_gate_is_open(o))
+		r = -ENOKEY;
+	else if (!info.read_only)
 		r = fuse_lowlevel_notify_inval_inode(o->session, s->ino, (off_t)from, 0);
 	if (r < 0 && r != -ENOENT)
-		r = -ENOSYS;
+		r = r == -ENOKEY ? r : -ENOSYS;
 	else
 		r = i ? extent_seek(o->volume, i, s->off, s->whence, &at) : -ESTALE;
 	inode_put(o->volume, i);
@@ -69,8 +71,14 @@ static void *seek_main(void *arg)
 	priv_thread();
 	pthread_mutex_lock(&o->seek_m);
 	for (;;) {
-		while (!o->seek_first && !o->seek_stop)
+		while (!o->seek_first && !o->seek_stop && !o->seek_wipe)
 			pthread_cond_wait(&o->seek_cond, &o->seek_m);
+		if (o->seek_wipe) {
+			vio_forget_thread();
+			o->seek_wipe = false;
+			pthread_cond_broadcast(&o->seek_cond);
+			continue;
+		}
 		s = o->seek_first;
 		if (!s)
 			break;
@@ -78,6 +86,7 @@ static void *seek_main(void *arg)
 		pthread_mutex_unlock(&o->seek_m);
 		answer(o, s);
 		free(s);
+		ops_gate_leave(o);
 		pthread_mutex_lock(&o->seek_m);
 	}
 	pthread_mutex_unlock(&o->seek_m);
@@ -97,6 +106,18 @@ int ops_seek_start(struct ops *o)
 	return -r;
 }
 
+void ops_seek_wipe(struct ops *o)
+{
+	if (!o->seek_runs)
+		return;
+	pthread_mutex_lock(&o->seek_m);
+	o->seek_wipe = !o->seek_stop;
+	pthread_cond_broadcast(&o->seek_cond);
+	while (o->seek_wipe && !o->seek_stop)
+		pthread_cond_wait(&o->seek_cond, &o->seek_m);
+	pthread_mutex_unlock(&o->seek_m);
+}
+
 void ops_seek_end(struct ops *o)
 {
 	struct timespec until;
@@ -105,7 +126,7 @@ void ops_seek_end(struct ops *o)
 		return;
 	pthread_mutex_lock(&o->seek_m);
 	o->seek_stop = true;
-	pthread_cond_signal(&o->seek_cond);
+	pthread_cond_broadcast(&o->seek_cond);
 	pthread_mutex_unlock(&o->seek_m);
 	(void)clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += END_SECONDS;
@@ -137,10 +158,11 @@ void ops_seek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 		return;
 	}
 	*s = (struct ops_seek_req){ .req = req, .ino = ino, .off = (uint64_t)off, .whence = whence };
+	ops_gate_more(o);
 	pthread_mutex_lock(&o->seek_m);
 	for (at = &o->seek_first; *at; at = &(*at)->next)
 		;
 	*at = s;
-	pthread_cond_signal(&o->seek_cond);
+	pthread_cond_broadcast(&o->seek_cond);
 	pthread_mutex_unlock(&o->seek_m);
 }

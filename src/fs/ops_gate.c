@@ -1,0 +1,88 @@
+/* ops_gate.c: who is let in: every request passes here before libfuse decodes it, so that no operation can be forgotten (ops_impl.h).
+ *
+ *   gate       let in
+ *   OPEN       everything
+ *   HANDOVER   WRITE, FSYNC, FLUSH, RELEASE, SETATTR of times alone: what the kernel sends when it gives up what it holds
+ *   SHUT       nothing
+ *
+ * FORGET, INTERRUPT and the ends of the connection always pass: they read and tell nothing, and FORGET has no answer. All others are answered with ENOKEY.
+ * Who was let in counts as active until he is answered, so whoever turns the gate can wait until nobody is inside that came through as it stood before. */
+#include "fs/ops_impl.h"
+
+#include <linux/fuse.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+
+#define TIMES (FATTR_ATIME | FATTR_MTIME | FATTR_CTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW | FATTR_FH | FATTR_LOCKOWNER)
+
+static bool always(uint32_t opcode)
+{
+	return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT || opcode == FUSE_INIT || opcode == FUSE_DESTROY;
+}
+
+static bool hands_over(const struct fuse_in_header *h, size_t len)
+{
+	const struct fuse_setattr_in *in = (const void *)(h + 1);
+
+	switch (h->opcode) {
+	case FUSE_WRITE:
+	case FUSE_FSYNC:
+	case FUSE_FLUSH:
+	case FUSE_RELEASE:
+		return true;
+	case FUSE_SETATTR:
+		return len >= sizeof(*h) + sizeof(*in) && (in->valid & ~(uint32_t)TIMES) == 0;
+	default:
+		return false;
+	}
+}
+
+static bool passes(unsigned gate, const struct fuse_in_header *h, size_t len)
+{
+	if (gate == OPS_GATE_OPEN || always(h->opcode))
+		return true;
+	return gate == OPS_GATE_HANDOVER && hands_over(h, len);
+}
+
+/* What came with it stays nowhere. */
+static void refuse(struct ops *o, struct ops_worker *w, const struct fuse_in_header *h, size_t len)
+{
+	const struct fuse_out_header out = { .len = sizeof(out), .error = -ENOKEY, .unique = h->unique };
+	ssize_t n;
+
+	secret_wipe(w->in.mem, len);
+	atomic_fetch_add_explicit(&o->errors, 1, memory_order_relaxed);
+	n = write(fuse_session_fd(o->session), &out, sizeof(out));
+	(void)n; /* nobody waits for it any more */
+}
+
+bool ops_gate_enter(struct ops *o, struct ops_worker *w, size_t len)
+{
+	struct fuse_in_header h = { 0 };
+
+	atomic_fetch_add(&o->active, 1);
+	if (len < sizeof(h))
+		return true; /* libfuse will say what it thinks of that */
+	h = *(const struct fuse_in_header *)w->in.mem;
+	if (passes(atomic_load(&o->gate), w->in.mem, len))
+		return true;
+	refuse(o, w, &h, len);
+	ops_gate_leave(o);
+	return false;
+}
+
+void ops_gate_more(struct ops *o)
+{
+	atomic_fetch_add(&o->active, 1);
+}
+
+void ops_gate_leave(struct ops *o)
+{
+	atomic_fetch_sub(&o->active, 1);
+}
+
+bool ops_gate_is_open(struct ops *o)
+{
+	return atomic_load(&o->gate) == OPS_GATE_OPEN;
+}
