@@ -20,6 +20,7 @@ struct ops_params {
 	const char *mountpoint;
 	const char *source;      /* shown in /proc/self/mounts; NULL: "coffer" */
 	unsigned threads;        /* 0: OPS_THREADS_DEFAULT */
+	unsigned lock_ms;        /* tests: how long what the kernel holds may take to come when it is locked (0: 10 s), and coming to rest three times that */
 	bool allow_other, dev, suid, noexec, nonempty;
 	void *ctx;
 	/* The mount answers. Called once, from the thread of ops_serve, before requests of others are sure to have been served. */

@@ -30,7 +30,6 @@
 
 #define LOCK_MS 10000u
 #define REST_MS 120000u                  /* the dirty bound on a slow disk */
-#define AFTER_END_MS 5000u
 #define PAUSE_NS 1000000L
 #define WIPE_SIGNAL SIGURG               /* ignored by default, so one that comes from elsewhere does no harm */
 #define NOTIFY_INC_EPOCH 8               /* FUSE_NOTIFY_INC_EPOCH, Linux 6.16 */
@@ -72,6 +71,16 @@ struct step {
 	int result;
 };
 
+static unsigned limit(const struct ops *o)
+{
+	return o->params.lock_ms ? o->params.lock_ms : LOCK_MS;
+}
+
+static unsigned rest_limit(const struct ops *o)
+{
+	return o->params.lock_ms ? 3 * o->params.lock_ms : REST_MS;
+}
+
 static void *step_main(void *arg)
 {
 	struct step *s = arg;
@@ -102,7 +111,7 @@ static int in_time(struct ops *o, int (*fn)(struct ops *o), unsigned ms)
 		return s.result;
 	log_err("%s: locking: the time is over", o->mountpoint);
 	end_connection(o);
-	if (!joined_in(t, AFTER_END_MS))
+	if (!joined_in(t, limit(o)))
 		die(o, "the backing filesystem does not answer");
 	return -ETIMEDOUT;
 }
@@ -292,14 +301,14 @@ static int lock_steps(struct ops *o)
 	int r;
 
 	atomic_store(&o->gate, OPS_GATE_HANDOVER);
-	r = in_time(o, hand_over, LOCK_MS);
-	if (in_time(o, commit, REST_MS) < 0)
+	r = in_time(o, hand_over, limit(o));
+	if (in_time(o, commit, rest_limit(o)) < 0)
 		log_warning("%s: locking: the commit failed; trying again", o->mountpoint);
 	atomic_store(&o->gate, OPS_GATE_SHUT);
-	if (!drained(o, LOCK_MS))
+	if (!drained(o, limit(o)))
 		die(o, "a request does not end");
-	r = keep_first(r, in_time(o, drop_all, LOCK_MS));
-	r = keep_first(r, in_time(o, rest, REST_MS));
+	r = keep_first(r, in_time(o, drop_all, limit(o)));
+	r = keep_first(r, in_time(o, rest, rest_limit(o)));
 	wipe_threads(o);
 	return r;
 }
@@ -317,7 +326,7 @@ int ops_lock(struct ops *o)
 		if (r < 0) {
 			log_err("%s: locked, but not in order: %s; what no fsync vouched for may be lost", o->mountpoint, err_text(r));
 			end_connection(o);
-			(void)!in_time(o, drop_all, LOCK_MS); /* what could not be written back before is dropped now */
+			(void)!in_time(o, drop_all, limit(o)); /* what could not be written back before is dropped now */
 			ops_stop(o);
 			ops_stop(o); /* no more waiting for anybody */
 		}

@@ -4,7 +4,8 @@ Goals:
 1. After the lock nothing is readable: every operation says ENOKEY, no page of a mapping is resident, a touch is SIGBUS; and the process that serves holds no key
    and no planted text in any mapping. What a core dump would hold has no key even while it is unlocked.
 2. What was acknowledged before is there after the unlock, open files and working directories go on; a wrong key changes nothing.
-3. Locked: killed, unmounted, locked again: nothing is lost, nothing has to be replayed."""
+3. Locked: killed, unmounted, locked again: nothing is lost, nothing has to be replayed.
+4. When the backing filesystem fails or hangs meanwhile, the mount ends, and what was fsynced is there."""
 import errno
 import os
 import secrets
@@ -42,8 +43,8 @@ class Process:
         return self.p.wait(60)
 
 
-def locker():
-    p = Process(LOCKER, BACK, MNT)
+def locker(*more):
+    p = Process(LOCKER, BACK, MNT, *more)
     if p.hear() != "ok ready":
         sys.exit("not ok - the locker does not start")
     return p
@@ -165,6 +166,31 @@ def rows(text):
     return read_text("planted") == text[0] * 4096 and len(read_text("w")) // 4096 > ledger("w") >= 5
 
 
+def out_of_order(text, order, answer):
+    """What cannot come to rest is locked all the same: the connection ends, and what was fsynced is there at the next mount."""
+    p = locker("faults")
+    held = client("looker", at("planted"))
+    fd = os.open(at("late"), os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(fd, b"late" * 4096)
+    p.ask(order)
+    began = time.monotonic()
+    heard = p.ask("lock")
+    check(heard == answer, "%s below: locked, but %s, in %.1f s" % (order, heard or "the process ended", time.monotonic() - began))
+    check(held.ask("resident").startswith("0 of "), "and no page of a mapping is resident")
+    got = said(os.stat, at("planted"))
+    check(got in ("ENOTCONN", "ECONNABORTED"), "every user gets an error: " + got)
+    said(os.close, fd)
+    if heard:
+        check(p.ask("quit").startswith("ok served"), "the mount ends by itself")
+    p.p.wait(60)
+    held.p.kill()
+    subprocess.run(["umount", "-l", MNT], check=False, stderr=subprocess.DEVNULL)
+    p = locker()
+    check(rows(text), "what was fsynced is there")
+    subprocess.run(["umount", MNT], check=True)
+    p.ask("quit")
+
+
 def main():
     for d in (BACK, MNT):
         os.makedirs(d, exist_ok=True)
@@ -200,6 +226,8 @@ def main():
     check(rows(text), "killed while locked: everything is there")
     subprocess.run(["umount", MNT], check=True)
     check(p.ask("quit") == "ok served 0 closed 0" and p.p.wait(60) == 0, "unmounted")
+    out_of_order(text, "fail", "error -%d" % errno.EIO)
+    out_of_order(text, "hang", "")
     sys.exit(failed > 0)
 
 

@@ -1,8 +1,9 @@
 /* locker.c: serves a volume of its own and obeys lines on standard input, so that tests can lock a mount without an agent, and look into the process that
  * serves it. Each line is answered with one: "ok ..." or "error -N".
  *
- *   locker DIR MOUNTPOINT      DIR: empty, or a volume that locker made; MOUNTPOINT/.. is there
+ *   locker DIR MOUNTPOINT [faults]   DIR: empty, or a volume that locker made; MOUNTPOINT/.. is there
  *   lock | unlock | unlock-wrong | sync | quit
+ *   fail | hang                with faults: from now on every flush below fails, or every write waits for ever
  *   search | search-dump       own memory: all that is readable, for keys and planted text; or what a core dump would hold, for keys
  *   plant HEX                  text to search for; each byte is given complemented, so that the order itself is not found
  *   files PATH                 take the keys of the backing file PATH too
@@ -12,6 +13,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +25,7 @@
 #include "crypt/gcm.h"
 #include "crypt/hkdf.h"
 #include "format/layout.h"
+#include "lib/fault.h"
 
 #define PIECE 16
 #define PAGE ((size_t)4096)
@@ -40,6 +43,8 @@ static uint8_t config[65536];
 static size_t config_len;
 static uint8_t uuid[UUID_LEN] = { 7, 11, 13 };
 static struct volume *volume;
+static struct fault *fault;
+static atomic_bool hangs;
 static struct ops *ops;
 static pthread_mutex_t ready_m = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t ready_cond = PTHREAD_COND_INITIALIZER;
@@ -289,6 +294,16 @@ static void plant(const char *hex)
 	}
 }
 
+/* ---- faults */
+
+static void maybe_hang(void *arg, enum fault_kind kind, int fd, bool before)
+{
+	(void)arg;
+	(void)fd;
+	while (before && kind == FAULT_KIND_pwritev && atomic_load(&hangs))
+		(void)pause();
+}
+
 /* ---- serving */
 
 static void on_ready(void *ctx, struct ops *o)
@@ -319,6 +334,10 @@ static int obey(char *line)
 	} else if (strncmp(line, "unlock", 6) == 0) {
 		root = root_key(line[6] != '\0');
 		r = ops_unlock(ops, config, config_len, &root);
+	} else if (strcmp(line, "fail") == 0) {
+		fault_fail(fault, FAULT_FLUSHES, 1, EIO, FAULT_FOREVER, 0);
+	} else if (strcmp(line, "hang") == 0) {
+		atomic_store(&hangs, true);
 	} else if (strcmp(line, "sync") == 0) {
 		r = ops_sync(ops);
 	} else if (strncmp(line, "plant ", 6) == 0) {
@@ -340,19 +359,26 @@ int main(int argc, char **argv)
 	struct volume_options o = { .unsafe_backing = true };
 	struct ops_params p = { .threads = 8, .allow_other = true, .ready = on_ready };
 	struct secret *root;
+	struct lower *l = lower_real();
 	struct ops *session;
 	static char line[65536], holder[VOLUME_HOLDER_MAX];
 	pthread_t t;
 	void *served;
 	int fd, r;
 
-	if (argc != 3 || keys_openssl_heap_init() < 0)
+	if (argc < 3 || keys_openssl_heap_init() < 0)
 		return 2;
+	if (argc > 3) {
+		fault = fault_new(l);
+		fault_watch(fault, maybe_hang, NULL);
+		l = fault_lower(fault);
+		p.lock_ms = 1000;
+	}
 	r = make_volume(argv[1]);
 	fd = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	root = root_key(0);
 	if (r == 0)
-		r = volume_open(lower_real(), fd, config, config_len, &root, &o, NULL, holder, &volume);
+		r = volume_open(l, fd, config, config_len, &root, &o, NULL, holder, &volume);
 	if (r < 0)
 		return (void)fprintf(stderr, "locker: %s: %s\n", argv[1], strerror(-r)), 1;
 	p.volume = volume;
