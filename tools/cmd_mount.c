@@ -3,7 +3,7 @@
  * In the background (the default) the parent waits for one byte: the child's exit code. It is 0 only when the mount answers. The child forks before it
  * connects, because the agent knows a peer by its process. A failure before that byte is told by the child on the standard error both share. */
 #include "tools/cmd.h"
-#include "tools/mount_options.h"
+#include "tools/mount_link.h"
 
 #include "base/fileio.h"
 #include "base/log.h"
@@ -23,81 +23,6 @@
 #include <time.h>
 
 #define BLOCKS_PER_MIB 256u
-#define GIVEN_MAX 16
-
-struct mounting {
-	const struct cmd_global *g;
-	struct mount_options o;
-	const char *given[GIVEN_MAX];    /* the texts behind -o */
-	size_t ngiven;
-	const char *name;                /* as the user gave it */
-	char *path;                      /* the volume's directory, absolute */
-	char *mountpoint;                /* absolute */
-	const char *user;                /* user= of volumes.d; NULL */
-	bool foreground;
-	int ready_fd;                    /* the parent waits here; -1 */
-	uint64_t since_ms;
-	time_t since;
-	struct volume *volume;
-	struct ops *ops;
-	struct client *c;
-	struct client_mount *link;
-	struct proto_seen seen;          /* told before there was a link */
-	bool have_seen;
-	struct proto_instance instance;
-	struct client_mount_ops link_ops;
-};
-
-/* ---- what the agent asks of a mount */
-
-static int on_stats(void *arg, struct proto_stats *ret_s)
-{
-	struct mounting *m = arg;
-	struct volume_stats v;
-	struct proto_stats s = { 0 };
-	struct timespec ts;
-	struct tm tm;
-
-	volume_stats(m->volume, &v);
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	(void)snprintf(s.state, sizeof(s.state), "%s", v.io.read_only && !m->o.read_only ? "failed" : "ready");
-	s.read_only = v.io.read_only;
-	if (!gmtime_r(&m->since, &tm) || strftime(s.since, sizeof(s.since), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return -EINVAL;
-	s.log_size_bytes = v.io.log_size_bytes;
-	s.log_used_bytes = v.io.log_used_bytes;
-	if (v.io.last_commit_ms)
-		s.last_commit_age_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 - v.io.last_commit_ms;
-	s.dirty_bytes = v.io.dirty_bytes;
-	s.read_bytes = v.io.read_bytes;
-	s.write_bytes = v.io.write_bytes;
-	s.integrity_failures = v.io.integrity_failures;
-	s.replayed_transactions = v.io.replayed_transactions;
-	*ret_s = s;
-	return 0;
-}
-
-static int on_sync(void *arg)
-{
-	struct mounting *m = arg;
-
-	return ops_sync(m->ops);
-}
-
-static int on_freeze(void *arg)
-{
-	struct mounting *m = arg;
-
-	return volume_freeze(m->volume);
-}
-
-static int on_thaw(void *arg)
-{
-	struct mounting *m = arg;
-	int r = volume_thaw(m->volume);
-
-	return r == -ETIMEDOUT ? -EBUSY : r; /* the class that says so */
-}
 
 /* ---- what the volume tells */
 
@@ -191,10 +116,16 @@ static void on_ready(void *ctx, struct ops *o)
 
 	m->ops = o;
 	(void)log_release(NULL, 0);
-	r = client_mount_start(&m->c, &info, &m->link_ops, m, &m->link);
-	if (r < 0)
-		log_warning("%s: the agent does not list this mount: %s", m->mountpoint, client_error(m->c)->message);
-	else if (m->have_seen)
+	r = client_mount_start(&m->c, &info, &mount_link_ops, m, &m->link);
+	if (r < 0) {
+		/* Nobody could ever lock it. */
+		log_err("%s: no link to the agent: %s; unmounting", m->mountpoint, err_text(r));
+		ops_stop(o);
+		return;
+	}
+	if (!client_mount_linked(m->link))
+		log_warning("%s: the agent does not list this mount now; asking again", m->mountpoint);
+	if (m->have_seen)
 		client_mount_seen(m->link, &m->seen);
 	if (!tell_parent(m, 0)) {
 		ops_stop(o); /* interrupted: a mount that was not reported must not be left behind */
@@ -239,8 +170,8 @@ static int serve(struct mounting *m)
 	(void)log_release(NULL, 0);
 	notify_stopping();
 	stop_ops = NULL;
-	m->ops = NULL;
 	client_mount_stop(take_ptr(m->link));
+	m->ops = NULL;
 	ops_unmounted(o);
 	return r < 0 ? cmd_fail(EXIT_CODE_OTHER, m->mountpoint, "stopped: %s", err_text(r)) : 0;
 }
@@ -292,7 +223,6 @@ static int mount_child(struct mounting *m)
 
 	mem_init();
 	m->since = time(NULL);
-	m->link_ops = (struct client_mount_ops){ .stats = on_stats, .sync = on_sync, .freeze = on_freeze, .thaw = on_thaw };
 	r = cmd_descriptors(m->path);
 	if (r == 0)
 		r = cmd_lock_heap();
@@ -415,8 +345,8 @@ int cmd_mount(const struct cmd_global *g, int argc, char **argv)
 	mount_options_init(&m.o);
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "-o") == 0 && i + 1 < argc) {
-			if (m.ngiven == GIVEN_MAX)
-				return cmd_usage("mount", "-o: at most %d times", GIVEN_MAX);
+			if (m.ngiven == MOUNT_GIVEN_MAX)
+				return cmd_usage("mount", "-o: at most %d times", MOUNT_GIVEN_MAX);
 			m.given[m.ngiven++] = argv[++i];
 		} else if (strcmp(argv[i], "--foreground") == 0) {
 			m.foreground = true;
@@ -449,7 +379,7 @@ int cmd_mount_helper(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if ((strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "-t") == 0) && i + 1 < argc) {
 			i++;
-			if (argv[i - 1][1] == 'o' && m.ngiven < GIVEN_MAX)
+			if (argv[i - 1][1] == 'o' && m.ngiven < MOUNT_GIVEN_MAX)
 				m.given[m.ngiven++] = argv[i];
 		} else if (argv[i][0] == '-' && strspn(argv[i] + 1, "sfnv") == strlen(argv[i] + 1)) {
 			fake = fake || strchr(argv[i], 'f');

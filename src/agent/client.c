@@ -158,7 +158,7 @@ int client_connect(struct client *c)
 	r = socket_connect(c);
 	if (r >= 0) {
 		client_request_begin(c, PROTO_OP_HELLO);
-		r = client_call(c, req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
+		r = client_call(c, req, -1, c->hello_ms ? c->hello_ms : CLIENT_DEADLINE_MS, &reply, NULL);
 	}
 	if (r < 0) {
 		client_disconnect(c);
@@ -241,8 +241,12 @@ int client_call(struct client *c, struct proto_request *req, int fd, unsigned ms
 	r = send_text(c, text, fd, deadline);
 	if (r < 0)
 		return lost(c, r);
-	r = client_receive(c, deadline, req->op, reply, ev, &is_event, &got);
-	if (r >= 0 && (is_event || reply->id != req->id))
+	do {
+		r = client_receive(c, deadline, req->op, reply, ev, &is_event, &got);
+		if (r >= 0 && is_event)
+			r = c->on_event ? c->on_event(c->on_event_arg, ev) : -EPROTO;
+	} while (r >= 0 && is_event);
+	if (r >= 0 && reply->id != req->id)
 		r = -EPROTO;
 	if (r < 0)
 		return lost(c, r);

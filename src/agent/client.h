@@ -119,19 +119,26 @@ struct client_mount_info {
 	struct proto_instance instance;
 };
 
-/* Called from the link's threads, no lock held: stats from one, so that it is answered while a sync runs; all others from
- * another. NULL: answered "not supported". Return 0 or -errno. */
+#define CLIENT_GRACE_MS 900000 /* while no agent has said otherwise */
+
+/* Called from the link's threads, no lock held: stats from one, so that it is answered while a sync runs; lock, config and unlock from another, one after the
+ * other, so that no sync holds them up; the rest from a third. NULL: answered "not supported". Return 0 or -errno. */
 struct client_mount_ops {
 	int (*stats)(void *arg, struct proto_stats *ret_stats); /* must not wait for I/O */
 	int (*sync)(void *arg);
+	/* Give up the keys. Also when the agent has been away for longer than it allowed (CLOCK_BOOTTIME). What it returns, the mount is locked then. */
 	int (*lock)(void *arg, const char *reason);
-	int (*unlock)(void *arg);
+	/* For an unlock: the bytes of coffer.volume as they are now, malloc'ed, at most VOLUME_CONFIG_MAX. The link asks for the key with them. */
+	int (*config)(void *arg, uint8_t **ret_config, size_t *ret_len);
+	/* Take the key; *root is consumed. On failure the mount stays locked. */
+	int (*unlock)(void *arg, const uint8_t *config, size_t len, const struct client_unlocked *unlocked, struct secret **root);
 	int (*freeze)(void *arg);
 	int (*thaw)(void *arg);
 };
 
-/* Register and start the threads. On success *c is taken over and NULL; on failure it is still the caller's.
- * info and ops are copied, arg is not. When the agent goes away the link connects again (1 s, then up to 10 s) for as long as it lives. */
+/* Register and start the threads. On success *c is taken over and NULL; on failure (no memory, no threads) it is still the caller's.
+ * info and ops are copied, arg is not. When the agent goes away, or does not take us now (client_mount_linked), the link connects again (1 s, then up to 10 s)
+ * for as long as it lives; after the agent's grace it has the mount locked. */
 int client_mount_start(struct client **c, const struct client_mount_info *info, const struct client_mount_ops *ops,
 		       void *arg, struct client_mount **ret_m) must_check;
 /* Tell what is durable in the volume now. Never blocks, may be called with any lock held; only the newest is kept until sent. */

@@ -1,8 +1,8 @@
 /* client_mount.c: the link of a mount to the agent for as long as the mount lives (docs/protocol.md, "Mounts").
  *
- * Two threads. The line thread (client_line.c) owns the connection. The work thread runs the callbacks but `stats`, one after the
- * other: a sync may take long and must not keep the line thread from answering. What others hand in (seen, reports) is
- * copied under one leaf lock and never waits. */
+ * Three threads. The line thread (client_line.c) owns the connection. The work thread runs the callbacks but `stats`, one after the
+ * other: a sync may take long and must not keep the line thread from answering. The lock thread runs lock and unlock, because a sync that hangs must not keep
+ * a mount from being locked. What others hand in (seen, reports) is copied under one leaf lock and never waits. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -67,17 +67,77 @@ bool client_mount_linked(struct client_mount *m)
 	return m->linked;
 }
 
-/* --- work thread --- */
+/* --- work threads --- */
+
+/* The key for a locked mount, by way of the line thread. -ECONNRESET: the line was lost meanwhile. */
+static int ask(struct client_mount *m, uint8_t **config, size_t len, struct client_unlocked *ret_u, struct secret **ret_root)
+{
+	int r = -ECONNRESET;
+
+	{
+		WITH_LOCK(&m->m);
+		if (!m->linked || m->stopping)
+			return -ECONNRESET;
+		m->ask_config = take_ptr(*config);
+		m->ask_len = len;
+		m->ask = CLIENT_ASK_WANTED;
+	}
+	wake(m);
+	WITH_LOCK(&m->m);
+	while (m->ask != CLIENT_ASK_DONE && !m->stopping)
+		lock_wait(&m->m, &m->ask_cond);
+	if (m->ask != CLIENT_ASK_DONE)
+		return r; /* the line thread may still be at it: what it has is freed with the mount */
+	m->ask = CLIENT_ASK_NONE;
+	r = m->ask_result;
+	*config = take_ptr(m->ask_config);
+	*ret_u = m->ask_unlocked;
+	*ret_root = take_ptr(m->ask_root);
+	return r;
+}
+
+static int unlock_run(struct client_mount *m)
+{
+	AUTO_SECRET struct secret *root = NULL;
+	AUTO_FREE uint8_t *config = NULL;
+	struct client_unlocked u;
+	size_t len;
+	int r;
+
+	if (!m->ops.config || !m->ops.unlock)
+		return -EOPNOTSUPP;
+	r = m->ops.config(m->arg, &config, &len);
+	if (r >= 0)
+		r = ask(m, &config, len, &u, &root);
+	if (r >= 0)
+		r = m->ops.unlock(m->arg, config, len, &u, &root);
+	return r;
+}
+
+static void locked_set(struct client_mount *m, bool locked)
+{
+	WITH_LOCK(&m->m);
+	m->locked = locked;
+}
 
 static int work_run(struct client_mount *m, const struct proto_event *ev)
 {
+	int r;
+
 	switch (ev->push) {
 	case PROTO_PUSH_SYNC:
 		return m->ops.sync ? m->ops.sync(m->arg) : -EOPNOTSUPP;
 	case PROTO_PUSH_LOCK:
-		return m->ops.lock ? m->ops.lock(m->arg, ev->reason) : -EOPNOTSUPP;
+		if (!m->ops.lock)
+			return -EOPNOTSUPP;
+		r = m->ops.lock(m->arg, ev->reason);
+		locked_set(m, true);
+		return r;
 	case PROTO_PUSH_UNLOCK:
-		return m->ops.unlock ? m->ops.unlock(m->arg) : -EOPNOTSUPP;
+		r = unlock_run(m);
+		if (r >= 0)
+			locked_set(m, false);
+		return r;
 	case PROTO_PUSH_FREEZE:
 		return m->ops.freeze ? m->ops.freeze(m->arg) : -EOPNOTSUPP;
 	case PROTO_PUSH_THAW:
@@ -88,29 +148,28 @@ static int work_run(struct client_mount *m, const struct proto_event *ev)
 }
 
 /* Wait for work; false: stop. */
-static bool work_next(struct client_mount *m, struct proto_event *ev, uint64_t *line)
+static bool work_next(struct client_mount *m, struct client_queue *q, struct proto_event *ev, uint64_t *line)
 {
 	WITH_LOCK(&m->m);
-	while (m->work_count == 0 && !m->stopping)
-		lock_wait(&m->m, &m->work_cond);
-	if (m->work_count == 0)
+	while (q->count == 0 && !m->stopping)
+		lock_wait(&m->m, &q->cond);
+	if (q->count == 0)
 		return false;
-	*ev = m->work[0];
-	*line = m->work_line[0];
-	m->work_count--;
-	memmove(m->work, m->work + 1, m->work_count * sizeof(m->work[0]));
-	memmove(m->work_line, m->work_line + 1, m->work_count * sizeof(m->work_line[0]));
+	*ev = q->ev[0];
+	*line = q->line[0];
+	q->count--;
+	memmove(q->ev, q->ev + 1, q->count * sizeof(q->ev[0]));
+	memmove(q->line, q->line + 1, q->count * sizeof(q->line[0]));
 	return true;
 }
 
-static void *work_main(void *p)
+static void serve_queue(struct client_mount *m, struct client_queue *q)
 {
-	struct client_mount *m = p;
 	struct proto_event ev;
 	uint64_t line;
 
 	priv_thread();
-	while (work_next(m, &ev, &line)) {
+	while (work_next(m, q, &ev, &line)) {
 		client_line_done(&ev, work_run(m, &ev));
 		{
 			WITH_LOCK(&m->m);
@@ -119,6 +178,21 @@ static void *work_main(void *p)
 		}
 		wake(m);
 	}
+}
+
+static void *work_main(void *p)
+{
+	struct client_mount *m = p;
+
+	serve_queue(m, &m->work);
+	return NULL;
+}
+
+static void *lock_main(void *p)
+{
+	struct client_mount *m = p;
+
+	serve_queue(m, &m->locks);
 	return NULL;
 }
 
@@ -135,7 +209,11 @@ static void mount_free(struct client_mount *m)
 	free(m->volume);
 	free(m->source);
 	free(m->mountpoint);
-	pthread_cond_destroy(&m->work_cond);
+	free(m->ask_config);
+	secret_free(m->ask_root);
+	pthread_cond_destroy(&m->work.cond);
+	pthread_cond_destroy(&m->locks.cond);
+	pthread_cond_destroy(&m->ask_cond);
 	lock_done(&m->m);
 	free(m);
 }
@@ -149,7 +227,9 @@ static struct client_mount *mount_new(const struct client_mount_info *info, cons
 	if (!m)
 		return NULL;
 	lock_init(&m->m, LOCK_RANK_POOL);
-	pthread_cond_init(&m->work_cond, NULL);
+	pthread_cond_init(&m->work.cond, NULL);
+	pthread_cond_init(&m->locks.cond, NULL);
+	pthread_cond_init(&m->ask_cond, NULL);
 	m->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	m->ops = *ops;
 	m->arg = arg;
@@ -166,6 +246,16 @@ static struct client_mount *mount_new(const struct client_mount_info *info, cons
 	return m;
 }
 
+static void stop_work(struct client_mount *m)
+{
+	WITH_LOCK(&m->m);
+	m->stopping = true;
+	m->stop_deadline_ms = packet_now_ms() + STOP_MS;
+	pthread_cond_signal(&m->work.cond);
+	pthread_cond_signal(&m->locks.cond);
+	pthread_cond_signal(&m->ask_cond);
+}
+
 /* Threads of ours take no signals: the filesystem's own handling decides. */
 static int threads_start(struct client_mount *m)
 {
@@ -178,13 +268,16 @@ static int threads_start(struct client_mount *m)
 		return -e;
 	e = pthread_create(&m->work_thread, NULL, work_main, m);
 	if (e == 0) {
-		e = pthread_create(&m->line_thread, NULL, client_line_main, m);
-		if (e != 0) {
-			{
-				WITH_LOCK(&m->m);
-				m->stopping = true;
-				pthread_cond_signal(&m->work_cond);
+		e = pthread_create(&m->lock_thread, NULL, lock_main, m);
+		if (e == 0) {
+			e = pthread_create(&m->line_thread, NULL, client_line_main, m);
+			if (e != 0) {
+				stop_work(m);
+				(void)pthread_join(m->lock_thread, NULL);
 			}
+		}
+		if (e != 0) {
+			stop_work(m);
 			(void)pthread_join(m->work_thread, NULL);
 		}
 	}
@@ -196,19 +289,18 @@ int client_mount_start(struct client **c, const struct client_mount_info *info, 
 		       void *arg, struct client_mount **ret_m)
 {
 	AUTO(mount_free_p) struct client_mount *m = mount_new(info, ops, arg);
-	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
 	int r;
 
 	if (!m)
 		return -ENOMEM;
 	m->c = *c;
-	client_line_register(m);
-	r = client_call(m->c, &m->c->req, -1, CLIENT_REQUEST_MS, &reply, NULL);
-	if (r >= 0) {
-		m->linked = true;
-		r = threads_start(m);
-	}
+	client_line_begin(m);
+	m->linked = client_line_register(m) >= 0;
+	if (!m->linked)
+		client_disconnect(m->c); /* it is asked again, under the clock */
+	r = threads_start(m);
 	if (r < 0) {
+		m->c->on_event = NULL;
 		m->c = NULL;
 		return r;
 	}
@@ -221,14 +313,10 @@ void client_mount_stop(struct client_mount *m)
 {
 	if (!m)
 		return;
-	{
-		WITH_LOCK(&m->m);
-		m->stopping = true;
-		m->stop_deadline_ms = packet_now_ms() + STOP_MS;
-		pthread_cond_signal(&m->work_cond);
-	}
+	stop_work(m);
 	wake(m);
 	(void)pthread_join(m->work_thread, NULL);
+	(void)pthread_join(m->lock_thread, NULL);
 	wake(m);
 	(void)pthread_join(m->line_thread, NULL);
 	mount_free(m);

@@ -14,6 +14,10 @@ struct client {
 	char version[PROTO_TEXT_MAX];
 	int pid;
 	struct client_error error;
+	/* A registered mount's: what to do with an event that comes before an answer. NULL: there are none. */
+	int (*on_event)(void *arg, struct proto_event *ev);
+	void *on_event_arg;
+	unsigned hello_ms;                /* how long hello may take; 0: CLIENT_DEADLINE_MS */
 	struct proto_request req;         /* the one at work; too large for a stack */
 };
 

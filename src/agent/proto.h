@@ -107,6 +107,7 @@ struct proto_seen {
 struct proto_stats {
 	char state[16];          /* ready, recovering, draining, failed */
 	bool read_only;
+	bool locked;
 	char since[TIME_TEXT_MAX];
 	uint64_t log_size_bytes, log_used_bytes, last_commit_age_ms;
 	uint64_t dirty_bytes, read_bytes, write_bytes;
@@ -128,6 +129,7 @@ struct proto_request {
 	char source[PROTO_PATH_MAX];                /* register: the volume's directory */
 	char mountpoint[PROTO_PATH_MAX];            /* register, sync */
 	bool read_only;                             /* register */
+	bool locked;                                /* register: the mount has no keys now */
 	enum proto_kind kind;                       /* event */
 	struct proto_seen seen;                     /* event seen */
 	char object[PROTO_TEXT_MAX];                /* other events: file, directory, state, log, … */
@@ -149,6 +151,7 @@ struct proto_reply {
 	struct proto_seen seen;                     /* unlock, trust */
 	size_t kms_count;                           /* trust */
 	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
+	uint64_t agent_grace_ms;                    /* register: how long the mount may go on without an agent; 0: it was not told */
 	bool known;                                 /* trust: this instance was pinned before */
 	bool other_instance;                        /* trust: the same uuid is pinned elsewhere too */
 	enum proto_op op;                           /* of the request: which members there are */

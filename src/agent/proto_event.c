@@ -37,7 +37,7 @@ static bool state_ok(const char *text)
 
 static int stats_parse(const struct json *o, struct proto_stats *ret_s)
 {
-	static const char *const known[] = { "state",	    "read_only",	  "since",
+	static const char *const known[] = { "state",	    "read_only",	  "locked",	"since",
 					     "log",	    "dirty_bytes",	  "read_bytes",
 					     "write_bytes", "integrity_failures", "replayed_transactions",
 					     NULL };
@@ -55,6 +55,10 @@ static int stats_parse(const struct json *o, struct proto_stats *ret_s)
 		r = -EUCLEAN;
 	if (r >= 0)
 		r = json_get_bool(v, "read_only", &s.read_only);
+	if (r >= 0)
+		r = json_get_bool(v, "locked", &s.locked);
+	if (r == -ENOENT)
+		r = 0; /* a mount of before */
 	if (r >= 0)
 		r = proto_str_parse(v, "since", sizeof(s.since), s.since);
 	if (r >= 0)
@@ -96,6 +100,8 @@ int proto_stats_put(struct json *o, const struct proto_stats *s)
 	int r;
 
 	r = json_put_bool(o, "read_only", s->read_only);
+	if (r >= 0)
+		r = json_put_bool(o, "locked", s->locked);
 	if (r >= 0)
 		r = json_put_str(o, "since", s->since);
 	if (r >= 0)

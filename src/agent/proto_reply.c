@@ -181,6 +181,19 @@ static int trust_parse(const struct json *o, struct proto_reply *reply)
 	return r;
 }
 
+static int register_put(struct json *o, const struct proto_reply *reply)
+{
+	return reply->agent_grace_ms ? proto_u64_put(o, "agent_grace_ms", reply->agent_grace_ms) : 0;
+}
+
+static int register_parse(const struct json *o, struct proto_reply *reply)
+{
+	int r;
+
+	r = proto_u64_parse(o, "agent_grace_ms", &reply->agent_grace_ms);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int body_put(struct json *o, const struct proto_reply *reply)
 {
 	int r;
@@ -195,6 +208,8 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 		return unlock_put(o, reply);
 	case PROTO_OP_TRUST:
 		return trust_put(o, reply);
+	case PROTO_OP_REGISTER:
+		return register_put(o, reply);
 	default:
 		return 0;
 	}
@@ -214,6 +229,8 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 		return unlock_parse(o, reply);
 	case PROTO_OP_TRUST:
 		return trust_parse(o, reply);
+	case PROTO_OP_REGISTER:
+		return register_parse(o, reply);
 	default:
 		return 0;
 	}

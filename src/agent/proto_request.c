@@ -158,7 +158,10 @@ static int register_parse(const struct json *o, struct proto_request *req)
 		r = proto_str_parse(o, "mountpoint", sizeof(req->mountpoint), req->mountpoint);
 	if (r >= 0)
 		r = json_get_bool(o, "read_only", &req->read_only);
-	return r;
+	if (r < 0)
+		return r;
+	r = json_get_bool(o, "locked", &req->locked); /* absent: it is not */
+	return r == -ENOENT ? 0 : r;
 }
 
 static int register_put(struct json *o, const struct proto_request *req)
@@ -174,6 +177,8 @@ static int register_put(struct json *o, const struct proto_request *req)
 		r = json_put_str(o, "mountpoint", req->mountpoint);
 	if (r >= 0)
 		r = json_put_bool(o, "read_only", req->read_only);
+	if (r >= 0)
+		r = json_put_bool(o, "locked", req->locked);
 	return r;
 }
 
@@ -235,7 +240,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_UNLOCK] = { KNOWN("instance", "purpose"), unlock_parse, unlock_put },
 	[PROTO_OP_ACK] = { KNOWN("of"), ack_parse, ack_put },
 	[PROTO_OP_TRUST] = { KNOWN("instance", "older"), trust_parse, trust_put },
-	[PROTO_OP_REGISTER] = { KNOWN("instance", "volume", "source", "mountpoint", "read_only"),
+	[PROTO_OP_REGISTER] = { KNOWN("instance", "volume", "source", "mountpoint", "read_only", "locked"),
 				register_parse, register_put },
 	[PROTO_OP_EVENT] = { KNOWN("kind", "seen", "object", "detail", "count"), event_parse, event_put },
 	[PROTO_OP_STATUS] = { KNOWN(), none_parse, none_put },

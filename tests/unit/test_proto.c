@@ -97,6 +97,8 @@ static void requests_come_back_as_they_were_put(void **state)
 	strcpy(q->mountpoint, "/mnt/\xc3\xa9 \"x\"");
 	q->read_only = true;
 	round_trip(q);
+	q->locked = true;
+	round_trip(q);
 	q = request(PROTO_OP_SYNC);
 	strcpy(q->mountpoint, "/mnt");
 	round_trip(q);
@@ -384,11 +386,31 @@ static void events_come_back_as_they_were_put(void **state)
 	strcpy(ev.stats.since, "2026-01-01T00:00:00Z");
 	ev.stats.log_size_bytes = 64 << 20;
 	ev.stats.replayed_transactions = 3;
+	ev.stats.locked = true;
 	assert_int_equal(proto_event_put(&ev, &text), 0);
 	assert_int_equal(parse(text), 0);
 	assert_int_equal(got.type, PROTO_TYPE_EVENT_DONE);
 	assert_memory_equal(&ev, &got.ev, sizeof(ev));
 	free(text);
+}
+
+static void a_mount_is_told_how_long_it_may_go_on_alone(void **state)
+{
+	static struct proto_reply put, back;
+	static struct proto_event ev;
+	bool is_event;
+	const char *bare = "{\"v\":1,\"id\":9,\"ok\":true}", *bad = "{\"v\":1,\"id\":9,\"ok\":true,\"agent_grace_ms\":-1}";
+	char *text;
+
+	(void)state;
+	put = (struct proto_reply){ .id = 9, .op = PROTO_OP_REGISTER, .agent_grace_ms = 1500 };
+	assert_int_equal(proto_reply_put(&put, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_REGISTER, &back, &ev, &is_event), 0);
+	assert_int_equal(back.agent_grace_ms, 1500);
+	free(text);
+	assert_int_equal(proto_reply_parse(bare, strlen(bare), PROTO_OP_REGISTER, &back, &ev, &is_event), 0);
+	assert_int_equal(back.agent_grace_ms, 0);
+	assert_int_equal(proto_reply_parse(bad, strlen(bad), PROTO_OP_REGISTER, &back, &ev, &is_event), -EUCLEAN);
 }
 
 static void a_mount_cannot_invent_a_state(void **state)
@@ -451,6 +473,7 @@ int main(void)
 		cmocka_unit_test(a_newer_agent_may_say_more_and_unknown_classes),
 		cmocka_unit_test(an_answer_without_what_its_request_needs_is_refused),
 		cmocka_unit_test(events_come_back_as_they_were_put),
+		cmocka_unit_test(a_mount_is_told_how_long_it_may_go_on_alone),
 		cmocka_unit_test(a_mount_cannot_invent_a_state),
 		cmocka_unit_test(older_is_told_by_version_limit_and_generation),
 	};

@@ -1,0 +1,38 @@
+/* mount_link.h: a mount while it lives, and what the agent asks of it (docs/protocol.md, "Events"). */
+#ifndef COFFER_TOOLS_MOUNT_LINK_H
+#define COFFER_TOOLS_MOUNT_LINK_H
+
+#include <time.h>
+
+#include "fs/ops.h"
+#include "tools/cmd.h"
+#include "tools/mount_options.h"
+
+#define MOUNT_GIVEN_MAX 16
+
+struct mounting {
+	const struct cmd_global *g;
+	struct mount_options o;
+	const char *given[MOUNT_GIVEN_MAX];    /* the texts behind -o */
+	size_t ngiven;
+	const char *name;                /* as the user gave it */
+	char *path;                      /* the volume's directory, absolute */
+	char *mountpoint;                /* absolute */
+	const char *user;                /* user= of volumes.d; NULL */
+	bool foreground;
+	int ready_fd;                    /* the parent waits here; -1 */
+	uint64_t since_ms;
+	time_t since;
+	struct volume *volume;
+	struct ops *ops;
+	struct client *c;
+	struct client_mount *link;
+	struct proto_seen seen;          /* told before there was a link */
+	bool have_seen;
+	struct proto_instance instance;
+};
+
+/* arg of each: the struct mounting. */
+extern const struct client_mount_ops mount_link_ops;
+
+#endif
