@@ -382,17 +382,18 @@ void live_put(struct volume *v, struct inode *i)
 	WITH_LOCK(&v->lock);
 
 	assert(i->file_users > 0);
-	if (--i->file_users == 0)
-		inode_link_push(&v->files, &i->file_lru);
+	if (--i->file_users > 0)
+		return;
+	inode_link_push(&v->files, &i->file_lru);
+	pthread_cond_broadcast(&v->changed);
 }
 
-int live_close_all(struct volume *v, bool discard)
+/* With the lock. Each once: what cannot be closed becomes the youngest. */
+static int close_each(struct volume *v, bool discard)
 {
 	size_t n;
 	int r = 0;
 
-	lock_take(&v->lock);
-	/* What cannot be closed becomes the youngest: so each is tried once. */
 	for (n = v->file_count; n > 0 && v->files.next != &v->files; n--) {
 		struct inode *i = oldest_file(v);
 		struct iofile *f = NULL;
@@ -414,11 +415,20 @@ int live_close_all(struct volume *v, bool discard)
 		inode_put(v, i);
 		lock_take(&v->lock);
 	}
-	/* The kernel may be forgetting some just now. */
-	while (v->file_count > 0 && v->files.next == &v->files)
-		lock_wait(&v->lock, &v->changed);
-	if (v->file_count > 0)
-		r = -EBUSY;
-	lock_drop(&v->lock);
+	return r;
+}
+
+int live_close_all(struct volume *v, bool discard)
+{
+	int r;
+	WITH_LOCK(&v->lock);
+
+	r = close_each(v, discard);
+	while (r == 0 && v->file_count > 0) {
+		/* In use: the kernel is forgetting it just now, or the I/O floor tells of it. */
+		while (v->file_count > 0 && v->files.next == &v->files)
+			lock_wait(&v->lock, &v->changed);
+		r = close_each(v, discard);
+	}
 	return r;
 }

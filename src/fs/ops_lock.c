@@ -282,9 +282,13 @@ static bool signal_workers(struct ops *o, unsigned gen)
 static void wipe_threads(struct ops *o)
 {
 	unsigned gen = atomic_fetch_add(&o->wipe_gen, 1) + 1;
+	uint64_t end = now_ms() + limit(o);
 
-	while (signal_workers(o, gen))
+	while (signal_workers(o, gen)) {
+		if (now_ms() > end)
+			die(o, "a worker cannot be reached");
 		pause_short();
+	}
 	ops_seek_wipe(o);
 	vio_forget_thread();
 }
