@@ -48,8 +48,28 @@ static void on_event(void *ctx, enum vio_event ev, const char *text)
 
 	if (ev != VIO_EVENT_RESERVE)
 		log_err("%s: %s", m->path, text);
-	if (m->link && (ev == VIO_EVENT_INTEGRITY || ev == VIO_EVENT_UNLINKED || ev == VIO_EVENT_QUARANTINE))
+	if (ev != VIO_EVENT_INTEGRITY && ev != VIO_EVENT_UNLINKED && ev != VIO_EVENT_QUARANTINE)
+		return;
+	pthread_mutex_lock(&m->early_m);
+	if (m->link) {
 		client_mount_report(m->link, kind, "file", text);
+	} else if (m->nearly < MOUNT_EARLY_MAX) {
+		m->early[m->nearly].kind = kind;
+		(void)snprintf(m->early[m->nearly++].text, sizeof(m->early[0].text), "%s", text);
+	}
+	pthread_mutex_unlock(&m->early_m);
+}
+
+static int start_link(struct mounting *m, const struct client_mount_info *info)
+{
+	int r;
+
+	pthread_mutex_lock(&m->early_m);
+	r = client_mount_start(&m->c, info, &mount_link_ops, m, &m->link);
+	for (size_t i = 0; r >= 0 && i < m->nearly; i++)
+		client_mount_report(m->link, m->early[i].kind, "file", m->early[i].text);
+	pthread_mutex_unlock(&m->early_m);
+	return r;
 }
 
 /* ---- serving */
@@ -116,7 +136,7 @@ static void on_ready(void *ctx, struct ops *o)
 
 	m->ops = o;
 	(void)log_release(NULL, 0);
-	r = client_mount_start(&m->c, &info, &mount_link_ops, m, &m->link);
+	r = start_link(m, &info);
 	if (r < 0) {
 		/* Nobody could ever lock it. */
 		log_err("%s: no link to the agent: %s; unmounting", m->mountpoint, err_text(r));
@@ -338,7 +358,7 @@ static int mount_all(struct mounting *m, const char *volume, const char *dir)
 
 int cmd_mount(const struct cmd_global *g, int argc, char **argv)
 {
-	struct mounting m = { .g = g, .ready_fd = -1 };
+	struct mounting m = { .g = g, .ready_fd = -1, .early_m = PTHREAD_MUTEX_INITIALIZER };
 	const char *volume = NULL, *dir = NULL;
 	int r;
 
@@ -370,7 +390,7 @@ int cmd_mount(const struct cmd_global *g, int argc, char **argv)
 int cmd_mount_helper(int argc, char **argv)
 {
 	struct cmd_global g = { .config = "/etc/coffer" };
-	struct mounting m = { .g = &g, .ready_fd = -1 };
+	struct mounting m = { .g = &g, .ready_fd = -1, .early_m = PTHREAD_MUTEX_INITIALIZER };
 	const char *what[2] = { NULL, NULL };
 	bool fake = false;
 	int n = 0, r;

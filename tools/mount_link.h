@@ -2,6 +2,7 @@
 #ifndef COFFER_TOOLS_MOUNT_LINK_H
 #define COFFER_TOOLS_MOUNT_LINK_H
 
+#include <pthread.h>
 #include <time.h>
 
 #include "fs/ops.h"
@@ -9,6 +10,7 @@
 #include "tools/mount_options.h"
 
 #define MOUNT_GIVEN_MAX 16
+#define MOUNT_EARLY_MAX 16               /* the journal has all of them */
 
 struct mounting {
 	const struct cmd_global *g;
@@ -26,6 +28,12 @@ struct mounting {
 	struct volume *volume;
 	struct ops *ops;
 	struct client *c;
+	pthread_mutex_t early_m;         /* guards link until it is there, and the next two */
+	struct {
+		enum proto_kind kind;
+		char text[256];
+	} early[MOUNT_EARLY_MAX];        /* what replay had to say before there was a link */
+	size_t nearly;
 	struct client_mount *link;
 	struct proto_seen seen;          /* told before there was a link */
 	bool have_seen;

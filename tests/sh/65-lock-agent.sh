@@ -36,7 +36,7 @@ locked_now() {
 }
 
 mount_here() {
-	coffer mount -o agent="$tmp/relay.sock" "$tmp/v" "$mnt" 2>"$tmp/mount.err" 9>&-
+	coffer mount "$@" -o agent="$tmp/relay.sock" "$tmp/v" "$mnt" 2>"$tmp/mount.err" 9>&-
 }
 
 agent_start
@@ -69,6 +69,12 @@ wait_for 60 grep -q "^registered locked" "$tmp/relay.out"
 ok "and says so to the next one"
 order unlock ok
 [ "$(cat "$mnt/file")" = planted-content ] && ok "the content is back" || not_ok "the content: $(cat "$mnt/file" 2>&1)"
+expect 0 coffer umount "$mnt"
+mount_here -o ro
+order lock ok
+locked_now "a read-only mount, too"
+order unlock ok
+[ "$(cat "$mnt/file")" = planted-content ] && ok "and back" || not_ok "a read-only mount: $(cat "$mnt/file" 2>&1)"
 expect 0 coffer umount "$mnt"
 expect 0 coffer fsck "$tmp/v" && ok "fsck"
 relay_stop
