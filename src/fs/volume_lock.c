@@ -100,13 +100,23 @@ static void leave(struct volume *v)
 	pthread_mutex_unlock(&v->vio_m);
 }
 
+static int lock_error(struct volume *v)
+{
+	int r;
+
+	pthread_mutex_lock(&v->vio_m);
+	r = v->lock_error;
+	pthread_mutex_unlock(&v->vio_m);
+	return r;
+}
+
 int volume_sync(struct volume *v)
 {
 	struct vio *vio = enter(v);
 	int r;
 
 	if (!vio)
-		return v->lock_error; /* it came to rest, or never will */
+		return lock_error(v); /* it came to rest, or never will */
 	r = v->info.read_only ? 0 : vio_sync(vio);
 	leave(v);
 	return r;

@@ -70,6 +70,12 @@ ok "and says so to the next one"
 order unlock ok
 [ "$(cat "$mnt/file")" = planted-content ] && ok "the content is back" || not_ok "the content: $(cat "$mnt/file" 2>&1)"
 expect 0 coffer umount "$mnt"
+mount_here
+order lock ok
+ended=$(mount_pid v)
+kill "$ended"
+wait_for 60 [ ! -e "/proc/$ended/exe" ]
+grep -q '^at rest' "$tmp/v/coffer.lock" && ok "ended by a signal while locked: at rest" || not_ok "$(cat "$tmp/v/coffer.lock")"
 mount_here -o ro
 order lock ok
 locked_now "a read-only mount, too"
