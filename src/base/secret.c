@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -149,6 +150,24 @@ static __attribute__((noinline)) void wipe_below(size_t left)
 void secret_wipe_stack(void)
 {
 	wipe_below(SECRET_STACK_LEN);
+}
+
+void secret_hide_stack(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), len;
+	pthread_attr_t attr;
+	void *at;
+
+	if (pthread_getattr_np(pthread_self(), &attr) != 0)
+		return;
+	if (pthread_attr_getstack(&attr, &at, &len) == 0) {
+		uintptr_t from = ((uintptr_t)at + page - 1) / page * page;
+		uint8_t *p = (uint8_t *)at + (from - (uintptr_t)at);
+
+		/* Of the first thread's only what has been touched is there; of that it is true all the same. */
+		(void)madvise(p, ((uintptr_t)at + len - from) / page * page, MADV_DONTDUMP);
+	}
+	(void)pthread_attr_destroy(&attr);
 }
 
 bool secret_equal(const void *a, const void *b, size_t n)

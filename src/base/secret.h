@@ -33,6 +33,8 @@ void secret_wipe(void *p, size_t n);
 /* Wipe what calls that have returned left on this thread's stack, as far down as ours go (SECRET_STACK_LEN). */
 #define SECRET_STACK_LEN (256u << 10)
 void secret_wipe_stack(void);
+/* Leave this thread's stack out of core dumps: calls keep copies of keys there while they are at work. */
+void secret_hide_stack(void);
 /* Constant-time comparison; sizes are equal by contract. */
 bool secret_equal(const void *a, const void *b, size_t n) must_check;
 /* n bytes of getrandom(2), retried over EINTR; -errno when the kernel has none. */

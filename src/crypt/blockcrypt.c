@@ -121,6 +121,7 @@ struct blockcrypt *blockcrypt_get(void)
 		return bc;
 	if (blockcrypt_new(&fresh) < 0 || pthread_setspecific(own_key, fresh) != 0)
 		return NULL;
+	secret_hide_stack();
 	return take_ptr(fresh);
 }
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -222,6 +223,56 @@ static void a_hardened_process_dumps_nothing(void **state)
 	assert_int_equal(in_child(harden), 0);
 }
 
+/* Would a core dump hold this byte? */
+static bool is_dumped(const void *p)
+{
+	unsigned long from, to, at = (unsigned long)p;
+	FILE *f = fopen("/proc/self/smaps", "re");
+	bool here = false, dumped = false;
+	char line[512];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = at >= from && at < to;
+		else if (here && strncmp(line, "VmFlags:", 8) == 0)
+			dumped = !strstr(line, " dd");
+	}
+	(void)fclose(f);
+	return dumped;
+}
+
+static void a_hidden_stack_is_left_out_of_dumps(void **state)
+{
+	uint8_t deep[8192];
+
+	(void)state;
+	assert_true(is_dumped(deep));
+	secret_hide_stack();
+	assert_false(is_dumped(deep));
+}
+
+static __attribute__((noinline)) uintptr_t leave_behind(uint8_t what)
+{
+	volatile uint8_t here[1024]; /* the gap of a frame at its top is not wiped */
+
+	for (size_t k = 0; k < sizeof(here); k++)
+		here[k] = what;
+	return (uintptr_t)here;
+}
+
+static void a_wiped_stack_has_nothing_of_calls_that_returned(void **state)
+{
+	const volatile uint8_t *was = (const volatile uint8_t *)leave_behind(0x5a); /* NOLINT: of a frame that is gone */
+	size_t left = 0;
+
+	(void)state;
+	secret_wipe_stack();
+	for (size_t k = 0; k < 64; k++)
+		left += was[k] == 0x5a;
+	assert_int_equal(left, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +286,8 @@ int main(void)
 		cmocka_unit_test(wipe_leaves_zeros_and_only_there),
 		cmocka_unit_test(random_fills_to_the_last_byte),
 		cmocka_unit_test(a_hardened_process_dumps_nothing),
+		cmocka_unit_test(a_wiped_stack_has_nothing_of_calls_that_returned),
+		cmocka_unit_test(a_hidden_stack_is_left_out_of_dumps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
