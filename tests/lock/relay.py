@@ -37,6 +37,7 @@ class Pair:
     def __init__(self):
         self.client, _ = LISTENER.accept()
         self.agent, self.keys, self.mount = agent(), None, False
+        self.said = ""
 
     def ask(self, text, fds):
         if not self.keys:
@@ -57,8 +58,7 @@ class Pair:
             self.ask(text, fds)
         else:
             if m.get("op") == "register":
-                self.mount = True
-                print("registered", "locked" if m.get("locked") else "open", flush=True)
+                self.mount, self.said = True, "registered " + ("locked" if m.get("locked") else "open")
             send(self.agent, text, fds)
         return True
 
@@ -70,6 +70,9 @@ class Pair:
             m = json.loads(text)
             text = json.dumps(m | {"agent_grace_ms": GRACE_MS}).encode() if len(m) == 3 else text
         send(self.client, text, fds)
+        if self.said:  # only now may events follow
+            print(self.said, flush=True)
+            self.said = ""
         return True
 
     def close(self):
