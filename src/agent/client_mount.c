@@ -168,7 +168,6 @@ static void serve_queue(struct client_mount *m, struct client_queue *q)
 	struct proto_event ev;
 	uint64_t line;
 
-	priv_thread();
 	while (work_next(m, q, &ev, &line)) {
 		client_line_done(&ev, work_run(m, &ev));
 		{
@@ -184,6 +183,7 @@ static void *work_main(void *p)
 {
 	struct client_mount *m = p;
 
+	priv_thread();
 	serve_queue(m, &m->work);
 	return NULL;
 }
@@ -192,6 +192,7 @@ static void *lock_main(void *p)
 {
 	struct client_mount *m = p;
 
+	priv_thread_ending();
 	serve_queue(m, &m->locks);
 	return NULL;
 }

@@ -128,6 +128,11 @@ void priv_mounting(bool on)
 	(void)caps_set(&c); /* the mount(2) that follows tells */
 }
 
+void priv_thread_ending(void)
+{
+	give_up(LOOKING);
+}
+
 void priv_thread(void)
 {
 	give_up(MOUNTING | LOOKING);

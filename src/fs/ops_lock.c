@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/priv.h"
 #include "base/secret.h"
 #include "fs/name.h"
 
@@ -52,8 +53,12 @@ static void end_connection(struct ops *o)
 		return;
 	o->ended_hard = true;
 	log_err("%s: could not be locked in order: ending the connection; unmount and mount again", o->mountpoint);
-	if (is_our_mount(o) && umount2(o->mountpoint, MNT_FORCE | UMOUNT_NOFOLLOW) < 0 && errno != EBUSY)
+	if (!is_our_mount(o))
+		return;
+	priv_mounting(true);
+	if (umount2(o->mountpoint, MNT_FORCE | UMOUNT_NOFOLLOW) < 0 && errno != EBUSY)
 		log_warning("%s: the connection ends with this process: %s", o->mountpoint, strerror(errno));
+	priv_mounting(false);
 }
 
 static _Noreturn void die(struct ops *o, const char *why)
