@@ -90,6 +90,8 @@ int cmd_audit(const struct cmd_global *g, int argc, char **argv);
 int cmd_bench(const struct cmd_global *g, int argc, char **argv);
 int cmd_init(const struct cmd_global *g, int argc, char **argv);
 int cmd_mount(const struct cmd_global *g, int argc, char **argv);
+int cmd_lock_set(const struct cmd_global *g, int argc, char **argv);
+int cmd_lock_end(const struct cmd_global *g, int argc, char **argv);
 int cmd_umount(const struct cmd_global *g, int argc, char **argv);
 int cmd_sync(const struct cmd_global *g, int argc, char **argv);
 int cmd_status(const struct cmd_global *g, int argc, char **argv);

@@ -17,6 +17,8 @@ static const struct cmd commands[] = {
 	{ "umount", cmd_umount, "MOUNTPOINT|NAME", "unmount; returns when all is durable and the volume is free" },
 	{ "sync", cmd_sync, "MOUNTPOINT", "wait until everything handed over is committed" },
 	{ "status", cmd_status, "", "mounts of this host" },
+	{ "lock", cmd_lock_set, "VOLUME|--tenant T [--reason TEXT]", "take the keys from its mounts and refuse them until unlock" },
+	{ "unlock", cmd_lock_end, "VOLUME|--tenant T", "undo lock; a key that its KMS refuses stays refused" },
 	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },
 	{ "fsck", cmd_fsck, "VOLUME [--repair] [--accept-log-loss]", "verify, or mend, every name, group and block of an unmounted volume" },
 	{ "scrub", cmd_scrub, "VOLUME|MOUNTPOINT", "verify the checksums of a volume, mounted or not, without its key" },
@@ -29,7 +31,7 @@ static const struct cmd commands[] = {
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "top", "lock", "unlock", "keys", "rekey", "seal", "unseal",
+static const char *const later[] = { "top", "keys", "rekey", "seal", "unseal",
 				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", "drill", NULL };
 
 static void usage(FILE *to)

@@ -5,6 +5,7 @@
 #define COFFER_AGENT_AGENT_H
 
 #include "agent/audit.h"
+#include "agent/locks.h"
 #include "agent/peer.h"
 #include "agent/policy.h"
 #include "agent/proto.h"
@@ -26,6 +27,8 @@
 #define AGENT_IDLE_MS (30 * 60 * 1000)    /* between requests, unless a mount is registered: a replay may lie between */
 #define AGENT_ACK_MS 10000                /* from handing a key over to its acknowledgement */
 #define AGENT_STATS_MS 2000               /* a mount's time to answer `stats` */
+#define AGENT_LOCK_MS 30000               /* a mount's time to lock, or to open again */
+#define AGENT_RELOCK_MS 10000             /* between two attempts to open a locked mount again */
 #define AGENT_SYNC_MS (60 * 60 * 1000)
 
 struct agent_options {
@@ -58,6 +61,11 @@ struct mount {
 	bool has_stats;
 	struct proto_stats stats;
 	int64_t stats_id;                 /* of the `stats` not answered yet, 0: none */
+	bool locked;                      /* it was told to lock, or said that it is */
+	char locked_reason[PROTO_MESSAGE_MAX], locked_since[TIME_TEXT_MAX];
+	int64_t lock_id, unlock_id;       /* of the events not answered yet, 0: none */
+	uint64_t lock_deadline_ms, unlock_deadline_ms;
+	uint64_t unlock_next_ms;          /* when a locked mount is asked to open again */
 };
 
 struct conn {
@@ -78,6 +86,7 @@ struct conn {
 };
 
 struct relay;
+struct lock_wait;
 
 struct agent {
 	struct agent_options options;
@@ -94,6 +103,8 @@ struct agent {
 	uint64_t accept_again_ms;         /* when the listener is watched again; 0: it is */
 	struct relay *relays;
 	size_t relay_count;
+	struct locks *locks;              /* an operator's */
+	struct lock_wait *lock_waits;
 	int64_t next_event_id;
 	bool stopping;
 };
@@ -102,6 +113,9 @@ struct agent {
 void server_reply(struct agent *a, struct conn *c, const struct proto_reply *reply, int fd);
 void server_push(struct agent *a, struct conn *c, const struct proto_event *ev);
 void server_drop(struct agent *a, struct conn *c, const char *why);
+
+/* server_state.c: open and lock the state directory and what is in it; logs why not. */
+int server_state_open(struct agent *a) must_check;
 
 /* request.c: authenticate, decide, record, act, answer; takes fd over. */
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd);
@@ -121,6 +135,13 @@ void relay_tick(struct agent *a, uint64_t now_ms);
 /* c is going away: as the one who asked, as the mount that was asked. */
 void relay_forget(struct agent *a, struct conn *c);
 void relay_free_all(struct agent *a);
+
+/* request_lock.c: mounts that are locked and opened again. What a registered mount said of itself decides how it starts. */
+void request_lock_registered(struct agent *a, struct conn *c);
+void request_lock_event_done(struct agent *a, struct conn *c, const struct proto_event *ev);
+void request_lock_tick(struct agent *a, uint64_t now_ms);
+/* c is going away: as the one who asked, as the mount that was told. */
+void request_lock_forget(struct agent *a, struct conn *c);
 
 /* Time now, RFC 3339 UTC. */
 void request_time_text(char ret_text[static TIME_TEXT_MAX]);

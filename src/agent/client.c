@@ -448,3 +448,33 @@ int client_thaw(struct client *c, const char *mountpoint)
 {
 	return at_mount(c, PROTO_OP_THAW, mountpoint);
 }
+
+static int at_target(struct client *c, enum proto_op op, const char *tenant, const uint8_t *uuid, const char *reason,
+		     uint64_t *ret_mounts)
+{
+	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
+	int r;
+
+	if (tenant && !volume_config_tenant_ok(tenant))
+		return fail(c, -EINVAL, "not a tenant's name");
+	client_request_begin(c, op);
+	if (tenant)
+		memcpy(c->req.tenant, tenant, strlen(tenant) + 1);
+	else
+		memcpy(c->req.uuid, uuid, UUID_LEN);
+	client_text_copy(reason, sizeof(c->req.reason), c->req.reason);
+	r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
+	if (r >= 0)
+		*ret_mounts = reply.mounts;
+	return r;
+}
+
+int client_lock(struct client *c, const char *tenant, const uint8_t *uuid, const char *reason, uint64_t *ret_mounts)
+{
+	return at_target(c, PROTO_OP_LOCK, tenant, uuid, reason, ret_mounts);
+}
+
+int client_lock_end(struct client *c, const char *tenant, const uint8_t *uuid, uint64_t *ret_mounts)
+{
+	return at_target(c, PROTO_OP_UNLOCK_TENANT, tenant, uuid, "", ret_mounts);
+}

@@ -107,6 +107,12 @@ int client_sync(struct client *c, const char *mountpoint) must_check;
 int client_freeze(struct client *c, const char *mountpoint) must_check;
 int client_thaw(struct client *c, const char *mountpoint) must_check;
 
+/* An operator's lock of a tenant, or, tenant NULL, of a volume: stored, its mounts locked. ret_mounts: how many. -EBUSY: it is stored, but a mount has
+ * not obeyed. */
+int client_lock(struct client *c, const char *tenant, const uint8_t *uuid, const char *reason, uint64_t *ret_mounts) must_check;
+/* The end of it; mounts are asked to open again, which the KMS may refuse: -EBUSY. */
+int client_lock_end(struct client *c, const char *tenant, const uint8_t *uuid, uint64_t *ret_mounts) must_check;
+
 /* --- a mount's lasting link --- */
 
 struct client_mount;

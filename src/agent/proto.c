@@ -14,6 +14,7 @@ static const char *const op_texts[PROTO_OPS] = {
 	[PROTO_OP_UNLOCK] = "unlock", [PROTO_OP_ACK] = "ack",           [PROTO_OP_TRUST] = "trust",
 	[PROTO_OP_EVENT] = "event",   [PROTO_OP_REGISTER] = "register", [PROTO_OP_STATUS] = "status",
 	[PROTO_OP_SYNC] = "sync",     [PROTO_OP_FREEZE] = "freeze",     [PROTO_OP_THAW] = "thaw",
+	[PROTO_OP_LOCK] = "lock",     [PROTO_OP_UNLOCK_TENANT] = "unlock-tenant",
 };
 
 static const char *const push_texts[PROTO_PUSHES] = {
@@ -41,6 +42,7 @@ static const struct {
 	[PROTO_CLASS_OLDER] = { "OLDER", "ESTALE", -ESTALE, EXIT_CODE_OLDER },
 	[PROTO_CLASS_REVOKED] = { "REVOKED", "ENOKEY", -ENOKEY, EXIT_CODE_KMS_REFUSED },
 	[PROTO_CLASS_KMS_DENIED] = { "DENIED", "ENOKEY", -ENOKEY, EXIT_CODE_KMS_REFUSED },
+	[PROTO_CLASS_LOCKED] = { "LOCKED", "ENOKEY", -ENOKEY, EXIT_CODE_KMS_REFUSED },
 	[PROTO_CLASS_AUTH] = { "AUTH", "EACCES", -EACCES, EXIT_CODE_KMS_REFUSED },
 	[PROTO_CLASS_TRANSIENT] = { "TRANSIENT", "EAGAIN", -EAGAIN, EXIT_CODE_KMS_UNREACHABLE },
 	[PROTO_CLASS_THROTTLED] = { "THROTTLED", "EAGAIN", -EAGAIN, EXIT_CODE_KMS_UNREACHABLE },

@@ -20,6 +20,7 @@
 #define PROTO_GENERATION_LEN 16
 #define PROTO_DETAIL_MAX 512
 #define PROTO_TEXT_MAX 64
+#define PROTO_REASON_MAX 200
 #define PROTO_KMS_MAX 8
 #define PROTO_STATUS_MAX (16 * 1024 * 1024)
 
@@ -38,6 +39,8 @@ enum proto_op {
 	PROTO_OP_SYNC,
 	PROTO_OP_FREEZE,
 	PROTO_OP_THAW,
+	PROTO_OP_LOCK,
+	PROTO_OP_UNLOCK_TENANT,
 	PROTO_OPS,
 };
 
@@ -69,6 +72,7 @@ enum proto_class {
 	PROTO_CLASS_OLDER,       /* older than this host has seen */
 	PROTO_CLASS_REVOKED,     /* KMS_REVOKED */
 	PROTO_CLASS_KMS_DENIED,  /* KMS_DENIED; "DENIED" with ENOKEY on the wire */
+	PROTO_CLASS_LOCKED,      /* by an operator, until he unlocks */
 	PROTO_CLASS_AUTH,
 	PROTO_CLASS_TRANSIENT,
 	PROTO_CLASS_THROTTLED,
@@ -117,8 +121,9 @@ struct proto_stats {
 struct proto_request {
 	int64_t id;
 	enum proto_op op;
-	char tenant[TENANT_LEN_MAX + 1];            /* init */
-	uint8_t uuid[UUID_LEN];                     /* init */
+	char tenant[TENANT_LEN_MAX + 1];            /* init; lock, unlock-tenant: or empty, then it is about a volume */
+	uint8_t uuid[UUID_LEN];                     /* init; lock, unlock-tenant without tenant */
+	char reason[PROTO_REASON_MAX];              /* lock: one line, may be empty */
 	size_t kms_count;                           /* init; 0: a fresh local: key */
 	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
 	struct proto_instance instance;             /* pin, unlock, trust, register */
@@ -152,6 +157,7 @@ struct proto_reply {
 	size_t kms_count;                           /* trust */
 	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
 	uint64_t agent_grace_ms;                    /* register: how long the mount may go on without an agent; 0: it was not told */
+	uint64_t mounts;                            /* lock, unlock-tenant: how many were told, and obeyed */
 	bool known;                                 /* trust: this instance was pinned before */
 	bool other_instance;                        /* trust: the same uuid is pinned elsewhere too */
 	enum proto_op op;                           /* of the request: which members there are */

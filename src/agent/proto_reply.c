@@ -210,6 +210,9 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 		return trust_put(o, reply);
 	case PROTO_OP_REGISTER:
 		return register_put(o, reply);
+	case PROTO_OP_LOCK:
+	case PROTO_OP_UNLOCK_TENANT:
+		return proto_u64_put(o, "mounts", reply->mounts);
 	default:
 		return 0;
 	}
@@ -231,6 +234,9 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 		return trust_parse(o, reply);
 	case PROTO_OP_REGISTER:
 		return register_parse(o, reply);
+	case PROTO_OP_LOCK:
+	case PROTO_OP_UNLOCK_TENANT:
+		return proto_u64_parse(o, "mounts", &reply->mounts);
 	default:
 		return 0;
 	}

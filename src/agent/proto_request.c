@@ -231,6 +231,54 @@ static int sync_put(struct json *o, const struct proto_request *req)
 	return json_put_str(o, "mountpoint", req->mountpoint);
 }
 
+/* Exactly one of tenant and uuid. */
+static int target_parse(const struct json *o, struct proto_request *req)
+{
+	const char *text;
+	int r;
+
+	r = json_get_str(o, "uuid", &text);
+	if (r >= 0) {
+		if (volume_config_uuid_parse(text, req->uuid) < 0 || json_get_str(o, "tenant", &text) != -ENOENT)
+			return -EUCLEAN;
+		return 0;
+	}
+	if (r != -ENOENT)
+		return r;
+	r = proto_str_parse(o, "tenant", sizeof(req->tenant), req->tenant);
+	if (r < 0)
+		return r;
+	return volume_config_tenant_ok(req->tenant) ? 0 : -EUCLEAN;
+}
+
+static int target_put(struct json *o, const struct proto_request *req)
+{
+	char uuid[33];
+
+	if (req->tenant[0])
+		return volume_config_tenant_ok(req->tenant) ? json_put_str(o, "tenant", req->tenant) : -EINVAL;
+	volume_config_uuid_text(req->uuid, uuid);
+	return json_put_str(o, "uuid", uuid);
+}
+
+static int lock_parse(const struct json *o, struct proto_request *req)
+{
+	int r = target_parse(o, req);
+
+	if (r < 0)
+		return r;
+	return proto_str_parse(o, "reason", sizeof(req->reason), req->reason);
+}
+
+static int lock_put(struct json *o, const struct proto_request *req)
+{
+	int r = target_put(o, req);
+
+	if (r < 0)
+		return r;
+	return json_put_str(o, "reason", req->reason);
+}
+
 #define KNOWN(...) ((const char *const[]){ "v", "id", "op", ##__VA_ARGS__, NULL })
 
 static const struct request_form forms[PROTO_OPS] = {
@@ -247,6 +295,8 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_SYNC] = { KNOWN("mountpoint"), sync_parse, sync_put },
 	[PROTO_OP_FREEZE] = { KNOWN("mountpoint"), sync_parse, sync_put },
 	[PROTO_OP_THAW] = { KNOWN("mountpoint"), sync_parse, sync_put },
+	[PROTO_OP_LOCK] = { KNOWN("tenant", "uuid", "reason"), lock_parse, lock_put },
+	[PROTO_OP_UNLOCK_TENANT] = { KNOWN("tenant", "uuid"), target_parse, target_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)

@@ -61,12 +61,11 @@ static int lease_put(struct json *o, const struct mount *m)
 	AUTO_JSON struct json *v = json_new_object();
 	int r;
 
-	/* Leases come with the providers that can take a key away; a local: key is asked once, at unlock. */
-	r = json_put_str(v, "state", "ACTIVE");
+	r = json_put_str(v, "state", m->locked ? "LOCKED" : "ACTIVE");
 	if (r >= 0)
-		r = json_put_str(v, "reason", "");
+		r = json_put_str(v, "reason", m->locked_reason);
 	if (r >= 0)
-		r = json_put_str(v, "since", m->since);
+		r = json_put_str(v, "since", m->locked ? m->locked_since : m->since);
 	if (r >= 0)
 		r = json_put_null(v, "locks_at");
 	if (r >= 0)
@@ -254,6 +253,7 @@ void relay_event_done(struct agent *a, struct conn *c, const struct proto_event 
 {
 	if (!c->mount)
 		return;
+	request_lock_event_done(a, c, ev);
 	if (ev->push == PROTO_PUSH_SYNC || ev->push == PROTO_PUSH_FREEZE || ev->push == PROTO_PUSH_THAW)
 		sync_done(a, c, ev);
 	if (ev->push != PROTO_PUSH_STATS || ev->id != c->mount->stats_id)

@@ -26,6 +26,8 @@ void request_record_refusal(struct call *k, const char *what, const char *tenant
 /* The pin of the request's instance: OK, UNTRUSTED or INTERNAL. */
 enum proto_class request_pin_find(struct call *k, struct pin *pin);
 enum proto_class request_pin_keep(struct call *k, const struct pin *pin);
+/* Is this the instance that was unlocked, pinned or registered here? */
+bool request_mount_bound(const struct call *k, const struct proto_instance *in);
 /* Whose events this connection may send from now on. */
 void request_bind(struct call *k);
 
@@ -35,6 +37,12 @@ enum proto_class request_key_pin(struct call *k);
 enum proto_class request_key_unlock(struct call *k);
 enum proto_class request_key_ack(struct call *k);
 enum proto_class request_key_trust(struct call *k);
+
+/* request_lock.c: an operator's locks. */
+enum proto_class request_lock_lock(struct call *k);
+enum proto_class request_lock_unlock(struct call *k);
+/* OK, or LOCKED and who locked it, when, why and how it is undone. uuid NULL: only the tenant's. */
+enum proto_class request_lock_check(struct call *k, const uint8_t *uuid, const char *tenant);
 
 /* request_mount.c: mounts, and what is asked of them. */
 enum proto_class request_mount_register(struct call *k);

@@ -133,6 +133,9 @@ enum proto_class request_key_init(struct call *k)
 		return class;
 	if (k->c->handover.fd >= 0)
 		return request_refuse(k->reply, PROTO_CLASS_BUSY, "init: the key before was not acknowledged");
+	class = request_lock_check(k, NULL, k->req->tenant);
+	if (class != PROTO_CLASS_OK)
+		return class;
 	if (host_open(k->a, k->req->tenant, &host) < 0)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
 	key_dirfd = host.key_dirfd;
@@ -247,6 +250,8 @@ static enum proto_class unlock_decide(struct call *k, const struct volume_config
 		class = request_refuse(k->reply, PROTO_CLASS_UNTRUSTED,
 				       "coffer.volume names tenant %s, but this host trusts it for tenant %s; it was changed",
 				       cfg->tenant, p->tenant);
+	if (class == PROTO_CLASS_OK)
+		class = request_lock_check(k, p->instance.uuid, p->tenant);
 	if (class != PROTO_CLASS_OK)
 		request_record_refusal(k, "key.unwrap", cfg->tenant, class);
 	return class;
@@ -312,8 +317,8 @@ enum proto_class request_key_unlock(struct call *k)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
 	if (k->c->handover.fd >= 0)
 		return request_refuse(k->reply, PROTO_CLASS_BUSY, "unlock: the key before was not acknowledged");
-	if (k->c->mount)
-		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "unlock: this connection is a mount's already");
+	if (k->c->mount && (!k->c->mount->locked || !request_mount_bound(k, &k->req->instance)))
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "unlock: this connection is a mount's already, and not locked");
 	class = config_take(k, &bytes, &len, &cfg);
 	if (class == PROTO_CLASS_OK)
 		class = unlock_decide(k, cfg, p);

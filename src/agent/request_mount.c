@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 
-static bool instance_bound(const struct call *k, const struct proto_instance *in)
+bool request_mount_bound(const struct call *k, const struct proto_instance *in)
 {
 	const struct proto_instance *own = &k->c->instance;
 
@@ -56,7 +56,7 @@ enum proto_class request_mount_register(struct call *k)
 	class = request_allowed(k, NULL);
 	if (class != PROTO_CLASS_OK)
 		return class;
-	if (k->c->has_instance && !instance_bound(k, &k->req->instance))
+	if (k->c->has_instance && !request_mount_bound(k, &k->req->instance))
 		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "register: another volume was unlocked here");
 	class = request_pin_find(k, p);
 	/* A second time, with the tenant now known. */
@@ -70,9 +70,15 @@ enum proto_class request_mount_register(struct call *k)
 	if (r < 0)
 		log_err("audit log: cannot append: %s", err_text(r));
 	class = mount_make(k, p);
-	if (class == PROTO_CLASS_OK)
-		request_bind(k);
-	return class;
+	if (class != PROTO_CLASS_OK)
+		return class;
+	request_bind(k);
+	k->reply->agent_grace_ms = tenants_find(k->a->tenants, p->tenant)->lease.agent_grace_ms;
+	/* The answer first: what follows may be an event. */
+	server_reply(k->a, k->c, k->reply, -1);
+	k->later = true;
+	request_lock_registered(k->a, k->c);
+	return PROTO_CLASS_OK;
 }
 
 static enum proto_class seen_keep(struct call *k, struct pin *p)

@@ -11,14 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "agent/listen.h"
 #include "agent/packet.h"
-#include "base/fileio.h"
 #include "base/log.h"
 #include "base/notify.h"
 
@@ -158,6 +155,7 @@ static int conn_read(struct agent *a, struct conn *c)
 static void conn_free(struct agent *a, struct conn *c)
 {
 	relay_forget(a, c);
+	request_lock_forget(a, c);
 	if (c->mount && !a->stopping) {
 		struct audit_event e = { .what = "mount.gone", .peer = &c->peer, .uuid = c->instance.uuid,
 					 .tenant = c->mount->tenant, .mountpoint = c->mount->said->mountpoint };
@@ -309,6 +307,7 @@ static void tick(struct agent *a)
 	struct conn *c;
 
 	relay_tick(a, now);
+	request_lock_tick(a, now);
 	accept_resume(a, now);
 	audit_tick(a->audit);
 	for (c = a->conns; c; c = c->next)
@@ -329,32 +328,6 @@ static int signals_open(struct agent *a)
 		return -errno;
 	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return a->signal_fd < 0 ? -errno : 0;
-}
-
-static int state_open(struct agent *a)
-{
-	const char *dir = a->options.state_dir;
-	struct audit_conf audit;
-	int r;
-
-	r = fileio_mkdirs(dir, 0700);
-	if (r < 0)
-		return log_ret(r, "%s", dir);
-	a->state_dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (a->state_dirfd < 0)
-		return log_ret(-errno, "%s", dir);
-	a->state_lock_fd = openat(a->state_dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (a->state_lock_fd < 0)
-		return log_ret(-errno, "%s/lock", dir);
-	if (flock(a->state_lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return log_ret(-EBUSY, "%s: another agent uses this state", dir);
-	if (mkdirat(a->state_dirfd, "volumes", 0700) < 0 && errno != EEXIST)
-		return log_ret(-errno, "%s/volumes", dir);
-	a->pins_dirfd = openat(a->state_dirfd, "volumes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (a->pins_dirfd < 0)
-		return log_ret(-errno, "%s/volumes", dir);
-	audit_conf_default(&audit);
-	return audit_open(a->state_dirfd, &audit, a->options.version, &a->audit);
 }
 
 static int socket_open(struct agent *a)
@@ -409,7 +382,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	r = signals_open(a);
 	if (r < 0)
 		return log_ret(r, "signals");
-	r = state_open(a);
+	r = server_state_open(a);
 	if (r < 0)
 		return r;
 	r = audit_append(a->audit, &e);
@@ -486,6 +459,7 @@ void server_free(struct agent *a)
 	if (a->own_socket)
 		(void)unlink(a->options.socket_path);
 	audit_free(a->audit);
+	locks_free(a->locks);
 	tenants_unref(a->tenants);
 	auto_close_p(&a->listen_fd);
 	auto_close_p(&a->epoll_fd);

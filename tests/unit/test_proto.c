@@ -99,6 +99,15 @@ static void requests_come_back_as_they_were_put(void **state)
 	round_trip(q);
 	q->locked = true;
 	round_trip(q);
+	q = request(PROTO_OP_LOCK);
+	strcpy(q->tenant, "acme");
+	strcpy(q->reason, "audit \"7\"");
+	round_trip(q);
+	q = request(PROTO_OP_LOCK);
+	memset(q->uuid, 7, sizeof(q->uuid));
+	round_trip(q);
+	q->op = PROTO_OP_UNLOCK_TENANT;
+	round_trip(q);
 	q = request(PROTO_OP_SYNC);
 	strcpy(q->mountpoint, "/mnt");
 	round_trip(q);

@@ -1,0 +1,38 @@
+/* server_state.c: the state directory (docs/protocol.md, "State"): one agent at a time, and nothing served without all of it. */
+#include "agent/agent.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+#include "base/log.h"
+
+int server_state_open(struct agent *a)
+{
+	const char *dir = a->options.state_dir;
+	struct audit_conf audit;
+	int r;
+
+	r = fileio_mkdirs(dir, 0700);
+	if (r < 0)
+		return log_ret(r, "%s", dir);
+	a->state_dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->state_dirfd < 0)
+		return log_ret(-errno, "%s", dir);
+	a->state_lock_fd = openat(a->state_dirfd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (a->state_lock_fd < 0)
+		return log_ret(-errno, "%s/lock", dir);
+	if (flock(a->state_lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return log_ret(-EBUSY, "%s: another agent uses this state", dir);
+	if (mkdirat(a->state_dirfd, "volumes", 0700) < 0 && errno != EEXIST)
+		return log_ret(-errno, "%s/volumes", dir);
+	a->pins_dirfd = openat(a->state_dirfd, "volumes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (a->pins_dirfd < 0)
+		return log_ret(-errno, "%s/volumes", dir);
+	r = locks_open(a->state_dirfd, &a->locks);
+	if (r < 0)
+		return log_ret(r, "%s/locks.json: cannot be read; without it what an operator locked would be opened", dir);
+	audit_conf_default(&audit);
+	return audit_open(a->state_dirfd, &audit, a->options.version, &a->audit);
+}
