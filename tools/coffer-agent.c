@@ -1,5 +1,4 @@
 /* coffer-agent.c: the agent's main: options, hardening, configuration, background, then agent/server.h. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -79,27 +78,6 @@ static int options_parse(int argc, char **argv, struct settings *s)
 	return optind == argc ? 0 : -EINVAL;
 }
 
-/* Rules for tenants that this version cannot obey must not be passed over in silence. Logs. */
-static int config_check(const char *config_dir)
-{
-	AUTO_FREE char *path = NULL;
-	struct dirent *e;
-	DIR *d;
-	int r = 0;
-
-	if (asprintf(&path, "%s/tenants.d", config_dir) < 0)
-		return -ENOMEM;
-	d = opendir(path);
-	if (!d)
-		return errno == ENOENT ? 0 : log_ret(-errno, "%s", path);
-	while (r == 0 && (e = readdir(d)))
-		if (strlen(e->d_name) > 5 && strcmp(e->d_name + strlen(e->d_name) - 5, ".conf") == 0)
-			r = log_ret(-EOPNOTSUPP, "%s/%s: this version has no tenants.d: it serves root's local: volumes",
-				    path, e->d_name);
-	(void)closedir(d);
-	return r;
-}
-
 /* The directory of local: keys, if it can be made; without it each local: key says so. */
 static int key_dir_make(const char *config_dir)
 {
@@ -159,7 +137,7 @@ static int exit_code(int r)
 		return EXIT_CODE_OK;
 	case -EBUSY:
 		return EXIT_CODE_BUSY;
-	case -EOPNOTSUPP:
+	case -EBADMSG: /* tenants_load */
 		return EXIT_CODE_CONFIG;
 	case -ENOMEM:
 	case -EMFILE:
@@ -176,9 +154,7 @@ static int serve(const struct settings *s, int ready_fd)
 	AUTO_AGENT struct agent *a = NULL;
 	int r;
 
-	r = config_check(s->options.config_dir);
-	if (r >= 0)
-		r = key_dir_make(s->options.config_dir);
+	r = key_dir_make(s->options.config_dir);
 	if (r >= 0)
 		r = server_open(&s->options, &a);
 	if (r < 0)

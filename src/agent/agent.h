@@ -72,7 +72,7 @@ struct conn {
 	struct conn *next;
 	int fd;
 	struct peer peer;
-	bool admitted;                    /* by policy_admits, at accept */
+	bool admitted;                    /* by policy_admits, at accept and when rules are loaded */
 	bool helloed;
 	bool dead;                        /* swept at the end of the loop's round */
 	unsigned bad_messages;
@@ -119,6 +119,8 @@ int server_state_open(struct agent *a) must_check;
 
 /* request.c: authenticate, decide, record, act, answer; takes fd over. */
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd);
+/* The kernel's and systemd's word on who it is; valid as long as c. */
+struct policy_peer request_who(const struct conn *c);
 /* Wipe and close a key on its way. */
 void request_key_handover_end(struct conn *c);
 void request_mount_free(struct conn *c);
@@ -128,6 +130,8 @@ enum proto_class request_refuse(struct proto_reply *reply, enum proto_class clas
 
 /* relay.c: answers later. -ENOSPC too many at once, -ENOTCONN no such mount. */
 int relay_status(struct agent *a, struct conn *c, int64_t id) must_check;
+/* The newest mount that said it is there, NULL: none. */
+struct conn *relay_mount_at(struct agent *a, const char *mountpoint);
 int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push,
 	       const char *mountpoint) must_check;
 void relay_event_done(struct agent *a, struct conn *c, const struct proto_event *ev);
@@ -142,6 +146,12 @@ void request_lock_event_done(struct agent *a, struct conn *c, const struct proto
 void request_lock_tick(struct agent *a, uint64_t now_ms);
 /* c is going away: as the one who asked, as the mount that was told. */
 void request_lock_forget(struct agent *a, struct conn *c);
+
+/* reload.c: the rules at start, and later (SIGHUP): whole, or those before stay. Both log. */
+int reload_first(struct agent *a) must_check;
+void reload(struct agent *a);
+/* Which rules are in force, into the audit log. */
+void reload_record(struct agent *a);
 
 /* Time now, RFC 3339 UTC. */
 void request_time_text(char ret_text[static TIME_TEXT_MAX]);

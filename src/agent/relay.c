@@ -114,7 +114,16 @@ static int mount_put(struct json *mounts, const struct conn *c)
 	return json_append(mounts, take_ptr(o));
 }
 
-static int status_text(const struct agent *a, char **ret_text)
+/* One tenant's process learns nothing of another tenant's mounts, not even that they are there. */
+static bool may_see(const struct agent *a, const struct conn *asker, const struct conn *mount)
+{
+	const struct policy_object about = { .tenant = mount->mount->tenant, .uuid = mount->instance.uuid };
+	const struct policy_peer who = request_who(asker);
+
+	return policy_decide(&a->policy, a->tenants, &who, PROTO_OP_STATUS, &about).allow;
+}
+
+static int status_text(const struct agent *a, const struct conn *asker, char **ret_text)
 {
 	AUTO_JSON struct json *o = json_new_object();
 	AUTO_JSON struct json *self = json_new_object();
@@ -128,7 +137,7 @@ static int status_text(const struct agent *a, char **ret_text)
 	if (r >= 0)
 		r = json_put_str(self, "version", a->options.version);
 	for (c = a->conns; c && r >= 0; c = c->next)
-		if (c->mount && !c->dead)
+		if (c->mount && !c->dead && may_see(a, asker, c))
 			r = mount_put(mounts, c);
 	if (r >= 0)
 		r = json_put_int(o, "version", 1);
@@ -148,7 +157,7 @@ static void status_answer(struct agent *a, struct relay *relay)
 	AUTO_CLOSE int fd = -1;
 	int r;
 
-	r = status_text(a, &text);
+	r = status_text(a, relay->asker, &text);
 	if (r >= 0)
 		r = packet_seal(text, strlen(text), &fd);
 	if (r < 0)
@@ -211,17 +220,24 @@ static void sync_answer(struct agent *a, struct relay *relay, enum proto_class c
 	relay_end(a, relay);
 }
 
+/* The newest mount there is the one that is seen there: lists begin with the newest connection. */
+struct conn *relay_mount_at(struct agent *a, const char *mountpoint)
+{
+	struct conn *m;
+
+	for (m = a->conns; m; m = m->next)
+		if (m->mount && !m->dead && strcmp(m->mount->said->mountpoint, mountpoint) == 0)
+			break;
+	return m;
+}
+
 int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push, const char *mountpoint)
 {
 	struct proto_event ev = { .push = push };
 	struct relay *relay;
-	struct conn *m;
+	struct conn *m = relay_mount_at(a, mountpoint);
 	int r;
 
-	/* The newest mount there is the one that is seen there: lists begin with the newest connection. */
-	for (m = a->conns; m; m = m->next)
-		if (m->mount && !m->dead && strcmp(m->mount->said->mountpoint, mountpoint) == 0)
-			break;
 	if (!m)
 		return -ENOTCONN;
 	r = relay_new(a, c, RELAY_SYNC, id, AGENT_SYNC_MS, &relay);

@@ -27,24 +27,6 @@ void request_time_text(char ret_text[static TIME_TEXT_MAX])
 		ret_text[0] = '\0';
 }
 
-enum proto_class request_allowed(struct call *k, const char *tenant)
-{
-	const struct policy_peer peer = { .uid = k->c->peer.uid,
-					  .unit = k->c->peer.unit[0] ? k->c->peer.unit : NULL };
-	struct policy_verdict v = policy_decide(&k->a->policy, &peer, k->req->op, tenant);
-	struct audit_event e = { .what = "peer.denied", .outcome = "refused", .peer = &k->c->peer, .tenant = tenant, .rule = v.rule,
-				 .class = "DENIED", .object = proto_op_text(k->req->op) };
-	int r;
-
-	if (v.allow)
-		return PROTO_CLASS_OK;
-	r = audit_append_refusal(k->a->audit, &e);
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
-	return request_refuse(k->reply, PROTO_CLASS_DENIED, "%s: denied by policy for uid %lu",
-			      proto_op_text(k->req->op), (unsigned long)k->c->peer.uid);
-}
-
 enum proto_class request_record(struct call *k, const struct audit_event *e)
 {
 	int r = audit_append(k->a->audit, e);

@@ -17,8 +17,15 @@ struct call {
 	bool later;               /* a relay answers */
 };
 
-/* OK or DENIED, and then audited. tenant: whose data it is about, NULL when it is about none. */
+/* OK or DENIED, and then audited. tenant: whose data it is about; NULL when that is not known yet, and then the handler asks again, or when it is
+ * about none. The volume is the one that the request names. */
 enum proto_class request_allowed(struct call *k, const char *tenant);
+/* The same for a volume that the request does not name; uuid: UUID_LEN bytes, NULL: none. */
+enum proto_class request_allowed_for(struct call *k, const char *tenant, const uint8_t *uuid);
+/* May the tenant's volumes have these keys (kms= of its rules)? OK, or DENIED and audited. */
+enum proto_class request_keys_allowed(struct call *k, const char *tenant, size_t count, const char (*kms)[KMS_URI_MAX + 1]);
+/* May the pin of the request's instance, if there is one, be replaced by one for this tenant? OK, or DENIED and audited. */
+enum proto_class request_pin_taken(struct call *k, const char *tenant);
 /* Append to the audit log: OK or AUDIT. */
 enum proto_class request_record(struct call *k, const struct audit_event *e);
 /* A refusal worth a line, which changes nothing about what is answered. */

@@ -110,6 +110,9 @@ static enum proto_class init_make(struct call *k, const struct kms_host *host, s
 			return class;
 		count = 1;
 	}
+	class = request_keys_allowed(k, k->req->tenant, count, (const char (*)[KMS_URI_MAX + 1])kms);
+	if (class != PROTO_CLASS_OK)
+		return class;
 	class = opener_make(host, k->req->tenant, k->req->uuid, count, kms, k->reply->message, k->c->made->slots,
 			    ret_root);
 	if (class != PROTO_CLASS_OK)
@@ -219,6 +222,9 @@ enum proto_class request_key_pin(struct call *k)
 	if (!k->c->made || !slots_are_made(k->c->made, cfg))
 		return request_refuse(k->reply, PROTO_CLASS_UNTRUSTED,
 				      "pin: not the volume that was made on this connection");
+	class = request_pin_taken(k, cfg->tenant);
+	if (class != PROTO_CLASS_OK)
+		return class;
 	pin_fill(p, &k->req->instance, cfg);
 	p->seen.config_version = cfg->config_version;
 	e.tenant = p->tenant;
@@ -252,6 +258,8 @@ static enum proto_class unlock_decide(struct call *k, const struct volume_config
 				       cfg->tenant, p->tenant);
 	if (class == PROTO_CLASS_OK)
 		class = request_lock_check(k, p->instance.uuid, p->tenant);
+	if (class == PROTO_CLASS_OK)
+		return request_keys_allowed(k, p->tenant, p->kms_count, (const char (*)[KMS_URI_MAX + 1])p->kms);
 	if (class != PROTO_CLASS_OK)
 		request_record_refusal(k, "key.unwrap", cfg->tenant, class);
 	return class;
@@ -387,6 +395,8 @@ enum proto_class request_key_trust(struct call *k)
 	class = config_take(k, &bytes, &len, &cfg);
 	if (class == PROTO_CLASS_OK)
 		class = request_allowed(k, cfg->tenant);
+	if (class == PROTO_CLASS_OK)
+		class = request_pin_taken(k, cfg->tenant);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	r = pins_load(k->a->pins_dirfd, &k->req->instance, p);
@@ -400,6 +410,8 @@ enum proto_class request_key_trust(struct call *k)
 		return request_refuse(k->reply, PROTO_CLASS_INTERNAL, "the agent's state cannot be read: %s", err_text(r));
 	pin_fill(p, &k->req->instance, cfg);
 	class = trust_check(k, p);
+	if (class == PROTO_CLASS_OK)
+		class = request_keys_allowed(k, p->tenant, p->kms_count, (const char (*)[KMS_URI_MAX + 1])p->kms);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	p->seen.older_ok = p->seen.older_ok || k->req->older;

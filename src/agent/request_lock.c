@@ -270,7 +270,8 @@ static enum proto_class tell_all(struct call *k, const struct lock *lock, bool s
 
 static enum proto_class target_take(struct call *k, struct lock *ret_lock)
 {
-	enum proto_class class = request_allowed(k, k->req->tenant[0] ? k->req->tenant : NULL);
+	/* A volume's uuid is for its maker to choose: locked by it alone, another tenant's could be meant. That is for who administers the host ("" has no file). */
+	enum proto_class class = request_allowed_for(k, k->req->tenant, NULL);
 
 	memcpy(ret_lock->tenant, k->req->tenant, sizeof(ret_lock->tenant));
 	memcpy(ret_lock->uuid, k->req->uuid, UUID_LEN);

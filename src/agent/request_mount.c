@@ -108,7 +108,7 @@ enum proto_class request_mount_event(struct call *k)
 
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	class = request_allowed(k, NULL);
+	class = k->c->mount ? PROTO_CLASS_OK : request_allowed(k, NULL);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	if (!k->c->has_instance)
@@ -116,6 +116,11 @@ enum proto_class request_mount_event(struct call *k)
 	r = pins_load(k->a->pins_dirfd, &k->c->instance, p);
 	if (r < 0)
 		return request_refuse(k->reply, PROTO_CLASS_UNTRUSTED, "event: the volume is not trusted any more");
+	/* A mount goes on telling whatever the rules say now: it is given nothing for it. */
+	if (!k->c->mount)
+		class = request_allowed_for(k, p->tenant, k->c->instance.uuid);
+	if (class != PROTO_CLASS_OK)
+		return class;
 	e.tenant = p->tenant;
 	class = k->req->kind == PROTO_KIND_SEEN ? seen_keep(k, p) : PROTO_CLASS_OK;
 	if (k->req->kind != PROTO_KIND_SEEN || class == PROTO_CLASS_OLDER) {
@@ -150,7 +155,8 @@ enum proto_class request_mount_status(struct call *k)
 
 static enum proto_class relay_to_mount(struct call *k, enum proto_push push)
 {
-	enum proto_class class = request_allowed(k, NULL);
+	const struct conn *m = relay_mount_at(k->a, k->req->mountpoint);
+	enum proto_class class = request_allowed_for(k, m ? m->mount->tenant : NULL, m ? m->instance.uuid : NULL);
 
 	if (class != PROTO_CLASS_OK)
 		return class;

@@ -222,8 +222,8 @@ static int conn_new(struct agent *a, int *fd)
 		free(c);
 		return r;
 	}
-	who = (struct policy_peer){ .uid = c->peer.uid, .unit = c->peer.unit[0] ? c->peer.unit : NULL };
-	c->admitted = policy_admits(&a->policy, &who);
+	who = request_who(c);
+	c->admitted = policy_admits(&a->policy, a->tenants, &who);
 	ev.data.ptr = c;
 	if (!c->admitted && !stranger_fits(a, c->peer.uid))
 		r = -EMFILE;
@@ -376,7 +376,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	a->policy.agent_uid = geteuid();
 	a->listen_fd = a->epoll_fd = a->signal_fd = -1;
 	a->state_dirfd = a->pins_dirfd = a->state_lock_fd = a->socket_lock_fd = -1;
-	r = tenants_default(&a->tenants);
+	r = reload_first(a);
 	if (r < 0)
 		return r;
 	r = signals_open(a);
@@ -388,6 +388,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	r = audit_append(a->audit, &e);
 	if (r < 0) /* mounts that are there must be able to come back */
 		log_err("audit log: cannot append: %s", err_text(r));
+	reload_record(a);
 	r = socket_open(a);
 	if (r < 0)
 		return r;
@@ -404,7 +405,7 @@ static void signal_handle(struct agent *a)
 
 	while (read(a->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP)
-			log_info("nothing to reload: this version has no tenants.d");
+			reload(a);
 		else
 			a->stopping = true;
 	}

@@ -520,23 +520,6 @@ static void what_is_no_socket_is_not_replaced(void **state)
 	assert_true(S_ISREG(st.st_mode));
 }
 
-static void rules_this_version_cannot_obey_are_not_passed_over(void **state)
-{
-	struct agent_fixture *f = *state;
-	char dir[128], file[160], other[128], sock[128];
-	int fd;
-
-	(void)snprintf(dir, sizeof(dir), "%s/etc/tenants.d", f->dir);
-	(void)snprintf(file, sizeof(file), "%s/acme.conf", dir);
-	(void)snprintf(other, sizeof(other), "%s/other", f->dir);
-	(void)snprintf(sock, sizeof(sock), "%s/other.sock", f->dir);
-	assert_int_equal(mkdir(dir, 0755), 0);
-	fd = open(file, O_WRONLY | O_CREAT, 0600);
-	assert_true(fd >= 0);
-	(void)close(fd);
-	assert_int_equal(agent_fixture_run(f->config, other, sock), EXIT_CODE_CONFIG);
-}
-
 #define TEST(t) cmocka_unit_test_setup_teardown(t, agent_fixture_setup, agent_fixture_teardown)
 
 int main(void)
@@ -559,7 +542,6 @@ int main(void)
 		TEST(a_key_that_is_not_acknowledged_costs_the_connection),
 		TEST(a_second_agent_is_refused),
 		TEST(what_is_no_socket_is_not_replaced),
-		TEST(rules_this_version_cannot_obey_are_not_passed_over),
 	};
 
 	if (geteuid() != 0)

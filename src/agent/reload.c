@@ -1,0 +1,58 @@
+/* reload.c: new rules for a running agent (SIGHUP). A mount keeps its key: rules say who gets one, leases how long it is kept. */
+#include "agent/agent.h"
+
+#include "base/log.h"
+
+static void record(struct agent *a, const char *outcome, const char *hash)
+{
+	struct audit_event e = { .what = "policy.load", .outcome = outcome, .config_hash = hash };
+	int r = audit_append(a->audit, &e);
+
+	if (r < 0)
+		log_err("audit log: cannot append: %s", err_text(r));
+}
+
+/* Strangers are counted and watched: who was one may be none now, and the other way round. A mount stays connected, whatever it may ask next. */
+static void admit_again(struct agent *a, struct conn *c)
+{
+	const struct policy_peer who = request_who(c);
+	bool admitted = c->mount || policy_admits(&a->policy, a->tenants, &who);
+
+	if (admitted == c->admitted)
+		return;
+	if (admitted)
+		a->stranger_count--;
+	else
+		a->stranger_count++;
+	c->admitted = admitted;
+}
+
+int reload_first(struct agent *a)
+{
+	return tenants_load(a->options.config_dir, &a->tenants);
+}
+
+void reload_record(struct agent *a)
+{
+	record(a, "ok", tenants_hash(a->tenants)[0] ? tenants_hash(a->tenants) : NULL);
+}
+
+void reload(struct agent *a)
+{
+	struct tenants *next = NULL;
+	struct conn *c;
+	int r;
+
+	r = tenants_load(a->options.config_dir, &next);
+	if (r < 0) {
+		log_err("reload refused: the rules before stay in force");
+		record(a, "refused", NULL);
+		return;
+	}
+	tenants_unref(a->tenants);
+	a->tenants = next;
+	for (c = a->conns; c; c = c->next)
+		admit_again(a, c);
+	reload_record(a);
+	log_info("rules loaded again");
+}

@@ -1,0 +1,553 @@
+/* test_agent_policy.c: tenants.d in a running agent, with peers of real uids: who gets which key, who sees which mount, and new rules at SIGHUP. */
+#include "agent_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fileio.h"
+#include "format/volume_config.h"
+
+#define ACME 54321
+#define OTHER 54322
+#define ADMIN 54323
+#define OUT_OF_TIME_MS 60000
+
+static const char rules_acme[] = "[tenant]\nkms=local:acme\n[allow]\nuser=54321\noperations=unlock\n"
+				 "[allow op]\nuser=54323\noperations=admin\n";
+static const char rules_other[] = "[allow]\nuser=54322\noperations=unlock\n";
+
+static void rules_write(struct agent_fixture *f, const char *tenant, const char *text)
+{
+	char path[160];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/tenants.d", f->config);
+	assert_int_equal(fileio_mkdirs(path, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/tenants.d/%s.conf", f->config, tenant);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(fileio_write_full(fd, text, strlen(text)), 0);
+	(void)close(fd);
+}
+
+static unsigned audited(struct agent_fixture *f, const char *text)
+{
+	AUTO_FREE char *log = agent_fixture_audit(f);
+	const char *at = log;
+	unsigned n = 0;
+
+	for (; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+/* New rules are in force when the audit log has one more policy.load. */
+static void rules_reload(struct agent_fixture *f)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	unsigned before = audited(f, "policy.load"), ms;
+
+	assert_int_equal(kill(f->pid, SIGHUP), 0);
+	for (ms = 0; audited(f, "policy.load") == before; ms += 20) {
+		if (ms >= OUT_OF_TIME_MS)
+			fail_msg("no policy.load in the audit log");
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+/* In a process of that uid; its exit status: what fn returned. */
+static int as(uid_t uid, int (*fn)(struct agent_fixture *f, void *arg), struct agent_fixture *f, void *arg)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct agent_fixture own = *f;
+
+		if (setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
+			_exit(125);
+		own.c = client_new(f->socket);
+		if (!own.c || client_connect(own.c) < 0)
+			_exit(124);
+		_exit(fn(&own, arg));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* 0, or the exit code of the refusal. */
+static int unlock(struct agent_fixture *f, void *arg)
+{
+	return agent_volume_unlock(f, arg) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+struct volumes {
+	struct agent_volume *acme, *other, *free;
+};
+
+static struct volumes volumes_make(struct agent_fixture *f)
+{
+	struct volumes v = { .acme = agent_volume_new(f, "acme", "local:acme"), .other = agent_volume_new(f, "other", NULL),
+			     .free = agent_volume_new(f, "free", NULL) };
+
+	rules_write(f, "acme", rules_acme);
+	rules_write(f, "other", rules_other);
+	rules_reload(f);
+	return v;
+}
+
+static void volumes_free(struct volumes *v)
+{
+	agent_volume_free(v->acme);
+	agent_volume_free(v->other);
+	agent_volume_free(v->free);
+}
+
+static void each_tenant_has_its_own_key_only(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	const struct {
+		uid_t uid;
+		struct agent_volume *v;
+		int code;
+	} rows[] = {
+		{ ACME, v.acme, 0 },   { ACME, v.other, 11 },  { ACME, v.free, 11 },  { OTHER, v.acme, 11 }, { OTHER, v.other, 0 },
+		{ OTHER, v.free, 11 }, { ADMIN, v.acme, 11 },  { ADMIN, v.other, 11 }, { 0, v.acme, 11 },     { 0, v.other, 11 },
+		{ 0, v.free, 0 },      { 54399, v.acme, 11 },  { 65534, v.acme, 11 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int code = as(rows[i].uid, unlock, f, rows[i].v);
+
+		if (code != rows[i].code)
+			fail_msg("row %zu: exit code %d, not %d", i, code, rows[i].code);
+	}
+	assert_true(audited(f, "\"policy_id\":\"rules\"") >= 2);
+	volumes_free(&v);
+}
+
+/* --- status --- */
+
+static int sees_text(struct agent_fixture *f, const char *text)
+{
+	AUTO_FREE char *json = NULL;
+
+	if (client_status(f->c, &json) < 0)
+		return -1;
+	return strstr(json, text) != NULL;
+}
+
+/* Bit 0: acme's mount, bit 1: other's. */
+static int sees(struct agent_fixture *f, void *arg)
+{
+	int acme = sees_text(f, "\"tenant\":\"acme\"");
+
+	(void)arg;
+	return acme < 0 ? client_error(f->c)->exit_code : acme + 2 * sees_text(f, "\"tenant\":\"other\"");
+}
+
+struct mounted {
+	struct agent_volume *v;
+	const char *mountpoint;
+	int go, up; /* pipes: told when to end; tells when registered */
+};
+
+static const struct client_mount_ops no_ops = { .stats = NULL };
+
+static int mount_until_told(struct agent_fixture *f, void *arg)
+{
+	struct mounted *m = arg;
+	struct client_mount_info info = { .instance = m->v->instance, .volume = "v", .source = "/v", .mountpoint = m->mountpoint };
+	struct pollfd p = { .fd = m->go, .events = POLLIN };
+	struct client_mount *link;
+
+	if (agent_volume_unlock(f, m->v) < 0 || client_mount_start(&f->c, &info, &no_ops, NULL, &link) < 0)
+		return 1;
+	if (write(m->up, "1", 1) != 1)
+		return 2;
+	(void)poll(&p, 1, OUT_OF_TIME_MS);
+	client_mount_stop(link);
+	return 0;
+}
+
+/* A process of that uid which has v mounted, as far as the agent can tell; mount_end ends it. */
+static pid_t mount_fork(struct agent_fixture *f, uid_t uid, struct agent_volume *v, const char *mountpoint, int *ret_go)
+{
+	int go[2], up[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct mounted m = { .v = v, .mountpoint = mountpoint, .go = go[0], .up = up[1] };
+
+		(void)close(go[1]);
+		(void)close(up[0]);
+		_exit(as(uid, mount_until_told, f, &m));
+	}
+	(void)close(go[0]);
+	(void)close(up[1]);
+	assert_int_equal(read(up[0], &c, 1), 1);
+	(void)close(up[0]);
+	*ret_go = go[1];
+	return pid;
+}
+
+static void mount_end(pid_t pid, int go)
+{
+	int status;
+
+	assert_int_equal(write(go, "1", 1), 1);
+	(void)close(go);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static int freeze(struct agent_fixture *f, void *arg)
+{
+	return client_freeze(f->c, arg) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+static int sync_it(struct agent_fixture *f, void *arg)
+{
+	return client_sync(f->c, arg) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+static void each_tenant_sees_its_own_mounts_only(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	int go_acme, go_other;
+	pid_t acme = mount_fork(f, ACME, v.acme, "/mnt/acme", &go_acme);
+	pid_t other = mount_fork(f, OTHER, v.other, "/mnt/other", &go_other);
+
+	assert_int_equal(as(0, sees, f, NULL), 3);
+	assert_int_equal(as(ACME, sees, f, NULL), 1);
+	assert_int_equal(as(ADMIN, sees, f, NULL), 1);
+	assert_int_equal(as(OTHER, sees, f, NULL), 2);
+	assert_int_equal(as(54399, sees, f, NULL), 11);
+	assert_int_equal(as(OTHER, sync_it, f, (void *)(uintptr_t) "/mnt/acme"), 11);
+	assert_int_equal(as(OTHER, freeze, f, (void *)(uintptr_t) "/mnt/acme"), 11);
+	assert_int_equal(as(ACME, freeze, f, (void *)(uintptr_t) "/mnt/acme"), 11);
+	/* These reach the mount, which supports neither. */
+	assert_int_not_equal(as(ADMIN, freeze, f, (void *)(uintptr_t) "/mnt/acme"), 11);
+	assert_int_not_equal(as(ACME, sync_it, f, (void *)(uintptr_t) "/mnt/acme"), 11);
+	/* A tenant that loses its rules keeps its mount, and gets no key. */
+	rules_write(f, "other", "[allow]\nuser=0\nunit=none.service\noperations=unlock\n");
+	rules_reload(f);
+	assert_int_equal(as(OTHER, unlock, f, v.other), 11);
+	assert_int_equal(as(0, sees, f, NULL), 3);
+	mount_end(acme, go_acme);
+	mount_end(other, go_other);
+	volumes_free(&v);
+}
+
+/* --- keys of the rules, pins of others --- */
+
+static void a_key_that_no_kms_line_names_is_refused(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	uint8_t uuid[UUID_LEN] = { 9 };
+	AUTO_FREE struct key_slot *slots = calloc(SLOTS_MAX, sizeof(*slots));
+	struct secret *root = NULL;
+	const char *kms = "local:acme2";
+	size_t count;
+
+	assert_non_null(slots);
+	assert_int_equal(client_init(f->c, uuid, "acme", &kms, 1, slots, &count, &root), -EPERM);
+	assert_non_null(strstr(client_error(f->c)->message, "no kms= of tenant acme allows local:acme2"));
+	assert_int_equal(client_init(f->c, uuid, "acme", NULL, 0, slots, &count, &root), -EPERM);
+	kms = "local:acme";
+	assert_int_equal(client_init(f->c, uuid, "acme", &kms, 1, slots, &count, &root), 0);
+	secret_free(root);
+	assert_int_equal(as(ACME, unlock, f, v.acme), 0);
+	rules_write(f, "acme", "[tenant]\nkms=local:newer\n[allow]\nuser=54321\noperations=unlock\n");
+	rules_reload(f);
+	assert_int_equal(as(ACME, unlock, f, v.acme), 11);
+	assert_int_equal(audited(f, "\"policy_id\":\"kms\""), 3);
+	volumes_free(&v);
+}
+
+static int trust(struct agent_fixture *f, void *arg)
+{
+	struct agent_volume *v = arg;
+	struct client_trusted t;
+
+	return client_trust(f->c, v->config, v->config_len, &v->instance, false, &t) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+static void an_operator_of_one_tenant_cannot_take_anothers_pin(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	struct agent_volume claim = *v.acme;
+
+	assert_int_equal(as(ADMIN, trust, f, v.acme), 0);
+	assert_int_equal(as(ADMIN, trust, f, v.other), 11);
+	assert_int_equal(as(ACME, trust, f, v.acme), 11);
+	/* acme's own coffer.volume, said to stand where other's does. */
+	claim.instance = v.other->instance;
+	assert_int_not_equal(as(ADMIN, trust, f, &claim), 0);
+	assert_int_equal(as(OTHER, unlock, f, v.other), 0);
+	volumes_free(&v);
+}
+
+static int lock_tenant(struct agent_fixture *f, void *arg)
+{
+	uint64_t mounts;
+
+	return client_lock(f->c, arg, NULL, "test", &mounts) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+static int lock_volume(struct agent_fixture *f, void *arg)
+{
+	const struct agent_volume *v = arg;
+	uint64_t mounts;
+
+	return client_lock(f->c, NULL, v->instance.uuid, "test", &mounts) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+static void an_operator_locks_its_own_tenant_only(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+
+	assert_int_equal(as(ADMIN, lock_tenant, f, (void *)(uintptr_t) "other"), 11);
+	assert_int_equal(as(ACME, lock_tenant, f, (void *)(uintptr_t) "acme"), 11);
+	/* By uuid, which its maker chose, it could mean another tenant's. */
+	assert_int_equal(as(ADMIN, lock_volume, f, v.acme), 11);
+	assert_int_equal(as(OTHER, unlock, f, v.other), 0);
+	assert_int_equal(as(ACME, unlock, f, v.acme), 0);
+	assert_int_equal(as(ADMIN, lock_tenant, f, (void *)(uintptr_t) "acme"), 0);
+	assert_int_equal(as(ACME, unlock, f, v.acme), 12);
+	assert_int_equal(as(0, lock_volume, f, v.other), 0);
+	assert_int_equal(as(OTHER, unlock, f, v.other), 12);
+	volumes_free(&v);
+}
+
+/* --- peers --- */
+
+static int file_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : fileio_write_full(fd, text, strlen(text));
+
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
+}
+
+/* Root of a user namespace of its own: to the agent still who made it. 99: this host forbids such namespaces. */
+static int unlock_as_namespace_root(struct agent_fixture *f, void *arg)
+{
+	char map[32];
+
+	(void)snprintf(map, sizeof(map), "0 %ld 1", (long)getuid());
+	(void)prctl(PR_SET_DUMPABLE, 1); /* else its /proc files are not its own after the change of uid */
+	if (unshare(CLONE_NEWUSER) < 0 || file_write("/proc/self/uid_map", map) < 0)
+		return 99;
+	if (getuid() != 0)
+		return 98;
+	agent_fixture_connect(f);
+	return unlock(f, arg);
+}
+
+static void root_of_a_namespace_is_who_made_it(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	int code = as(OTHER, unlock_as_namespace_root, f, v.acme);
+
+	if (code == 99) {
+		volumes_free(&v);
+		skip();
+	}
+	assert_int_equal(code, 11);
+	assert_int_equal(as(OTHER, unlock_as_namespace_root, f, v.free), 11);
+	assert_int_equal(as(OTHER, unlock_as_namespace_root, f, v.other), 0);
+	volumes_free(&v);
+}
+
+/* f->c belongs to a process of ACME; its socket is used from a process of another user. */
+static int lend(struct agent_fixture *f, void *arg)
+{
+	int sock = agent_fixture_raw(f), status;
+	char buf[1024];
+	pid_t pid = fork();
+
+	(void)arg;
+	if (pid == 0)
+		_exit(agent_fixture_send(sock, "{\"v\":1,\"id\":2,\"op\":\"status\"}", -1) < 0 ||
+		      agent_fixture_recv(sock, buf, sizeof(buf), OUT_OF_TIME_MS, NULL) != 0);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 97;
+}
+
+static void a_lent_connection_is_closed(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+
+	assert_int_equal(as(ACME, lend, f, NULL), 0);
+	assert_int_equal(agent_fixture_said(f, "used by pid"), 1);
+	volumes_free(&v);
+}
+
+/* --- reload --- */
+
+static void a_bad_file_is_refused_whole(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+
+	rules_write(f, "acme", "[allow]\nuser=54322\noperations=unlock\n"); /* good, and before the bad one */
+	rules_write(f, "other", "[allow]\nuser=54321\noperations=unlock\ncolour=red\n");
+	rules_reload(f);
+	assert_int_equal(agent_fixture_said(f, "tenants.d/other.conf:4: "), 1);
+	assert_int_equal(agent_fixture_said(f, "the rules before stay"), 1);
+	assert_int_equal(as(ACME, unlock, f, v.acme), 0);
+	assert_int_equal(as(OTHER, unlock, f, v.acme), 11);
+	assert_int_equal(as(OTHER, unlock, f, v.other), 0);
+	rules_write(f, "other", rules_other);
+	rules_reload(f);
+	assert_int_equal(as(ACME, unlock, f, v.acme), 11);
+	assert_int_equal(as(OTHER, unlock, f, v.acme), 0);
+	volumes_free(&v);
+}
+
+/* A connection made before is judged by what holds when it asks. */
+static int unlock_twice(struct agent_fixture *f, void *arg)
+{
+	struct mounted *m = arg;
+	char c;
+	int first = unlock(f, m->v);
+
+	if (first != 0 || write(m->up, "1", 1) != 1 || read(m->go, &c, 1) != 1)
+		return 96;
+	return unlock(f, m->v);
+}
+
+static void a_connection_is_judged_by_the_rules_of_now(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	int go[2], up[2], status;
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(up, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct mounted m = { .v = v.acme, .go = go[0], .up = up[1] };
+
+		_exit(as(ACME, unlock_twice, f, &m));
+	}
+	assert_int_equal(read(up[0], &c, 1), 1);
+	rules_write(f, "acme", "[allow]\nuser=54322\noperations=unlock\n[allow 2]\nuser=54321\noperations=seal\n");
+	rules_reload(f);
+	assert_int_equal(write(go[1], "1", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 11);
+	(void)close(go[0]);
+	(void)close(go[1]);
+	(void)close(up[0]);
+	(void)close(up[1]);
+	volumes_free(&v);
+}
+
+static int unlock_often(struct agent_fixture *f, void *arg)
+{
+	int i, code = 0;
+
+	for (i = 0; i < 100 && code == 0; i++)
+		code = unlock(f, arg);
+	return code;
+}
+
+static void nobody_notices_a_reload_that_changes_nothing(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	pid_t pid = fork();
+	int status, n = 0;
+	pid_t ended;
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(as(ACME, unlock_often, f, v.acme));
+	do {
+		rules_reload(f);
+		n++;
+		ended = waitpid(pid, &status, WNOHANG);
+	} while (ended == 0);
+	assert_int_equal(ended, pid);
+	assert_int_equal(status, 0);
+	assert_true(n > 0);
+	volumes_free(&v);
+}
+
+/* --- start --- */
+
+static void a_bad_file_keeps_an_agent_from_starting(void **state)
+{
+	struct agent_fixture *f = *state;
+	char path[160], state_dir[128], socket_path[160];
+
+	(void)snprintf(state_dir, sizeof(state_dir), "%s2", f->state);
+	(void)snprintf(socket_path, sizeof(socket_path), "%s2", f->socket);
+	rules_write(f, "acme", "[allow]\nuser=no-such-user-here\noperations=unlock\n");
+	assert_int_equal(agent_fixture_run(f->config, state_dir, socket_path), 3);
+	rules_write(f, "acme", rules_acme);
+	rules_write(f, ".hidden", "nonsense");
+	rules_write(f, "two words", rules_acme);
+	assert_int_equal(agent_fixture_run(f->config, state_dir, socket_path), 3);
+	(void)snprintf(path, sizeof(path), "%s/tenants.d/two words.conf", f->config);
+	assert_int_equal(unlink(path), 0);
+	(void)snprintf(path, sizeof(path), "%s/tenants.d/acme.conf", f->config);
+	assert_int_equal(chmod(path, 0664), 0);
+	assert_int_equal(agent_fixture_run(f->config, state_dir, socket_path), 3);
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(chown(path, OTHER, 0), 0);
+	assert_int_equal(agent_fixture_run(f->config, state_dir, socket_path), 3);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, agent_fixture_setup, agent_fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(each_tenant_has_its_own_key_only),
+		TEST(each_tenant_sees_its_own_mounts_only),
+		TEST(a_key_that_no_kms_line_names_is_refused),
+		TEST(an_operator_of_one_tenant_cannot_take_anothers_pin),
+		TEST(an_operator_locks_its_own_tenant_only),
+		TEST(root_of_a_namespace_is_who_made_it),
+		TEST(a_lent_connection_is_closed),
+		TEST(a_bad_file_is_refused_whole),
+		TEST(a_connection_is_judged_by_the_rules_of_now),
+		TEST(nobody_notices_a_reload_that_changes_nothing),
+		TEST(a_bad_file_keeps_an_agent_from_starting),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
