@@ -13,10 +13,10 @@
 struct locks {
 	int dirfd;
 	size_t count;
-	struct lock items[LOCKS_MAX];
+	struct locks_item items[LOCKS_MAX];
 };
 
-static int item_parse(const struct json *v, struct lock *ret_lock)
+static int item_parse(const struct json *v, struct locks_item *ret_lock)
 {
 	static const char *const known[] = { "tenant", "uuid", "uid", "since", "reason", NULL };
 	const char *text;
@@ -92,7 +92,7 @@ void locks_free(struct locks *l)
 	free(l);
 }
 
-static int item_put(struct json *a, const struct lock *lock)
+static int item_put(struct json *a, const struct locks_item *lock)
 {
 	AUTO_JSON struct json *v = json_new_object();
 	char uuid[33];
@@ -136,14 +136,14 @@ static int locks_store(const struct locks *l)
 	return fileio_replace_at(l->dirfd, LOCKS_NAME, text, strlen(text), 0600);
 }
 
-static bool same_target(const struct lock *a, const struct lock *b)
+static bool same_target(const struct locks_item *a, const struct locks_item *b)
 {
 	if (a->tenant[0] || b->tenant[0])
 		return strcmp(a->tenant, b->tenant) == 0;
 	return memcmp(a->uuid, b->uuid, UUID_LEN) == 0;
 }
 
-const struct lock *locks_find_tenant(const struct locks *l, const char *tenant)
+const struct locks_item *locks_find_tenant(const struct locks *l, const char *tenant)
 {
 	size_t i;
 
@@ -153,7 +153,7 @@ const struct lock *locks_find_tenant(const struct locks *l, const char *tenant)
 	return NULL;
 }
 
-const struct lock *locks_find(const struct locks *l, const uint8_t uuid[static UUID_LEN], const char *tenant)
+const struct locks_item *locks_find(const struct locks *l, const uint8_t uuid[static UUID_LEN], const char *tenant)
 {
 	size_t i;
 
@@ -163,7 +163,7 @@ const struct lock *locks_find(const struct locks *l, const uint8_t uuid[static U
 	return locks_find_tenant(l, tenant);
 }
 
-int locks_add(struct locks *l, const struct lock *lock)
+int locks_add(struct locks *l, const struct locks_item *lock)
 {
 	size_t i;
 
@@ -178,9 +178,9 @@ int locks_add(struct locks *l, const struct lock *lock)
 	return locks_store(l); /* what cannot be stored is locked all the same: that is the safe side */
 }
 
-int locks_remove(struct locks *l, const struct lock *target)
+int locks_remove(struct locks *l, const struct locks_item *target)
 {
-	struct lock before;
+	struct locks_item before;
 	size_t i;
 	int r;
 

@@ -11,7 +11,7 @@
 
 struct locks;
 
-struct lock {
+struct locks_item {
 	char tenant[TENANT_LEN_MAX + 1]; /* empty: a volume, and uuid says which */
 	uint8_t uuid[UUID_LEN];
 	uint64_t uid;                    /* who locked */
@@ -24,13 +24,13 @@ int locks_open(int dirfd, struct locks **ret_l) must_check;
 void locks_free(struct locks *l);
 
 /* What keeps this volume of this tenant locked; NULL: nothing. Valid until the next change. */
-const struct lock *locks_find(const struct locks *l, const uint8_t uuid[static UUID_LEN], const char *tenant);
+const struct locks_item *locks_find(const struct locks *l, const uint8_t uuid[static UUID_LEN], const char *tenant);
 /* What keeps the tenant as a whole locked. */
-const struct lock *locks_find_tenant(const struct locks *l, const char *tenant);
+const struct locks_item *locks_find_tenant(const struct locks *l, const char *tenant);
 
 /* Durable when it returns; one of the same target is replaced. -ENOSPC: LOCKS_MAX are there. Any other failure: it holds until the agent ends, and no longer. */
-int locks_add(struct locks *l, const struct lock *lock) must_check;
+int locks_add(struct locks *l, const struct locks_item *lock) must_check;
 /* -ENOENT: there is none of exactly this target. */
-int locks_remove(struct locks *l, const struct lock *target) must_check;
+int locks_remove(struct locks *l, const struct locks_item *target) must_check;
 
 #endif

@@ -67,12 +67,12 @@ static void mount_unlock(struct agent *a, struct conn *c)
 	server_push(a, c, &ev);
 }
 
-static const struct lock *mount_operator(const struct agent *a, const struct conn *c)
+static const struct locks_item *mount_operator(const struct agent *a, const struct conn *c)
 {
 	return locks_find(a->locks, c->instance.uuid, c->mount->tenant);
 }
 
-static void lock_text(const struct lock *lock, char ret_text[static PROTO_MESSAGE_MAX])
+static void lock_text(const struct locks_item *lock, char ret_text[static PROTO_MESSAGE_MAX])
 {
 	(void)snprintf(ret_text, PROTO_MESSAGE_MAX, "%s locked by uid %llu at %s%s%s", lock->tenant[0] ? "tenant" : "volume",
 		       (unsigned long long)lock->uid, lock->since, lock->reason[0] ? ": " : "", lock->reason);
@@ -80,7 +80,7 @@ static void lock_text(const struct lock *lock, char ret_text[static PROTO_MESSAG
 
 void request_lock_registered(struct agent *a, struct conn *c)
 {
-	const struct lock *lock = mount_operator(a, c);
+	const struct locks_item *lock = mount_operator(a, c);
 	struct mount *m = c->mount;
 	char text[PROTO_MESSAGE_MAX];
 
@@ -221,7 +221,7 @@ void request_lock_forget(struct agent *a, struct conn *c)
 
 enum proto_class request_lock_check(struct call *k, const uint8_t *uuid, const char *tenant)
 {
-	const struct lock *lock = uuid ? locks_find(k->a->locks, uuid, tenant) : locks_find_tenant(k->a->locks, tenant);
+	const struct locks_item *lock = uuid ? locks_find(k->a->locks, uuid, tenant) : locks_find_tenant(k->a->locks, tenant);
 	char text[PROTO_MESSAGE_MAX];
 
 	if (!lock)
@@ -232,7 +232,7 @@ enum proto_class request_lock_check(struct call *k, const uint8_t *uuid, const c
 }
 
 /* Tell every mount that it concerns; the answer is given when all have answered. */
-static enum proto_class tell_all(struct call *k, const struct lock *lock, bool stored)
+static enum proto_class tell_all(struct call *k, const struct locks_item *lock, bool stored)
 {
 	struct agent *a = k->a;
 	struct lock_wait *w = calloc(1, sizeof(*w));
@@ -268,7 +268,7 @@ static enum proto_class tell_all(struct call *k, const struct lock *lock, bool s
 	return PROTO_CLASS_OK;
 }
 
-static enum proto_class target_take(struct call *k, struct lock *ret_lock)
+static enum proto_class target_take(struct call *k, struct locks_item *ret_lock)
 {
 	/* A volume's uuid is for its maker to choose: locked by it alone, another tenant's could be meant. That is for who administers the host ("" has no file). */
 	enum proto_class class = request_allowed_for(k, k->req->tenant, NULL);
@@ -285,7 +285,7 @@ static enum proto_class target_take(struct call *k, struct lock *ret_lock)
 
 enum proto_class request_lock_lock(struct call *k)
 {
-	struct lock lock = { 0 };
+	struct locks_item lock = { 0 };
 	struct audit_event e = { .what = "operator.lock", .peer = &k->c->peer, .reason = lock.reason };
 	enum proto_class class = target_take(k, &lock);
 	int r;
@@ -307,7 +307,7 @@ enum proto_class request_lock_lock(struct call *k)
 
 enum proto_class request_lock_unlock(struct call *k)
 {
-	struct lock lock = { 0 };
+	struct locks_item lock = { 0 };
 	struct audit_event e = { .what = "operator.unlock", .peer = &k->c->peer };
 	enum proto_class class = target_take(k, &lock);
 	int r;
