@@ -5,6 +5,7 @@
 #define COFFER_AGENT_AGENT_H
 
 #include "agent/audit.h"
+#include "agent/lease.h"
 #include "agent/locks.h"
 #include "agent/peer.h"
 #include "agent/policy.h"
@@ -28,7 +29,6 @@
 #define AGENT_ACK_MS 10000                /* from handing a key over to its acknowledgement */
 #define AGENT_STATS_MS 2000               /* a mount's time to answer `stats` */
 #define AGENT_LOCK_MS 30000               /* a mount's time to lock, or to open again */
-#define AGENT_RELOCK_MS 10000             /* between two attempts to open a locked mount again */
 #define AGENT_SYNC_MS (60 * 60 * 1000)
 
 struct agent_options {
@@ -65,11 +65,16 @@ struct mount {
 	char locked_reason[PROTO_MESSAGE_MAX], locked_since[TIME_TEXT_MAX];
 	int64_t lock_id, unlock_id;       /* of the events not answered yet, 0: none */
 	uint64_t lock_deadline_ms, unlock_deadline_ms;
-	uint64_t unlock_next_ms;          /* when a locked mount is asked to open again */
+	struct lease lease;
+	enum lease_state lease_said;      /* the state that was logged and recorded */
+	uint64_t lease_said_ms, lease_locks_at_ms;
+	char lease_since[TIME_TEXT_MAX], lease_reason[PROTO_MESSAGE_MAX];
+	uint64_t probes, probes_ms;       /* since the last row of key.probe */
 };
 
 struct conn {
 	struct conn *next;
+	uint64_t serial;                  /* tells it from a later one: what comes back from a thread asks for it */
 	int fd;
 	struct peer peer;
 	bool admitted;                    /* by policy_admits, at accept and when rules are loaded */
@@ -79,6 +84,7 @@ struct conn {
 	unsigned relays;
 	uint64_t accepted_ms, last_ms;
 	struct handover handover;
+	bool waits_for_key;               /* an init or unlock is under way */
 	struct made *made;
 	bool has_instance;                /* unlocked, pinned or registered here: whose events we take */
 	struct proto_instance instance;
@@ -87,12 +93,14 @@ struct conn {
 
 struct relay;
 struct lock_wait;
+struct jobs;
+struct flight;
 
 struct agent {
 	struct agent_options options;
 	struct policy policy;
 	struct tenants *tenants;          /* the rules now; who keeps a pointer into them takes a reference */
-	int listen_fd, epoll_fd, signal_fd;
+	int listen_fd, epoll_fd, signal_fd, clock_fd;
 	int state_dirfd, pins_dirfd;
 	int state_lock_fd, socket_lock_fd;
 	bool own_socket;
@@ -105,6 +113,9 @@ struct agent {
 	size_t relay_count;
 	struct locks *locks;              /* an operator's */
 	struct lock_wait *lock_waits;
+	struct jobs *jobs;
+	struct flight *flights;           /* unwraps under way */
+	uint64_t next_serial;             /* of connections */
 	int64_t next_event_id;
 	bool stopping;
 };
@@ -113,6 +124,8 @@ struct agent {
 void server_reply(struct agent *a, struct conn *c, const struct proto_reply *reply, int fd);
 void server_push(struct agent *a, struct conn *c, const struct proto_event *ev);
 void server_drop(struct agent *a, struct conn *c, const char *why);
+/* The connection of that serial, if it is there and alive. */
+struct conn *server_conn(struct agent *a, uint64_t serial);
 
 /* server_state.c: open and lock the state directory and what is in it; logs why not. */
 int server_state_open(struct agent *a) must_check;
@@ -141,9 +154,12 @@ void relay_forget(struct agent *a, struct conn *c);
 void relay_free_all(struct agent *a);
 
 /* request_lock.c: mounts that are locked and opened again. What a registered mount said of itself decides how it starts. */
-void request_lock_registered(struct agent *a, struct conn *c);
+void request_lock_registered(struct agent *a, struct conn *c, bool fresh);
 void request_lock_event_done(struct agent *a, struct conn *c, const struct proto_event *ev);
 void request_lock_tick(struct agent *a, uint64_t now_ms);
+/* Push the event; what the mount answers comes to request_lock_event_done. */
+void request_lock_mount(struct agent *a, struct conn *c, const char *reason);
+void request_lock_open_mount(struct agent *a, struct conn *c);
 /* c is going away: as the one who asked, as the mount that was told. */
 void request_lock_forget(struct agent *a, struct conn *c);
 

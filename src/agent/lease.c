@@ -259,16 +259,28 @@ void lease_operator_unlock(struct lease *l, uint64_t now_ms)
 	lease_probe_now(l, now_ms);
 }
 
-void lease_unlocked(struct lease *l, const struct lease_conf *conf, uint64_t now_ms, bool ok)
+void lease_opening(struct lease *l)
+{
+	l->unlocking = l->state == LEASE_LOCKED && !l->operator_locked;
+}
+
+bool lease_may_open(const struct lease *l, const struct lease_conf *conf, uint64_t now_ms)
+{
+	enum kms_class class;
+
+	return l->unlocking && !l->operator_locked && worst(l, conf, now_ms, &class) != LEASE_LOCKED;
+}
+
+unsigned lease_unlocked(struct lease *l, const struct lease_conf *conf, uint64_t now_ms, bool ok)
 {
 	if (!l->unlocking)
-		return; /* locked again meanwhile */
+		return 0; /* locked again meanwhile */
 	l->unlocking = false;
 	if (!ok)
-		return;
+		return 0;
 	l->wanted = false;
 	state_set(l, LEASE_ACTIVE, KMS_OK, now_ms);
-	(void)settle(l, conf, now_ms);
+	return settle(l, conf, now_ms);
 }
 
 uint64_t lease_locks_at_ms(const struct lease *l, const struct lease_conf *conf)

@@ -88,8 +88,12 @@ void lease_probe_now(struct lease *l, uint64_t now_ms);
 /* An operator locks, or takes that back; the latter never overrides the KMS: it asks it. Returns actions. */
 unsigned lease_operator_lock(struct lease *l, uint64_t now_ms) must_check;
 void lease_operator_unlock(struct lease *l, uint64_t now_ms);
-/* The mount has, or has not, its key again. */
-void lease_unlocked(struct lease *l, const struct lease_conf *conf, uint64_t now_ms, bool ok);
+/* The mount has, or has not, its key again. Returns actions. */
+unsigned lease_unlocked(struct lease *l, const struct lease_conf *conf, uint64_t now_ms, bool ok) must_check;
+/* The mount is asked to open before a probe said that it may: an operator does not wait for the next one. Whether it gets its key is asked of lease_may_open, with the
+ * answers of that unwrap in. */
+void lease_opening(struct lease *l);
+bool lease_may_open(const struct lease *l, const struct lease_conf *conf, uint64_t now_ms);
 
 /* When it locks if nothing gets better; 0: it does not, or is locked. */
 uint64_t lease_locks_at_ms(const struct lease *l, const struct lease_conf *conf);

@@ -65,7 +65,7 @@ static bool slot_pinned(const struct pin *pin, const struct key_slot *slot, stru
 	struct kms_uri uri, pinned;
 	size_t i;
 
-	if (!slot->active || kms_uri_parse(slot->kms, &uri) < 0)
+	if (!slot->active || kms_uri_parse(slot->kms, &uri) < 0 || kms_uri_is_recovery(&uri))
 		return false;
 	for (i = 0; i < pin->kms_count; i++) {
 		if (kms_uri_parse(pin->kms[i], &pinned) < 0 || !kms_uri_equal(&uri, &pinned))
@@ -119,16 +119,64 @@ static enum proto_class config_check(const struct volume_config *cfg, const uint
 	return PROTO_CLASS_OK;
 }
 
+unsigned opener_slots(const struct pin *pin, const struct volume_config *cfg)
+{
+	struct kms_uri uri;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < cfg->slot_count; i++)
+		n += slot_pinned(pin, &cfg->slots[i], &uri);
+	return n;
+}
+
+/* What is wrong on our side, or with this host, says nothing about the key: no answer. */
+static enum kms_class class_for_lease(enum proto_class class)
+{
+	for (int c = 0; c < KMS_CLASSES; c++)
+		if (of_kms[c] == class)
+			return (enum kms_class)c;
+	return KMS_TRANSIENT;
+}
+
+void opener_probe(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+		  bool (*asks)(const void *arg, unsigned slot, bool had_good), const void *arg, struct opener_answers *ret_answers)
+{
+	char message[PROTO_MESSAGE_MAX] = "";
+	enum proto_class class;
+	struct kms_uri uri;
+	bool good = false;
+
+	memset(ret_answers, 0, sizeof(*ret_answers));
+	for (size_t i = 0; i < cfg->slot_count; i++) {
+		AUTO_SECRET struct secret *root = NULL;
+		unsigned n = ret_answers->count;
+
+		if (!slot_pinned(pin, &cfg->slots[i], &uri))
+			continue;
+		ret_answers->count++;
+		if (!asks(arg, n, good))
+			continue;
+		class = slot_open(host, pin, &cfg->slots[i], &uri, message, &root);
+		ret_answers->slot[n].asked = true;
+		ret_answers->slot[n].class = class_for_lease(class);
+		good = good || class == PROTO_CLASS_OK;
+		if (class != PROTO_CLASS_OK)
+			memcpy(ret_answers->message, message, sizeof(message));
+	}
+}
+
 enum proto_class opener_open(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
 			     const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
-			     struct opened *ret_opened)
+			     struct opener_answers *ret_answers, struct opened *ret_opened)
 {
 	enum proto_class class = PROTO_CLASS_UNTRUSTED;
 	AUTO_SECRET struct secret *root = NULL;
 	const struct key_slot *slot = NULL;
 	struct kms_uri uri;
+	unsigned n;
 	size_t i;
 
+	memset(ret_answers, 0, sizeof(*ret_answers));
 	(void)say(message, class,
 		  "key: no slot of coffer.volume has the key pinned on this host; it was changed, or see coffer "
 		  "trust VOLUME");
@@ -137,6 +185,9 @@ enum proto_class opener_open(const struct kms_host *host, const struct pin *pin,
 			continue;
 		slot = &cfg->slots[i];
 		class = slot_open(host, pin, slot, &uri, message, &root);
+		n = ret_answers->count++;
+		ret_answers->slot[n].asked = true;
+		ret_answers->slot[n].class = class_for_lease(class);
 		if (class != PROTO_CLASS_TRANSIENT && class != PROTO_CLASS_THROTTLED)
 			break;
 	}

@@ -16,11 +16,27 @@ struct opened {
 enum proto_class opener_parse(const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
 			      struct volume_config **ret_cfg);
 
+/* What the pinned active slots of a volume said, in their order. */
+struct opener_answers {
+	unsigned count;
+	struct {
+		bool asked;
+		enum kms_class class;
+	} slot[SLOTS_MAX];
+	char message[PROTO_MESSAGE_MAX]; /* of the last that gave no key */
+};
+
+/* How many slots that is; those of recovery keys do not count, because nobody can ask them. */
+unsigned opener_slots(const struct pin *pin, const struct volume_config *cfg);
+/* Really unwrap, and check what comes as opener_open does, but give nothing back. asks(arg, slot, had_good) decides which are asked. */
+void opener_probe(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+		  bool (*asks)(const void *arg, unsigned slot, bool had_good), const void *arg, struct opener_answers *ret_answers);
+
 /* Unwrap an active slot whose URI the pin names, under the pin's tenant; check the commitment and the MAC of the bytes. Slots that no pin
- * names are never tried. The next slot is tried only when the one before gave no answer (TRANSIENT, THROTTLED). */
+ * names are never tried, nor those of recovery keys. The next slot is tried only when the one before gave no answer (TRANSIENT, THROTTLED). */
 enum proto_class opener_open(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
 			     const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
-			     struct opened *ret_opened);
+			     struct opener_answers *ret_answers, struct opened *ret_opened);
 
 /* New KEKs and a new root key, wrapped under each of the keys. */
 enum proto_class opener_make(const struct kms_host *host, const char *tenant, const uint8_t uuid[static UUID_LEN],

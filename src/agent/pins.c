@@ -41,13 +41,6 @@ static int name_make(const struct proto_instance *in, const char *suffix, char r
 	return 0;
 }
 
-static bool instance_equal(const struct proto_instance *a, const struct proto_instance *b)
-{
-	return memcmp(a->uuid, b->uuid, UUID_LEN) == 0 && a->fsid == b->fsid &&
-	       a->handle_type == b->handle_type && a->handle_len == b->handle_len &&
-	       memcmp(a->handle, b->handle, a->handle_len) == 0;
-}
-
 static int kms_parse(const struct json *o, struct pin *pin)
 {
 	const struct json *a;
@@ -119,7 +112,7 @@ int pins_load(int dirfd, const struct proto_instance *instance, struct pin *ret_
 	r = pin_parse(p, len, pin);
 	if (r < 0)
 		return r;
-	if (!instance_equal(&pin->instance, instance))
+	if (!proto_instance_equal(&pin->instance, instance))
 		return -EUCLEAN;
 	*ret_pin = *pin;
 	return 0;
@@ -216,6 +209,15 @@ int pins_store(int dirfd, const struct pin *pin)
 	if (r < 0)
 		return r;
 	return fileio_replace_at(dirfd, name, text, strlen(text), 0600);
+}
+
+int pins_load_config(int dirfd, const struct proto_instance *instance, uint8_t **ret_p, size_t *ret_len)
+{
+	char name[NAME_LEN + 8];
+	int r;
+
+	r = name_make(instance, ".volume", name);
+	return r < 0 ? r : fileio_read_at(dirfd, name, VOLUME_CONFIG_MAX, ret_p, ret_len);
 }
 
 int pins_store_config(int dirfd, const struct proto_instance *instance, const void *p, size_t len)

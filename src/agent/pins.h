@@ -22,5 +22,7 @@ int pins_has_other(int dirfd, const struct proto_instance *instance, bool *ret_o
 int pins_store(int dirfd, const struct pin *pin) must_check;
 /* Keep a verified coffer.volume; writes only when it differs from what is kept. */
 int pins_store_config(int dirfd, const struct proto_instance *instance, const void *p, size_t len) must_check;
+/* The copy, malloc'ed. -ENOENT: there is none. */
+int pins_load_config(int dirfd, const struct proto_instance *instance, uint8_t **ret_p, size_t *ret_len) must_check;
 
 #endif

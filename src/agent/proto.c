@@ -213,6 +213,13 @@ static int hex_json_parse(const struct json *o, const char *key, size_t n, uint8
 	return hex_parse(text, n, ret_p);
 }
 
+bool proto_instance_equal(const struct proto_instance *a, const struct proto_instance *b)
+{
+	return memcmp(a->uuid, b->uuid, UUID_LEN) == 0 && a->fsid == b->fsid &&
+	       a->handle_type == b->handle_type && a->handle_len == b->handle_len &&
+	       memcmp(a->handle, b->handle, a->handle_len) == 0;
+}
+
 int proto_instance_parse(const struct json *o, const char *key, struct proto_instance *ret_i)
 {
 	static const char *const known[] = { "uuid", "handle_type", "handle", "fsid", NULL };

@@ -99,6 +99,8 @@ struct proto_instance {
 	uint64_t fsid;
 };
 
+bool proto_instance_equal(const struct proto_instance *a, const struct proto_instance *b);
+
 /* How new a volume was, as this host's agent last heard; all zero: never. */
 struct proto_seen {
 	uint64_t config_version;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/lease_run.h"
 #include "agent/packet.h"
 #include "base/json.h"
 
@@ -56,25 +57,6 @@ static void relay_end(struct agent *a, struct relay *relay)
 
 /* --- status --- */
 
-static int lease_put(struct json *o, const struct mount *m)
-{
-	AUTO_JSON struct json *v = json_new_object();
-	int r;
-
-	r = json_put_str(v, "state", m->locked ? "LOCKED" : "ACTIVE");
-	if (r >= 0)
-		r = json_put_str(v, "reason", m->locked_reason);
-	if (r >= 0)
-		r = json_put_str(v, "since", m->locked ? m->locked_since : m->since);
-	if (r >= 0)
-		r = json_put_null(v, "locks_at");
-	if (r >= 0)
-		r = json_put_str(v, "key_uri", m->key_uri);
-	if (r < 0)
-		return r;
-	return json_put_json(o, "lease", take_ptr(v));
-}
-
 static int mount_put(struct json *mounts, const struct conn *c)
 {
 	AUTO_JSON struct json *o = json_new_object();
@@ -106,7 +88,7 @@ static int mount_put(struct json *mounts, const struct conn *c)
 	if (r >= 0)
 		r = proto_stats_put(o, &stats);
 	if (r >= 0)
-		r = lease_put(o, m);
+		r = lease_run_put(o, c);
 	if (r >= 0)
 		r = json_put_null(o, "rekey");
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/packet.h"
 #include "base/log.h"
 
 enum proto_class request_refuse(struct proto_reply *reply, enum proto_class class, const char *fmt, ...)
@@ -91,6 +92,52 @@ void request_bind(struct call *k)
 	k->c->instance = k->req->instance;
 }
 
+struct request_later {
+	uint64_t serial;
+	struct proto_request req;
+};
+
+struct request_later *request_later_new(struct call *k)
+{
+	struct request_later *l = malloc(sizeof(*l));
+
+	if (!l)
+		return NULL;
+	l->serial = k->c->serial;
+	l->req = *k->req;
+	k->c->waits_for_key = true;
+	k->later = true;
+	return l;
+}
+
+void request_later_free(struct call *k, struct request_later *l)
+{
+	k->c->waits_for_key = false;
+	k->later = false;
+	free(l);
+}
+
+void request_later_answer(struct agent *a, struct request_later *l, enum proto_class (*fn)(struct call *k, const void *arg), const void *arg)
+{
+	AUTO_FREE struct proto_reply *reply = calloc(1, sizeof(*reply));
+	struct conn *c = server_conn(a, l->serial);
+	struct call k = { .a = a, .c = c, .req = &l->req, .fd = -1, .reply = reply, .reply_fd = -1 };
+
+	if (c)
+		c->waits_for_key = false;
+	if (c && (!reply || peer_check(&c->peer) < 0)) {
+		server_drop(a, c, reply ? "the process that connected is gone" : "out of memory");
+	} else if (c) {
+		c->last_ms = packet_now_ms();
+		reply->id = l->req.id;
+		reply->op = l->req.op;
+		reply->class = fn(&k, arg);
+		server_reply(a, c, reply, k.reply_fd);
+		proto_reply_done(reply);
+	}
+	free(l);
+}
+
 static enum proto_class hello(struct call *k)
 {
 	k->c->helloed = true;
@@ -101,7 +148,7 @@ static enum proto_class hello(struct call *k)
 
 static enum proto_class (*const handlers[PROTO_OPS])(struct call *k) = {
 	[PROTO_OP_HELLO] = hello,   [PROTO_OP_INIT] = request_key_init,     [PROTO_OP_PIN] = request_key_pin,
-	[PROTO_OP_UNLOCK] = request_key_unlock, [PROTO_OP_ACK] = request_key_ack,       [PROTO_OP_TRUST] = request_key_trust,
+	[PROTO_OP_UNLOCK] = request_unlock_start, [PROTO_OP_ACK] = request_key_ack,       [PROTO_OP_TRUST] = request_key_trust,
 	[PROTO_OP_EVENT] = request_mount_event,   [PROTO_OP_REGISTER] = request_mount_register,
 	[PROTO_OP_STATUS] = request_mount_status, [PROTO_OP_SYNC] = request_mount_sync,
 	[PROTO_OP_FREEZE] = request_mount_freeze, [PROTO_OP_THAW] = request_mount_thaw,

@@ -38,12 +38,32 @@ bool request_mount_bound(const struct call *k, const struct proto_instance *in);
 /* Whose events this connection may send from now on. */
 void request_bind(struct call *k);
 
+/* An answer that has to wait for a thread, while the connection may go away. */
+struct request_later;
+/* From a handler: from here on the connection has an init or unlock under way, and request_later_answer must be called. NULL: out of memory. */
+struct request_later *request_later_new(struct call *k);
+/* On the loop: when the peer is still there, fn goes on with the call, whose class and reply are then sent. Frees l. */
+void request_later_answer(struct agent *a, struct request_later *l, enum proto_class (*fn)(struct call *k, const void *arg), const void *arg);
+/* It does not come to that. */
+void request_later_free(struct call *k, struct request_later *l);
+
+/* What came beside the request: parsed, and of the instance's uuid. malloc'ed. */
+enum proto_class request_key_config(struct call *k, uint8_t **ret_p, size_t *ret_len, struct volume_config **ret_cfg);
+/* BUSY while a key is on its way to this connection, or asked for. */
+enum proto_class request_key_free_hands(struct call *k);
+/* The key goes beside the answer. */
+enum proto_class request_key_hand_over(struct call *k, const struct secret *root);
+/* A verified copy of coffer.volume, for the day when that file is lost, and for probes. */
+void request_key_config_keep(struct call *k, const uint8_t *p, size_t len);
+
 /* request_key.c: whatever handles keys or decides whose they are. */
 enum proto_class request_key_init(struct call *k);
 enum proto_class request_key_pin(struct call *k);
-enum proto_class request_key_unlock(struct call *k);
 enum proto_class request_key_ack(struct call *k);
 enum proto_class request_key_trust(struct call *k);
+
+/* request_unlock.c */
+enum proto_class request_unlock_start(struct call *k);
 
 /* request_lock.c: an operator's locks. */
 enum proto_class request_lock_lock(struct call *k);

@@ -1,17 +1,17 @@
-/* request_key.c: init, pin, unlock, ack and trust (docs/protocol.md, "Keys"). */
+/* request_key.c: init, pin, ack and trust (docs/protocol.md, "Keys"). */
 #include "agent/request.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/jobs.h"
 #include "agent/opener.h"
 #include "agent/packet.h"
+#include "agent/unwrap.h"
 #include "base/log.h"
 
-/* The config beside the request, parsed and of the instance's uuid. */
-static enum proto_class config_take(struct call *k, uint8_t **ret_p, size_t *ret_len,
-				    struct volume_config **ret_cfg)
+enum proto_class request_key_config(struct call *k, uint8_t **ret_p, size_t *ret_len, struct volume_config **ret_cfg)
 {
 	AUTO_FREE struct volume_config *cfg = NULL;
 	AUTO_FREE uint8_t *p = NULL;
@@ -36,19 +36,16 @@ static enum proto_class config_take(struct call *k, uint8_t **ret_p, size_t *ret
 	return PROTO_CLASS_OK;
 }
 
-static int host_open(const struct agent *a, const char *tenant, struct kms_host *ret_host)
+enum proto_class request_key_free_hands(struct call *k)
 {
-	AUTO_FREE char *path = NULL;
-
-	if (asprintf(&path, "%s/keys", a->options.config_dir) < 0)
-		return -ENOMEM;
-	ret_host->conf = &tenants_find(a->tenants, tenant)->kms;
-	ret_host->key_owner = a->policy.agent_uid;
-	ret_host->key_dirfd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return 0; /* without the directory each local: key says so */
+	if (k->c->handover.fd >= 0)
+		return request_refuse(k->reply, PROTO_CLASS_BUSY, "%s: the key before was not acknowledged", proto_op_text(k->req->op));
+	if (k->c->waits_for_key)
+		return request_refuse(k->reply, PROTO_CLASS_BUSY, "%s: another key is being asked for here", proto_op_text(k->req->op));
+	return PROTO_CLASS_OK;
 }
 
-static enum proto_class hand_over(struct call *k, const struct secret *root)
+enum proto_class request_key_hand_over(struct call *k, const struct secret *root)
 {
 	struct handover *h = &k->c->handover;
 	int r;
@@ -93,70 +90,140 @@ static void made_free(struct conn *c)
 	c->made = NULL;
 }
 
-static enum proto_class init_make(struct call *k, const struct kms_host *host, struct secret **ret_root)
+/* On its way through a thread. */
+struct init_job {
+	struct jobs_item item;      /* first */
+	struct request_later *later;
+	struct tenants *tenants;
+	struct kms_host host;
+	char tenant[TENANT_LEN_MAX + 1];
+	uint8_t uuid[UUID_LEN];
+	size_t kms_count;
+	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
+	/* results */
+	enum proto_class class;
+	char message[PROTO_MESSAGE_MAX];
+	struct made *made;
+	struct secret *root;
+};
+
+static void init_job_free(struct init_job *j)
 {
-	AUTO_FREE char (*kms)[KMS_URI_MAX + 1] = calloc(PROTO_KMS_MAX, KMS_URI_MAX + 1);
-	size_t count = k->req->kms_count;
+	if (!j)
+		return;
+	if (j->host.key_dirfd >= 0)
+		(void)close(j->host.key_dirfd);
+	tenants_unref(j->tenants);
+	secret_free(j->root);
+	free(j->made);
+	free(j);
+}
+DEFINE_AUTO(struct init_job, init_job_free)
+
+static void init_run(struct jobs_item *item)
+{
+	struct init_job *j = (struct init_job *)item;
+
+	j->class = opener_make(&j->host, j->tenant, j->uuid, j->kms_count, j->kms, j->message, j->made->slots, &j->root);
+}
+
+static enum proto_class init_give(struct call *k, const void *arg)
+{
+	struct audit_event e = { .what = "key.generate", .peer = &k->c->peer, .uuid = k->req->uuid, .tenant = k->req->tenant };
+	const struct init_job *j = arg;
+	struct made *m;
 	enum proto_class class;
 
-	made_free(k->c);
-	k->c->made = calloc(1, sizeof(*k->c->made));
-	if (!k->c->made || !kms)
+	if (j->class != PROTO_CLASS_OK)
+		return request_refuse(k->reply, j->class, "%s", j->message);
+	class = request_allowed(k, k->req->tenant); /* the rules may be others by now */
+	if (class == PROTO_CLASS_OK)
+		class = request_lock_check(k, NULL, k->req->tenant);
+	if (class == PROTO_CLASS_OK)
+		class = request_keys_allowed(k, k->req->tenant, j->kms_count, j->kms);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	e.key_uri = j->made->slots[0].kms;
+	class = request_record(k, &e);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	m = malloc(sizeof(*m));
+	k->reply->slots = calloc(j->made->slot_count, sizeof(struct key_slot));
+	if (!m || !k->reply->slots) {
+		free(m);
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	memcpy(kms, k->req->kms, sizeof(k->req->kms));
-	if (count == 0) {
-		class = fresh_key(k, host, kms[0]);
-		if (class != PROTO_CLASS_OK)
-			return class;
-		count = 1;
 	}
-	class = request_keys_allowed(k, k->req->tenant, count, (const char (*)[KMS_URI_MAX + 1])kms);
-	if (class != PROTO_CLASS_OK)
-		return class;
-	class = opener_make(host, k->req->tenant, k->req->uuid, count, kms, k->reply->message, k->c->made->slots,
-			    ret_root);
-	if (class != PROTO_CLASS_OK)
-		return class;
-	memcpy(k->c->made->uuid, k->req->uuid, UUID_LEN);
-	memcpy(k->c->made->tenant, k->req->tenant, sizeof(k->c->made->tenant));
-	k->c->made->slot_count = count;
+	*m = *j->made;
+	k->c->made = m;
+	memcpy(k->reply->slots, m->slots, m->slot_count * sizeof(struct key_slot));
+	k->reply->slot_count = m->slot_count;
+	return request_key_hand_over(k, j->root);
+}
+
+static void init_done(void *ctx, struct jobs_item *item, bool cancelled)
+{
+	AUTO(init_job_free_p) struct init_job *j = (struct init_job *)item;
+
+	if (cancelled)
+		j->class = PROTO_CLASS_INTERNAL;
+	request_later_answer(ctx, j->later, init_give, j);
+}
+
+static enum proto_class init_job_new(struct call *k, struct init_job **ret_j)
+{
+	AUTO(init_job_free_p) struct init_job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	j->item = (struct jobs_item){ .run = init_run, .done = init_done };
+	j->host.key_dirfd = -1;
+	j->tenants = tenants_ref(k->a->tenants);
+	j->made = calloc(1, sizeof(*j->made));
+	if (!j->made || unwrap_host(k->a, j->tenants, k->req->tenant, &j->host) < 0)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	memcpy(j->tenant, k->req->tenant, sizeof(j->tenant));
+	memcpy(j->uuid, k->req->uuid, UUID_LEN);
+	memcpy(j->kms, k->req->kms, sizeof(j->kms));
+	j->kms_count = k->req->kms_count;
+	*ret_j = take_ptr(j);
 	return PROTO_CLASS_OK;
 }
 
 enum proto_class request_key_init(struct call *k)
 {
-	struct audit_event e = { .what = "key.generate", .peer = &k->c->peer, .uuid = k->req->uuid, .tenant = k->req->tenant };
-	struct kms_host host = { .key_dirfd = -1 };
-	AUTO_SECRET struct secret *root = NULL;
-	AUTO_CLOSE int key_dirfd = -1;
+	AUTO(init_job_free_p) struct init_job *j = NULL;
 	enum proto_class class;
 
 	class = request_allowed(k, k->req->tenant);
-	if (class != PROTO_CLASS_OK)
+	if (class == PROTO_CLASS_OK)
+		class = request_key_free_hands(k);
+	if (class == PROTO_CLASS_OK)
+		class = request_lock_check(k, NULL, k->req->tenant);
+	if (class == PROTO_CLASS_OK)
+		class = init_job_new(k, &j);
+	if (!j) /* if and only if the class is not OK */
 		return class;
-	if (k->c->handover.fd >= 0)
-		return request_refuse(k->reply, PROTO_CLASS_BUSY, "init: the key before was not acknowledged");
-	class = request_lock_check(k, NULL, k->req->tenant);
-	if (class != PROTO_CLASS_OK)
-		return class;
-	if (host_open(k->a, k->req->tenant, &host) < 0)
-		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	key_dirfd = host.key_dirfd;
-	class = init_make(k, &host, &root);
-	if (class != PROTO_CLASS_OK) {
-		made_free(k->c);
-		return class;
+	if (j->kms_count == 0) {
+		class = fresh_key(k, &j->host, j->kms[0]);
+		if (class != PROTO_CLASS_OK)
+			return class;
+		j->kms_count = 1;
 	}
-	e.key_uri = k->c->made->slots[0].kms;
-	class = request_record(k, &e);
+	class = request_keys_allowed(k, j->tenant, j->kms_count, (const char (*)[KMS_URI_MAX + 1])j->kms);
 	if (class != PROTO_CLASS_OK)
 		return class;
-	k->reply->slots = calloc(k->c->made->slot_count, sizeof(struct key_slot));
-	if (!k->reply->slots)
-		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	memcpy(k->reply->slots, k->c->made->slots, k->c->made->slot_count * sizeof(struct key_slot));
-	k->reply->slot_count = k->c->made->slot_count;
-	return hand_over(k, root);
+	memcpy(j->made->uuid, j->uuid, UUID_LEN);
+	memcpy(j->made->tenant, j->tenant, sizeof(j->made->tenant));
+	j->made->slot_count = j->kms_count;
+	made_free(k->c);
+	j->later = request_later_new(k);
+	if (!j->later || jobs_submit(k->a->jobs, &j->item) < 0) {
+		if (j->later)
+			request_later_free(k, j->later);
+		return request_refuse(k->reply, PROTO_CLASS_BUSY, "init: too many keys are being asked for already");
+	}
+	(void)take_ptr(j);
+	return PROTO_CLASS_OK;
 }
 
 static bool slots_are_made(const struct made *m, const struct volume_config *cfg)
@@ -194,7 +261,7 @@ static void pin_fill(struct pin *pin, const struct proto_instance *in, const str
 	request_time_text(pin->created);
 }
 
-static void config_keep(struct call *k, const uint8_t *p, size_t len)
+void request_key_config_keep(struct call *k, const uint8_t *p, size_t len)
 {
 	int r = pins_store_config(k->a->pins_dirfd, &k->req->instance, p, len);
 
@@ -213,7 +280,7 @@ enum proto_class request_key_pin(struct call *k)
 
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	class = config_take(k, &bytes, &len, &cfg);
+	class = request_key_config(k, &bytes, &len, &cfg);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	class = request_allowed(k, cfg->tenant);
@@ -234,111 +301,13 @@ enum proto_class request_key_pin(struct call *k)
 		class = request_pin_keep(k, p);
 	if (class != PROTO_CLASS_OK)
 		return class;
-	config_keep(k, bytes, len);
+	request_key_config_keep(k, bytes, len);
 	made_free(k->c);
 	request_bind(k);
 	return PROTO_CLASS_OK;
 }
 
-/* --- unlock --- */
-
-static enum proto_class unlock_decide(struct call *k, const struct volume_config *cfg, struct pin *p)
-{
-	enum proto_class class;
-
-	/* By the tenant that the config claims; it must be the pin's, so a claim can only deny. Asked before the pin is
-	 * looked at, so that whoever is denied learns nothing from it. */
-	class = request_allowed(k, cfg->tenant);
-	if (class != PROTO_CLASS_OK)
-		return class;
-	class = request_pin_find(k, p);
-	if (class == PROTO_CLASS_OK && strcmp(p->tenant, cfg->tenant) != 0)
-		class = request_refuse(k->reply, PROTO_CLASS_UNTRUSTED,
-				       "coffer.volume names tenant %s, but this host trusts it for tenant %s; it was changed",
-				       cfg->tenant, p->tenant);
-	if (class == PROTO_CLASS_OK)
-		class = request_lock_check(k, p->instance.uuid, p->tenant);
-	if (class == PROTO_CLASS_OK)
-		return request_keys_allowed(k, p->tenant, p->kms_count, (const char (*)[KMS_URI_MAX + 1])p->kms);
-	if (class != PROTO_CLASS_OK)
-		request_record_refusal(k, "key.unwrap", cfg->tenant, class);
-	return class;
-}
-
-static enum proto_class unlock_open(struct call *k, const struct pin *p, const struct volume_config *cfg,
-				    const uint8_t *bytes, size_t len, struct opened *opened)
-{
-	struct kms_host host = { .key_dirfd = -1 };
-	AUTO_CLOSE int key_dirfd = -1;
-	enum proto_class class;
-
-	if (host_open(k->a, p->tenant, &host) < 0)
-		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	key_dirfd = host.key_dirfd;
-	class = opener_open(&host, p, cfg, bytes, len, k->reply->message, opened);
-	if (class == PROTO_CLASS_OK && cfg->config_version < p->seen.config_version && !p->seen.older_ok)
-		class = request_refuse(k->reply, PROTO_CLASS_OLDER,
-				       "coffer.volume is older than this host has seen (version %llu, seen %llu); to use it "
-				       "nevertheless: coffer trust --older VOLUME",
-				       (unsigned long long)cfg->config_version,
-				       (unsigned long long)p->seen.config_version);
-	if (class != PROTO_CLASS_OK)
-		request_record_refusal(k, class == PROTO_CLASS_OLDER ? "volume.older" : "key.unwrap", p->tenant, class);
-	return class;
-}
-
-static enum proto_class unlock_give(struct call *k, struct pin *p, const struct opened *opened)
-{
-	struct audit_event e = { .what = "key.unwrap", .peer = &k->c->peer, .uuid = p->instance.uuid, .tenant = p->tenant,
-				 .key_uri = opened->key_uri, .purpose = k->req->purpose };
-	struct proto_reply *reply = k->reply;
-	enum proto_class class;
-
-	class = request_record(k, &e);
-	if (class != PROTO_CLASS_OK)
-		return class;
-	if (strcmp(p->key_uri, opened->key_uri) != 0) {
-		memcpy(p->key_uri, opened->key_uri, sizeof(p->key_uri));
-		class = request_pin_keep(k, p);
-		if (class != PROTO_CLASS_OK)
-			return class;
-	}
-	memcpy(reply->tenant, p->tenant, sizeof(reply->tenant));
-	memcpy(reply->key_uri, opened->key_uri, sizeof(reply->key_uri));
-	memcpy(reply->commitment, opened->commitment, COMMITMENT_LEN);
-	reply->seen = p->seen;
-	request_bind(k);
-	return hand_over(k, opened->root);
-}
-
-enum proto_class request_key_unlock(struct call *k)
-{
-	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
-	AUTO_FREE struct volume_config *cfg = NULL;
-	AUTO_SECRET struct secret *root = NULL;
-	AUTO_FREE uint8_t *bytes = NULL;
-	struct opened opened = { 0 };
-	enum proto_class class;
-	size_t len;
-
-	if (!p)
-		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	if (k->c->handover.fd >= 0)
-		return request_refuse(k->reply, PROTO_CLASS_BUSY, "unlock: the key before was not acknowledged");
-	if (k->c->mount && (!k->c->mount->locked || !request_mount_bound(k, &k->req->instance)))
-		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "unlock: this connection is a mount's already, and not locked");
-	class = config_take(k, &bytes, &len, &cfg);
-	if (class == PROTO_CLASS_OK)
-		class = unlock_decide(k, cfg, p);
-	if (class == PROTO_CLASS_OK)
-		class = unlock_open(k, p, cfg, bytes, len, &opened);
-	root = opened.root; /* also of a volume that opened and was refused as older */
-	if (class == PROTO_CLASS_OK)
-		class = unlock_give(k, p, &opened);
-	if (class == PROTO_CLASS_OK)
-		config_keep(k, bytes, len);
-	return class;
-}
+/* --- ack --- */
 
 enum proto_class request_key_ack(struct call *k)
 {
@@ -392,7 +361,7 @@ enum proto_class request_key_trust(struct call *k)
 
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	class = config_take(k, &bytes, &len, &cfg);
+	class = request_key_config(k, &bytes, &len, &cfg);
 	if (class == PROTO_CLASS_OK)
 		class = request_allowed(k, cfg->tenant);
 	if (class == PROTO_CLASS_OK)

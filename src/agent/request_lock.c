@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/lease_run.h"
 #include "agent/packet.h"
 #include "base/log.h"
 
@@ -37,7 +38,7 @@ static void mount_record(struct agent *a, const struct conn *c, const char *what
 		log_err("audit log: cannot append: %s", err_text(r));
 }
 
-static void mount_lock(struct agent *a, struct conn *c, const char *reason)
+void request_lock_mount(struct agent *a, struct conn *c, const char *reason)
 {
 	struct proto_event ev = { .push = PROTO_PUSH_LOCK, .id = ++a->next_event_id };
 	struct mount *m = c->mount;
@@ -54,7 +55,7 @@ static void mount_lock(struct agent *a, struct conn *c, const char *reason)
 	server_push(a, c, &ev);
 }
 
-static void mount_unlock(struct agent *a, struct conn *c)
+void request_lock_open_mount(struct agent *a, struct conn *c)
 {
 	struct proto_event ev = { .push = PROTO_PUSH_UNLOCK, .id = ++a->next_event_id };
 	uint64_t now = packet_now_ms();
@@ -63,7 +64,6 @@ static void mount_unlock(struct agent *a, struct conn *c)
 		waits_tell(a, c, c->mount->unlock_id, "it was asked anew before it had answered");
 	c->mount->unlock_id = ev.id;
 	c->mount->unlock_deadline_ms = now + AGENT_LOCK_MS;
-	c->mount->unlock_next_ms = now + AGENT_RELOCK_MS;
 	server_push(a, c, &ev);
 }
 
@@ -78,7 +78,7 @@ static void lock_text(const struct locks_item *lock, char ret_text[static PROTO_
 		       (unsigned long long)lock->uid, lock->since, lock->reason[0] ? ": " : "", lock->reason);
 }
 
-void request_lock_registered(struct agent *a, struct conn *c)
+void request_lock_registered(struct agent *a, struct conn *c, bool fresh)
 {
 	const struct locks_item *lock = mount_operator(a, c);
 	struct mount *m = c->mount;
@@ -89,11 +89,10 @@ void request_lock_registered(struct agent *a, struct conn *c)
 		request_time_text(m->locked_since);
 		(void)snprintf(m->locked_reason, sizeof(m->locked_reason), "it was locked when it registered");
 	}
+	lease_run_begin(a, c, fresh, lock != NULL);
 	if (lock) {
 		lock_text(lock, text);
-		mount_lock(a, c, text);
-	} else if (m->locked && tenants_find(a->tenants, m->tenant)->lease.auto_unlock) {
-		mount_unlock(a, c);
+		request_lock_mount(a, c, text);
 	}
 }
 
@@ -169,6 +168,7 @@ static void unlock_over(struct agent *a, struct conn *c, const char *why)
 	} else if (why) {
 		log_warning("%s: stays locked: %s", m->said->mountpoint, why);
 	}
+	lease_run_unlocked(a, c, !why);
 	waits_tell(a, c, id, why);
 }
 
@@ -196,9 +196,6 @@ void request_lock_tick(struct agent *a, uint64_t now_ms)
 			lock_over(a, c, "no answer in 30 s", "TRANSIENT");
 		if (m->unlock_id && now_ms >= m->unlock_deadline_ms)
 			unlock_over(a, c, "no answer in 30 s");
-		if (m->locked && !m->lock_id && !m->unlock_id && now_ms >= m->unlock_next_ms && !mount_operator(a, c) &&
-		    tenants_find(a->tenants, m->tenant)->lease.auto_unlock)
-			mount_unlock(a, c);
 	}
 }
 
@@ -251,10 +248,13 @@ static enum proto_class tell_all(struct call *k, const struct locks_item *lock, 
 		if (k->req->op == PROTO_OP_UNLOCK_TENANT && (!c->mount->locked || mount_operator(a, c)))
 			continue;
 		w->pending++;
-		if (k->req->op == PROTO_OP_LOCK)
-			mount_lock(a, c, text);
-		else
-			mount_unlock(a, c);
+		if (k->req->op == PROTO_OP_LOCK) {
+			lease_run_operator_lock(c);
+			request_lock_mount(a, c, text);
+		} else {
+			lease_run_open(c);
+			request_lock_open_mount(a, c);
+		}
 	}
 	w->last = a->next_event_id;
 	w->next = a->lock_waits;

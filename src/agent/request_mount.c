@@ -7,11 +7,7 @@
 
 bool request_mount_bound(const struct call *k, const struct proto_instance *in)
 {
-	const struct proto_instance *own = &k->c->instance;
-
-	return k->c->has_instance && memcmp(own->uuid, in->uuid, UUID_LEN) == 0 && own->fsid == in->fsid &&
-	       own->handle_type == in->handle_type && own->handle_len == in->handle_len &&
-	       memcmp(own->handle, in->handle, in->handle_len) == 0;
+	return k->c->has_instance && proto_instance_equal(&k->c->instance, in);
 }
 
 void request_mount_free(struct conn *c)
@@ -48,6 +44,7 @@ enum proto_class request_mount_register(struct call *k)
 	struct audit_event e = { .what = "mount.register", .peer = &k->c->peer, .uuid = k->req->instance.uuid,
 				 .mountpoint = k->req->mountpoint };
 	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
+	bool fresh;
 	enum proto_class class;
 	int r;
 
@@ -69,6 +66,7 @@ enum proto_class request_mount_register(struct call *k)
 	r = audit_append(k->a->audit, &e);
 	if (r < 0)
 		log_err("audit log: cannot append: %s", err_text(r));
+	fresh = k->c->has_instance && !k->c->mount; /* unlocked on this connection */
 	class = mount_make(k, p);
 	if (class != PROTO_CLASS_OK)
 		return class;
@@ -77,7 +75,7 @@ enum proto_class request_mount_register(struct call *k)
 	/* The answer first: what follows may be an event. */
 	server_reply(k->a, k->c, k->reply, -1);
 	k->later = true;
-	request_lock_registered(k->a, k->c);
+	request_lock_registered(k->a, k->c, fresh);
 	return PROTO_CLASS_OK;
 }
 

@@ -14,6 +14,8 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include "agent/jobs.h"
+#include "agent/lease_run.h"
 #include "agent/listen.h"
 #include "agent/packet.h"
 #include "base/log.h"
@@ -33,6 +35,15 @@ void server_drop(struct agent *a, struct conn *c, const char *why)
 	c->dead = true;
 	if (why)
 		log_debug("connection of pid %ld closed: %s", (long)c->peer.pid, why);
+}
+
+struct conn *server_conn(struct agent *a, uint64_t serial)
+{
+	struct conn *c;
+
+	for (c = a->conns; c && c->serial != serial; c = c->next)
+		;
+	return c && !c->dead ? c : NULL;
 }
 
 static void send_text(struct agent *a, struct conn *c, const char *text, int fd)
@@ -235,6 +246,7 @@ static int conn_new(struct agent *a, int *fd)
 		return r;
 	}
 	c->fd = take_fd(fd);
+	c->serial = ++a->next_serial;
 	c->accepted_ms = c->last_ms = packet_now_ms();
 	c->next = a->conns;
 	a->conns = c;
@@ -297,7 +309,7 @@ static void conn_tick(struct agent *a, struct conn *c, uint64_t now)
 		server_drop(a, c, "not admitted");
 	else if (!c->helloed && now - c->accepted_ms >= AGENT_HELLO_MS)
 		server_drop(a, c, "no hello");
-	else if (!c->mount && !c->relays && now - c->last_ms >= AGENT_IDLE_MS)
+	else if (!c->mount && !c->relays && !c->waits_for_key && now - c->last_ms >= AGENT_IDLE_MS)
 		server_drop(a, c, "idle");
 }
 
@@ -308,6 +320,7 @@ static void tick(struct agent *a)
 
 	relay_tick(a, now);
 	request_lock_tick(a, now);
+	lease_run_tick(a, now);
 	accept_resume(a, now);
 	audit_tick(a->audit);
 	for (c = a->conns; c; c = c->next)
@@ -358,6 +371,12 @@ static int poll_open(struct agent *a)
 	ev.data.ptr = &a->listen_fd;
 	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->listen_fd, &ev) < 0)
 		return -errno;
+	ev.data.ptr = &a->clock_fd;
+	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->clock_fd, &ev) < 0)
+		return -errno;
+	ev.data.ptr = &a->jobs;
+	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, jobs_fd(a->jobs), &ev) < 0)
+		return -errno;
 	ev.data.ptr = &a->signal_fd;
 	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->signal_fd, &ev) < 0)
 		return -errno;
@@ -374,11 +393,17 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 		return -ENOMEM;
 	a->options = *options;
 	a->policy.agent_uid = geteuid();
-	a->listen_fd = a->epoll_fd = a->signal_fd = -1;
+	a->listen_fd = a->epoll_fd = a->signal_fd = a->clock_fd = -1;
 	a->state_dirfd = a->pins_dirfd = a->state_lock_fd = a->socket_lock_fd = -1;
 	r = reload_first(a);
 	if (r < 0)
 		return r;
+	r = lease_run_clock_open(&a->clock_fd);
+	if (r < 0)
+		return log_ret(r, "clock");
+	r = jobs_new(&a->jobs);
+	if (r < 0)
+		return log_ret(r, "threads");
 	r = signals_open(a);
 	if (r < 0)
 		return log_ret(r, "signals");
@@ -428,6 +453,10 @@ int server_run(struct agent *a)
 				accept_some(a);
 			else if (events[i].data.ptr == &a->signal_fd)
 				signal_handle(a);
+			else if (events[i].data.ptr == &a->clock_fd)
+				lease_run_clock_jumped(a, a->clock_fd);
+			else if (events[i].data.ptr == &a->jobs)
+				jobs_reap(a->jobs, a);
 			else if (!c->dead && conn_read(a, c) == -ENOMEM)
 				server_drop(a, c, "out of memory");
 		}
@@ -449,6 +478,7 @@ void server_free(struct agent *a)
 
 	if (!a)
 		return;
+	jobs_free(a->jobs, a);
 	relay_free_all(a);
 	while (a->conns) {
 		c = a->conns;
@@ -465,6 +495,7 @@ void server_free(struct agent *a)
 	auto_close_p(&a->listen_fd);
 	auto_close_p(&a->epoll_fd);
 	auto_close_p(&a->signal_fd);
+	auto_close_p(&a->clock_fd);
 	auto_close_p(&a->pins_dirfd);
 	auto_close_p(&a->state_dirfd);
 	auto_close_p(&a->socket_lock_fd);

@@ -167,7 +167,7 @@ static void locked_unlocks_with_a_good_answer(void **state)
 	assert_int_equal(probe(T0 + 120000, KMS_OK), LEASE_UNLOCK);
 	assert_int_equal(l.state, LEASE_LOCKED); /* until the mount says so */
 	assert_int_equal(lease_tick(&l, &conf, T0 + 999999), 0);
-	lease_unlocked(&l, &conf, T0 + 121000, true);
+	(void)!lease_unlocked(&l, &conf, T0 + 121000, true);
 	assert_int_equal(l.state, LEASE_ACTIVE);
 	assert_int_equal(l.since_ms, T0 + 121000);
 }
@@ -177,7 +177,7 @@ static void a_mount_that_did_not_unlock_is_tried_again(void **state)
 	(void)state;
 	assert_int_equal(probe(T0, KMS_REVOKED), LEASE_LOCK);
 	assert_int_equal(probe(T0 + 60000, KMS_OK), LEASE_UNLOCK);
-	lease_unlocked(&l, &conf, T0 + 61000, false);
+	(void)!lease_unlocked(&l, &conf, T0 + 61000, false);
 	assert_int_equal(l.state, LEASE_LOCKED);
 	assert_int_equal(probe(T0 + 120000, KMS_OK), LEASE_UNLOCK);
 }
@@ -190,7 +190,7 @@ static void without_auto_unlock_an_operator_is_asked(void **state)
 	assert_int_equal(probe(T0 + 60000, KMS_OK), 0);
 	lease_operator_unlock(&l, T0 + 70000);
 	assert_int_equal(probe(T0 + 70000, KMS_OK), LEASE_UNLOCK);
-	lease_unlocked(&l, &conf, T0 + 70001, true);
+	(void)!lease_unlocked(&l, &conf, T0 + 70001, true);
 	assert_int_equal(l.state, LEASE_ACTIVE);
 }
 
@@ -222,7 +222,7 @@ static void an_answer_under_way_does_not_undo_an_operators_lock(void **state)
 	lease_operator_unlock(&l, T0 + 3);
 	assert_int_equal(probe(T0 + 4, KMS_OK), LEASE_UNLOCK);
 	assert_int_equal(lease_operator_lock(&l, T0 + 5), LEASE_LOCK);
-	lease_unlocked(&l, &conf, T0 + 6, true);
+	(void)!lease_unlocked(&l, &conf, T0 + 6, true);
 	assert_int_equal(l.state, LEASE_LOCKED);
 }
 
@@ -421,7 +421,7 @@ static void no_order_of_events_holds_a_lock_off(void **state)
 			}
 			locked = (locked || (actions & LEASE_LOCK)) && l.state == LEASE_LOCKED;
 			if (actions & LEASE_UNLOCK && random_number() % 2) {
-				lease_unlocked(&l, &conf, now, random_number() % 4 > 0);
+				(void)!lease_unlocked(&l, &conf, now, random_number() % 4 > 0);
 				locked = l.state == LEASE_LOCKED;
 			}
 			assert_int_equal(l.state == LEASE_LOCKED, locked);
