@@ -129,6 +129,8 @@ struct conn *server_conn(struct agent *a, uint64_t serial);
 
 /* server_state.c: open and lock the state directory and what is in it; logs why not. */
 int server_state_open(struct agent *a) must_check;
+/* Bind the socket, or adopt the one that was handed over; logs why not. */
+int server_state_socket(struct agent *a) must_check;
 
 /* request.c: authenticate, decide, record, act, answer; takes fd over. */
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd);

@@ -16,7 +16,6 @@
 
 #include "agent/jobs.h"
 #include "agent/lease_run.h"
-#include "agent/listen.h"
 #include "agent/packet.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -343,24 +342,6 @@ static int signals_open(struct agent *a)
 	return a->signal_fd < 0 ? -errno : 0;
 }
 
-static int socket_open(struct agent *a)
-{
-	int r;
-
-	if (a->options.listen_fd >= 0) {
-		a->listen_fd = a->options.listen_fd;
-		r = listen_adopt(a->listen_fd);
-		return r < 0 ? log_ret(r, "the socket handed over by the service manager") : 0;
-	}
-	r = listen_bind(a->options.socket_path, &a->listen_fd, &a->socket_lock_fd);
-	if (r == -EBUSY)
-		return log_ret(r, "%s: an agent serves it already", a->options.socket_path);
-	if (r < 0)
-		return log_ret(r, "%s", a->options.socket_path);
-	a->own_socket = true;
-	return 0;
-}
-
 static int poll_open(struct agent *a)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
@@ -414,7 +395,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	if (r < 0) /* mounts that are there must be able to come back */
 		log_err("audit log: cannot append: %s", err_text(r));
 	reload_record(a);
-	r = socket_open(a);
+	r = server_state_socket(a);
 	if (r < 0)
 		return r;
 	r = poll_open(a);

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "agent/listen.h"
 #include "base/fileio.h"
 #include "base/log.h"
 
@@ -35,4 +36,22 @@ int server_state_open(struct agent *a)
 		return log_ret(r, "%s/locks.json: cannot be read; without it what an operator locked would be opened", dir);
 	audit_conf_default(&audit);
 	return audit_open(a->state_dirfd, &audit, a->options.version, &a->audit);
+}
+
+int server_state_socket(struct agent *a)
+{
+	int r;
+
+	if (a->options.listen_fd >= 0) {
+		a->listen_fd = a->options.listen_fd;
+		r = listen_adopt(a->listen_fd);
+		return r < 0 ? log_ret(r, "the socket handed over by the service manager") : 0;
+	}
+	r = listen_bind(a->options.socket_path, &a->listen_fd, &a->socket_lock_fd);
+	if (r == -EBUSY)
+		return log_ret(r, "%s: an agent serves it already", a->options.socket_path);
+	if (r < 0)
+		return log_ret(r, "%s", a->options.socket_path);
+	a->own_socket = true;
+	return 0;
 }

@@ -68,7 +68,7 @@ class Pair:
             return False
         if self.mount and b'"ok":true' in text:
             m = json.loads(text)
-            text = json.dumps(m | {"agent_grace_ms": GRACE_MS}).encode() if len(m) == 3 else text
+            text = json.dumps(m | {"agent_grace_ms": GRACE_MS}).encode() if len(m) == 3 or "agent_grace_ms" in m else text
         send(self.client, text, fds)
         if self.said:  # only now may events follow
             print(self.said, flush=True)
