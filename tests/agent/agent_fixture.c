@@ -184,7 +184,7 @@ static void config_fill(struct agent_volume *v, const char *tenant, size_t slot_
 	assert_int_equal(key_ring_create(v->root, cfg->uuid, cfg->key_ring, &cfg->key_ring_len), 0);
 }
 
-struct agent_volume *agent_volume_init(struct agent_fixture *f, const char *tenant, const char *kms)
+static struct agent_volume *volume_init(struct agent_fixture *f, const char *tenant, const char *const *kms, size_t kms_count)
 {
 	struct agent_volume *v = calloc(1, sizeof(*v));
 	size_t count = 0;
@@ -197,11 +197,15 @@ struct agent_volume *agent_volume_init(struct agent_fixture *f, const char *tena
 	v->instance.handle_len = 8;
 	assert_int_equal(secret_random(v->instance.handle, 8), 0);
 	v->instance.fsid = UINT64_C(0xfedcba9876543210);
-	assert_int_equal(client_init(f->c, v->instance.uuid, tenant, &kms, kms ? 1 : 0, v->cfg->slots, &count, &v->root),
-			 0);
+	assert_int_equal(client_init(f->c, v->instance.uuid, tenant, kms, kms_count, v->cfg->slots, &count, &v->root), 0);
 	config_fill(v, tenant, count);
 	agent_volume_rewrite(v);
 	return v;
+}
+
+struct agent_volume *agent_volume_init(struct agent_fixture *f, const char *tenant, const char *kms)
+{
+	return volume_init(f, tenant, &kms, kms ? 1 : 0);
 }
 
 int agent_volume_pin(struct agent_fixture *f, struct agent_volume *v)
@@ -212,6 +216,15 @@ int agent_volume_pin(struct agent_fixture *f, struct agent_volume *v)
 struct agent_volume *agent_volume_new(struct agent_fixture *f, const char *tenant, const char *kms)
 {
 	struct agent_volume *v = agent_volume_init(f, tenant, kms);
+
+	assert_int_equal(agent_volume_pin(f, v), 0);
+	return v;
+}
+
+struct agent_volume *agent_volume_new2(struct agent_fixture *f, const char *tenant, const char *first, const char *second)
+{
+	const char *const kms[] = { first, second };
+	struct agent_volume *v = volume_init(f, tenant, kms, 2);
 
 	assert_int_equal(agent_volume_pin(f, v), 0);
 	return v;
@@ -316,4 +329,42 @@ int agent_fixture_raw(struct agent_fixture *f)
 	assert_true(agent_fixture_recv(sock, buf, sizeof(buf), 5000, NULL) > 0);
 	assert_non_null(strstr(buf, "\"ok\":true"));
 	return sock;
+}
+
+void agent_fixture_rules(struct agent_fixture *f, const char *tenant, const char *text)
+{
+	char path[160];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/tenants.d", f->config);
+	assert_int_equal(fileio_mkdirs(path, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/tenants.d/%s.conf", f->config, tenant);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(fileio_write_full(fd, text, strlen(text)), 0);
+	(void)close(fd);
+}
+
+unsigned agent_fixture_audited(struct agent_fixture *f, const char *text)
+{
+	AUTO_FREE char *log = agent_fixture_audit(f);
+	const char *at = log;
+	unsigned n = 0;
+
+	for (; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+void agent_fixture_reload(struct agent_fixture *f)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	unsigned before = agent_fixture_audited(f, "policy.load"), ms;
+
+	assert_int_equal(kill(f->pid, SIGHUP), 0);
+	for (ms = 0; agent_fixture_audited(f, "policy.load") == before; ms += 20) {
+		if (ms >= 60000)
+			fail_msg("no policy.load in the audit log");
+		(void)nanosleep(&pause, NULL);
+	}
 }

@@ -45,6 +45,8 @@ unsigned agent_fixture_said(struct agent_fixture *f, const char *text);
 
 /* init and pin; the volume's uuid is random, its instance made up. kms may be NULL. */
 struct agent_volume *agent_volume_new(struct agent_fixture *f, const char *tenant, const char *kms);
+/* With two keys. */
+struct agent_volume *agent_volume_new2(struct agent_fixture *f, const char *tenant, const char *first, const char *second);
 /* Only init: nothing is pinned. */
 struct agent_volume *agent_volume_init(struct agent_fixture *f, const char *tenant, const char *kms);
 int agent_volume_pin(struct agent_fixture *f, struct agent_volume *v);
@@ -60,6 +62,11 @@ void agent_volume_refused(struct agent_fixture *f, struct agent_volume *v, enum 
 
 /* The audit log's text, malloc'ed. */
 char *agent_fixture_audit(struct agent_fixture *f);
+/* How often that text is in it. */
+unsigned agent_fixture_audited(struct agent_fixture *f, const char *text);
+/* Write tenants.d/TENANT.conf; let the agent read its rules again, and wait until they are in force. */
+void agent_fixture_rules(struct agent_fixture *f, const char *tenant, const char *text);
+void agent_fixture_reload(struct agent_fixture *f);
 /* A connection without the client library, hello said. */
 int agent_fixture_raw(struct agent_fixture *f);
 /* Send a packet and receive one; its length, 0 at the end, -1 when nothing came within ms. */

@@ -28,45 +28,6 @@ static const char rules_acme[] = "[tenant]\nkms=local:acme\n[allow]\nuser=54321\
 				 "[allow op]\nuser=54323\noperations=admin\n";
 static const char rules_other[] = "[allow]\nuser=54322\noperations=unlock\n";
 
-static void rules_write(struct agent_fixture *f, const char *tenant, const char *text)
-{
-	char path[160];
-	int fd;
-
-	(void)snprintf(path, sizeof(path), "%s/tenants.d", f->config);
-	assert_int_equal(fileio_mkdirs(path, 0755), 0);
-	(void)snprintf(path, sizeof(path), "%s/tenants.d/%s.conf", f->config, tenant);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(fileio_write_full(fd, text, strlen(text)), 0);
-	(void)close(fd);
-}
-
-static unsigned audited(struct agent_fixture *f, const char *text)
-{
-	AUTO_FREE char *log = agent_fixture_audit(f);
-	const char *at = log;
-	unsigned n = 0;
-
-	for (; (at = strstr(at, text)); at++)
-		n++;
-	return n;
-}
-
-/* New rules are in force when the audit log has one more policy.load. */
-static void rules_reload(struct agent_fixture *f)
-{
-	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
-	unsigned before = audited(f, "policy.load"), ms;
-
-	assert_int_equal(kill(f->pid, SIGHUP), 0);
-	for (ms = 0; audited(f, "policy.load") == before; ms += 20) {
-		if (ms >= OUT_OF_TIME_MS)
-			fail_msg("no policy.load in the audit log");
-		(void)nanosleep(&pause, NULL);
-	}
-}
-
 /* In a process of that uid; its exit status: what fn returned. */
 static int as(uid_t uid, int (*fn)(struct agent_fixture *f, void *arg), struct agent_fixture *f, void *arg)
 {
@@ -103,9 +64,9 @@ static struct volumes volumes_make(struct agent_fixture *f)
 	struct volumes v = { .acme = agent_volume_new(f, "acme", "local:acme"), .other = agent_volume_new(f, "other", NULL),
 			     .free = agent_volume_new(f, "free", NULL) };
 
-	rules_write(f, "acme", rules_acme);
-	rules_write(f, "other", rules_other);
-	rules_reload(f);
+	agent_fixture_rules(f, "acme", rules_acme);
+	agent_fixture_rules(f, "other", rules_other);
+	agent_fixture_reload(f);
 	return v;
 }
 
@@ -137,7 +98,7 @@ static void each_tenant_has_its_own_key_only(void **state)
 		if (code != rows[i].code)
 			fail_msg("row %zu: exit code %d, not %d", i, code, rows[i].code);
 	}
-	assert_true(audited(f, "\"policy_id\":\"rules\"") >= 2);
+	assert_true(agent_fixture_audited(f, "\"policy_id\":\"rules\"") >= 2);
 	volumes_free(&v);
 }
 
@@ -251,8 +212,8 @@ static void each_tenant_sees_its_own_mounts_only(void **state)
 	assert_int_not_equal(as(ADMIN, freeze, f, (void *)(uintptr_t) "/mnt/acme"), 11);
 	assert_int_not_equal(as(ACME, sync_it, f, (void *)(uintptr_t) "/mnt/acme"), 11);
 	/* A tenant that loses its rules keeps its mount, and gets no key. */
-	rules_write(f, "other", "[allow]\nuser=0\nunit=none.service\noperations=unlock\n");
-	rules_reload(f);
+	agent_fixture_rules(f, "other", "[allow]\nuser=0\nunit=none.service\noperations=unlock\n");
+	agent_fixture_reload(f);
 	assert_int_equal(as(OTHER, unlock, f, v.other), 11);
 	assert_int_equal(as(0, sees, f, NULL), 3);
 	mount_end(acme, go_acme);
@@ -280,10 +241,10 @@ static void a_key_that_no_kms_line_names_is_refused(void **state)
 	assert_int_equal(client_init(f->c, uuid, "acme", &kms, 1, slots, &count, &root), 0);
 	secret_free(root);
 	assert_int_equal(as(ACME, unlock, f, v.acme), 0);
-	rules_write(f, "acme", "[tenant]\nkms=local:newer\n[allow]\nuser=54321\noperations=unlock\n");
-	rules_reload(f);
+	agent_fixture_rules(f, "acme", "[tenant]\nkms=local:newer\n[allow]\nuser=54321\noperations=unlock\n");
+	agent_fixture_reload(f);
 	assert_int_equal(as(ACME, unlock, f, v.acme), 11);
-	assert_int_equal(audited(f, "\"policy_id\":\"kms\""), 3);
+	assert_int_equal(agent_fixture_audited(f, "\"policy_id\":\"kms\""), 3);
 	volumes_free(&v);
 }
 
@@ -418,16 +379,16 @@ static void a_bad_file_is_refused_whole(void **state)
 	struct agent_fixture *f = *state;
 	struct volumes v = volumes_make(f);
 
-	rules_write(f, "acme", "[allow]\nuser=54322\noperations=unlock\n"); /* good, and before the bad one */
-	rules_write(f, "other", "[allow]\nuser=54321\noperations=unlock\ncolour=red\n");
-	rules_reload(f);
+	agent_fixture_rules(f, "acme", "[allow]\nuser=54322\noperations=unlock\n"); /* good, and before the bad one */
+	agent_fixture_rules(f, "other", "[allow]\nuser=54321\noperations=unlock\ncolour=red\n");
+	agent_fixture_reload(f);
 	assert_int_equal(agent_fixture_said(f, "tenants.d/other.conf:4: "), 1);
 	assert_int_equal(agent_fixture_said(f, "the rules before stay"), 1);
 	assert_int_equal(as(ACME, unlock, f, v.acme), 0);
 	assert_int_equal(as(OTHER, unlock, f, v.acme), 11);
 	assert_int_equal(as(OTHER, unlock, f, v.other), 0);
-	rules_write(f, "other", rules_other);
-	rules_reload(f);
+	agent_fixture_rules(f, "other", rules_other);
+	agent_fixture_reload(f);
 	assert_int_equal(as(ACME, unlock, f, v.acme), 11);
 	assert_int_equal(as(OTHER, unlock, f, v.acme), 0);
 	volumes_free(&v);
@@ -463,8 +424,8 @@ static void a_connection_is_judged_by_the_rules_of_now(void **state)
 		_exit(as(ACME, unlock_twice, f, &m));
 	}
 	assert_int_equal(read(up[0], &c, 1), 1);
-	rules_write(f, "acme", "[allow]\nuser=54322\noperations=unlock\n[allow 2]\nuser=54321\noperations=seal\n");
-	rules_reload(f);
+	agent_fixture_rules(f, "acme", "[allow]\nuser=54322\noperations=unlock\n[allow 2]\nuser=54321\noperations=seal\n");
+	agent_fixture_reload(f);
 	assert_int_equal(write(go[1], "1", 1), 1);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), 11);
@@ -496,7 +457,7 @@ static void nobody_notices_a_reload_that_changes_nothing(void **state)
 	if (pid == 0)
 		_exit(as(ACME, unlock_often, f, v.acme));
 	do {
-		rules_reload(f);
+		agent_fixture_reload(f);
 		n++;
 		ended = waitpid(pid, &status, WNOHANG);
 	} while (ended == 0);
@@ -515,11 +476,11 @@ static void a_bad_file_keeps_an_agent_from_starting(void **state)
 
 	(void)snprintf(state_dir, sizeof(state_dir), "%s2", f->state);
 	(void)snprintf(socket_path, sizeof(socket_path), "%s2", f->socket);
-	rules_write(f, "acme", "[allow]\nuser=no-such-user-here\noperations=unlock\n");
+	agent_fixture_rules(f, "acme", "[allow]\nuser=no-such-user-here\noperations=unlock\n");
 	assert_int_equal(agent_fixture_run(f->config, state_dir, socket_path), 3);
-	rules_write(f, "acme", rules_acme);
-	rules_write(f, ".hidden", "nonsense");
-	rules_write(f, "two words", rules_acme);
+	agent_fixture_rules(f, "acme", rules_acme);
+	agent_fixture_rules(f, ".hidden", "nonsense");
+	agent_fixture_rules(f, "two words", rules_acme);
 	assert_int_equal(agent_fixture_run(f->config, state_dir, socket_path), 3);
 	(void)snprintf(path, sizeof(path), "%s/tenants.d/two words.conf", f->config);
 	assert_int_equal(unlink(path), 0);
