@@ -1,6 +1,6 @@
 /* agent.h: the agent's state, shared by server.c (sockets), request.c (one handler per op), relay.c (what mounts are asked
- * for others) and opener.c (slots and keys). Not for clients. One thread: everything runs from server.c's loop, so there are no
- * locks; what may take long goes on a thread of its own the day a provider does. */
+ * for others) and opener.c (slots and keys). Not for clients. Everything runs from server.c's loop, on one
+ * thread, so there are no locks; only what asks a key service runs on others (unwrap.c, request_key.c's init), with copies of all it needs. */
 #ifndef COFFER_AGENT_AGENT_H
 #define COFFER_AGENT_AGENT_H
 
