@@ -19,6 +19,7 @@ struct rd {
 	uint8_t *out;                    /* BLOCK_SIZE aligned, room for all blocks */
 	uint8_t *meta;                   /* READ_GROUPS metadata blocks */
 	bool meta_read[READ_GROUPS];
+	bool early;                      /* out holds what was read from home before anything was locked */
 };
 
 static bool at_home(const struct rd *rd, uint64_t b)
@@ -144,7 +145,8 @@ static int rd_nodes(struct rd *rd, bool before)
 	return 0;
 }
 
-static int rd_open(struct rd *rd)
+/* *ret_b: the block that does not verify. */
+static int rd_open(struct rd *rd, uint64_t *ret_b)
 {
 	struct iofile *f = rd->f;
 	struct entry e;
@@ -162,15 +164,17 @@ static int rd_open(struct rd *rd)
 		}
 		cache_entry_get(m, i, &e);
 		r = blockio_open_block(f, m->epoch, b, &e, d ? d->buf : p, p);
-		if (r < 0)
-			return blockio_verdict(f, r, "block", b);
+		if (r < 0) {
+			*ret_b = b;
+			return r;
+		}
 	}
 	return 0;
 }
 
 static int read_blocks(struct rd *rd)
 {
-	uint64_t lo, hi;
+	uint64_t lo, hi, bad = 0;
 	int r;
 
 	rd_look(rd);
@@ -181,7 +185,8 @@ static int read_blocks(struct rd *rd)
 		;
 	for (hi = rd->last; hi > lo && !at_home(rd, hi); hi--)
 		;
-	if (lo <= rd->last) {
+	rd->early = rd->early && rd->g[0];
+	if (lo <= rd->last && !rd->early) {
 		r = rd_home(rd, lo, hi);
 		if (r < 0)
 			return r;
@@ -189,13 +194,21 @@ static int read_blocks(struct rd *rd)
 	r = rd_nodes(rd, false);
 	if (r < 0)
 		return r;
-	return rd_open(rd);
+	r = rd_open(rd, &bad);
+	if (r == -EBADMSG && rd->early && lo <= rd->last) {
+		/* Written meanwhile. No other error has been counted, and nobody can write now. */
+		r = rd_home(rd, lo, hi);
+		if (r < 0)
+			return r;
+		r = rd_open(rd, &bad);
+	}
+	return blockio_verdict(rd->f, r, "block", bad);
 }
 
 /* At most VIO_WRITE_MAX bytes; len is inside the file. */
-static int read_some(struct iofile *f, uint8_t *buf, size_t len, uint64_t off)
+static int read_some(struct iofile *f, uint8_t *buf, size_t len, uint64_t off, bool early)
 {
-	struct rd rd = { .f = f, .first = off / BLOCK_SIZE, .last = (off + len - 1) / BLOCK_SIZE };
+	struct rd rd = { .f = f, .first = off / BLOCK_SIZE, .last = (off + len - 1) / BLOCK_SIZE, .early = early };
 	uint8_t *scratch = vio_scratch(f->v);
 	bool bounce = off % BLOCK_SIZE != 0 || (uintptr_t)buf % BLOCK_SIZE != 0;
 	int r;
@@ -215,7 +228,7 @@ static int read_some(struct iofile *f, uint8_t *buf, size_t len, uint64_t off)
 	return r;
 }
 
-ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off)
+static ssize_t read_all(struct iofile *f, void *buf, size_t len, uint64_t off, bool early)
 {
 	uint64_t size;
 	size_t done = 0;
@@ -230,7 +243,7 @@ ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off)
 	while (done < len && r == 0) {
 		size_t n = len - done < VIO_WRITE_MAX ? len - done : VIO_WRITE_MAX;
 
-		r = read_some(f, (uint8_t *)buf + done, n, off + done);
+		r = read_some(f, (uint8_t *)buf + done, n, off + done, early);
 		if (r == 0)
 			done += n;
 	}
@@ -239,4 +252,80 @@ ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off)
 	atomic_fetch_add(&f->v->read_bytes, done);
 	/* never short for an error: to the kernel a short read is the end of the file, and it would show zeros behind it */
 	return r < 0 ? r : (ssize_t)done;
+}
+
+ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off)
+{
+	return read_all(f, buf, len, off, false);
+}
+
+/* ---- several at once */
+
+/* Do all blocks lie at home, as far as is known in memory? */
+static bool all_at_home(struct iofile *f, size_t len, uint64_t off)
+{
+	uint64_t first = off / BLOCK_SIZE, last = (off + len - 1) / BLOCK_SIZE;
+	uint32_t no = layout_group_of_block(first);
+	struct gnode *g;
+	WITH_LOCK(&f->m);
+
+	if (layout_group_of_block(last) != no || off + len > f->cur.size || !f->has_id || !group_exists(&f->cur, no))
+		return false;
+	g = cache_node_find(f, no);
+	if (!g || !g->cur)
+		return false;
+	for (uint64_t b = first; b <= last; b++) {
+		unsigned i = layout_index_of_block(b);
+
+		if (cache_entry_is_hole(g->cur, i) || cache_dblk_find(g, i, cache_entry_stamp(g->cur, i)))
+			return false;
+	}
+	return true;
+}
+
+bool iofile_early_begin(struct iofile *f, void *buf, size_t len, uint64_t off, struct iofile_early *ret_e)
+{
+	int fd;
+
+	if (len == 0 || len > IOFILE_EARLY_MAX || len % BLOCK_SIZE != 0 || off % BLOCK_SIZE != 0 || !all_at_home(f, len, off))
+		return false;
+	if (iofile_fd(f, true, &fd) < 0)
+		return false;
+	ret_e->f = f;
+	ret_e->buf = buf;
+	ret_e->len = len;
+	ret_e->off = off;
+	ret_e->iov = (struct iovec){ buf, len };
+	ret_e->req = (struct ioq_req){ .op = IOQ_READ, .fd = fd, .off = layout_block_off(off / BLOCK_SIZE) };
+	return true;
+}
+
+void iofile_early_wait(struct iofile_early *e, size_t n)
+{
+	struct ioq *q = vio_ioq(e->f->v);
+	int r;
+
+	for (size_t k = 0; k < n; k++) {
+		e[k].req.iov = &e[k].iov;
+		e[k].req.iovcnt = 1;
+		e[k].req.result = -ENOMEM;
+	}
+	if (q && n == 1) {
+		r = ioq_run(q, &e->req, 1);
+		(void)r; /* is in the request too */
+		return;
+	}
+	for (size_t k = 0; q && k < n; k++) {
+		r = ioq_submit(q, &e[k].req);
+		if (r < 0)
+			e[k].req.result = r;
+	}
+	while (q && ioq_wait(q))
+		;
+}
+
+ssize_t iofile_early_end(struct iofile_early *e)
+{
+	iofile_fd_put(e->f);
+	return read_all(e->f, e->buf, e->len, e->off, e->req.result == (ssize_t)e->len);
 }

@@ -10,6 +10,7 @@
 #define COFFER_IO_VIO_H
 
 #include "format/group.h"
+#include "io/ioq.h"
 #include "io/lower.h"
 
 enum vio_backing { VIO_BACKING_AUTO, VIO_BACKING_BUFFERED, VIO_BACKING_DIRECT };
@@ -128,6 +129,22 @@ uint64_t iofile_size(struct iofile *f);
 /* Read up to len bytes at off into buf (BLOCK_SIZE aligned memory, room for len rounded up to whole blocks plus one). Returns the count, short
  * at end of file. */
 ssize_t iofile_read(struct iofile *f, void *buf, size_t len, uint64_t off) must_check;
+/* The same in three steps, so that one thread can have several under way: begin each, wait for all, end each. begin: true if all of it seems to lie in one
+ * run at home, with its metadata in memory; whole blocks, at most IOFILE_EARLY_MAX bytes, into memory aligned to BLOCK_SIZE. end must follow, and gives what
+ * iofile_read would give then. Nothing is locked in between: end verifies what came by what is true then, and reads again what has changed. */
+#define IOFILE_EARLY_MAX (64u << 10)
+struct iofile_early {
+	struct iofile *f;
+	void *buf;
+	size_t len;
+	uint64_t off;
+	struct iovec iov;
+	struct ioq_req req;
+};
+bool iofile_early_begin(struct iofile *f, void *buf, size_t len, uint64_t off, struct iofile_early *ret_e) must_check;
+/* n > 0, all of one volume; on this thread. */
+void iofile_early_wait(struct iofile_early *e, size_t n);
+ssize_t iofile_early_end(struct iofile_early *e) must_check;
 /* Write all of len bytes, at most VIO_WRITE_MAX; append: at the current end, off is ignored. Returns len or -errno; with -errno nothing has
  * changed. */
 #define VIO_WRITE_MAX (1u << 20)
