@@ -33,6 +33,26 @@ ssize_t file_read(struct volume *v, struct inode *i, void *buf, size_t len, uint
 	return n;
 }
 
+bool file_read_begin(struct volume *v, struct inode *i, void *buf, size_t len, uint64_t off, struct iofile_early *ret_e)
+{
+	struct iofile *f;
+
+	if (live_get(v, i, &f) < 0)
+		return false;
+	if (iofile_early_begin(f, buf, len, off, ret_e))
+		return true;
+	live_put(v, i);
+	return false;
+}
+
+ssize_t file_read_end(struct volume *v, struct inode *i, struct iofile_early *e)
+{
+	ssize_t n = iofile_early_end(e);
+
+	live_put(v, i);
+	return n;
+}
+
 /* Written: held size, blocks and times unless the kernel will tell them. Blocks are an estimate: what was added at the end, and in a file with
  * holes whatever may have filled one; too many rather than too few, because archivers skip what has too few. */
 static void wrote(struct volume *v, struct inode *i, uint64_t end, size_t len, bool kernel_times)

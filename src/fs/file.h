@@ -10,6 +10,10 @@
 ssize_t file_read(struct volume *v, struct inode *i, void *buf, size_t len, uint64_t off) must_check;
 ssize_t file_write(struct volume *v, struct inode *i, const void *buf, size_t len, uint64_t off, bool kernel_times) must_check;
 
+/* A read in steps, as iofile_early_* (between: iofile_early_wait). begin: false, and then file_read says what is to say; end must follow true. */
+bool file_read_begin(struct volume *v, struct inode *i, void *buf, size_t len, uint64_t off, struct iofile_early *ret_e) must_check;
+ssize_t file_read_end(struct volume *v, struct inode *i, struct iofile_early *e) must_check;
+
 #define FILE_SET_MODE 1u
 #define FILE_SET_UID 2u
 #define FILE_SET_GID 4u

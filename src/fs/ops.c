@@ -120,7 +120,10 @@ static int open_session(struct ops *o)
 		return log_ret(r, "%s: not mounted", o->mountpoint);
 	o->mounted = true;
 	r = ops_raw_install(o);
-	return r < 0 ? log_ret(r, "the FUSE session") : 0;
+	if (r < 0)
+		return log_ret(r, "the FUSE session");
+	ops_deep_open(o);
+	return 0;
 }
 
 int ops_check(const char *mountpoint, bool nonempty)
@@ -150,6 +153,7 @@ int ops_mount(const struct ops_params *p, struct ops **ret_o)
 	(void)pthread_mutex_init(&o->wipe_m, NULL);
 	(void)pthread_mutex_init(&o->lock_m, NULL);
 	o->sync_fd = -1;
+	o->deep_fd = -1;
 	o->wake_fd = eventfd(0, EFD_CLOEXEC);
 	/* The name must still mean the same when the working directory has changed. */
 	o->mountpoint = realpath(p->mountpoint, NULL);
@@ -194,6 +198,21 @@ static void wake(struct ops *o)
 	(void)n; /* a full counter is awake enough */
 }
 
+/* The length of the next request in w->in: one that was kept, or what the kernel has. Else as fuse_session_receive_buf. */
+static int next_request(struct ops *o, struct ops_worker *w)
+{
+	int r = w->kept, old;
+
+	w->kept = 0;
+	if (r > 0)
+		return r;
+	w->ntaken = 0; /* all are answered */
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
+	r = fuse_session_receive_buf(o->session, &w->in);
+	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	return r;
+}
+
 static void *work(void *arg)
 {
 	struct ops_worker *w = arg;
@@ -203,20 +222,15 @@ static void *work(void *arg)
 	priv_thread();
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	(void)pthread_setspecific(o->worker_key, w);
-	while (!fuse_session_exited(o->session)) {
+	/* What was taken from the kernel is served in any case. */
+	while (w->kept > 0 || !fuse_session_exited(o->session)) {
 		ops_lock_wipe_worker(o, w);
-		(void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
-		r = fuse_session_receive_buf(o->session, &w->in);
-		(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+		r = next_request(o, w);
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
 		if (r <= 0)
 			break;
-		atomic_fetch_add_explicit(&o->requests, 1, memory_order_relaxed);
-		if (!ops_gate_enter(o, w, (size_t)r))
-			continue;
-		fuse_session_process_buf(o->session, &w->in);
-		ops_gate_leave(o);
+		ops_serve_one(o, w, (size_t)r);
 	}
 	if (r < 0)
 		(void)atomic_compare_exchange_strong(&o->first_error, &expected, r);
@@ -410,6 +424,8 @@ int ops_serve(struct ops *o)
 	pthread_mutex_lock(&o->lock_m);
 	o->closing = true;
 	pthread_mutex_unlock(&o->lock_m);
+	/* The last descriptor that is closed ends the connection, also where it could not be ended by force. */
+	ops_deep_close(o);
 	/* Whoever still waits gets ENOTCONN now, not after the volume has come to rest. */
 	if (o->mounted)
 		session_unmount(o);
@@ -434,6 +450,7 @@ void ops_unmounted(struct ops *o)
 
 	if (!o)
 		return;
+	ops_deep_close(o);
 	if (o->mounted)
 		session_unmount(o);
 	if (o->session)

@@ -6,7 +6,8 @@
  *   SHUT       nothing
  *
  * FORGET, INTERRUPT and the ends of the connection always pass: they read and tell nothing, and FORGET has no answer. All others are answered with ENOKEY.
- * Who was let in counts as active until he is answered, so whoever turns the gate can wait until nobody is inside that came through as it stood before. */
+ * Who was let in counts as active until he is answered, so whoever turns the gate can wait until nobody is inside that came through as it stood before.
+ * Reads that one worker has under way together (ops_deep.c) are inside the first of them, which counts until all are answered. */
 #include "fs/ops_impl.h"
 
 #include <linux/fuse.h>
@@ -53,11 +54,12 @@ static void refuse(struct ops *o, struct ops_worker *w, const struct fuse_in_hea
 
 	secret_wipe(w->in.mem, len);
 	atomic_fetch_add_explicit(&o->errors, 1, memory_order_relaxed);
-	n = write(fuse_session_fd(o->session), &out, sizeof(out));
+	n = write(ops_deep_write_fd(o, fuse_session_fd(o->session), h->unique), &out, sizeof(out));
 	(void)n; /* nobody waits for it any more */
 }
 
-bool ops_gate_enter(struct ops *o, struct ops_worker *w, size_t len)
+/* May the request in w->in be served? Then ops_gate_leave comes behind it. Else it has been answered. */
+static bool enter(struct ops *o, struct ops_worker *w, size_t len)
 {
 	struct fuse_in_header h = { 0 };
 
@@ -70,6 +72,15 @@ bool ops_gate_enter(struct ops *o, struct ops_worker *w, size_t len)
 	refuse(o, w, &h, len);
 	ops_gate_leave(o);
 	return false;
+}
+
+void ops_serve_one(struct ops *o, struct ops_worker *w, size_t len)
+{
+	atomic_fetch_add_explicit(&o->requests, 1, memory_order_relaxed);
+	if (!enter(o, w, len))
+		return;
+	fuse_session_process_buf(o->session, &w->in);
+	ops_gate_leave(o);
 }
 
 void ops_gate_more(struct ops *o)

@@ -17,6 +17,13 @@
 #define OPS_HUGE_PAGE (2u << 20)
 #define OPS_WORKER_ROOM (2 * (size_t)OPS_HUGE_PAGE)
 
+/* ops_deep.c: a read that is under way. */
+struct ops_deep {
+	fuse_req_t req;
+	struct inode *i;
+};
+#define OPS_DEEP_MAX 16
+
 struct ops_worker {
 	struct ops *ops;
 	pthread_t thread;
@@ -24,6 +31,14 @@ struct ops_worker {
 	struct fuse_buf in;
 	uint8_t *out;            /* OPS_OUT_ROOM bytes, aligned */
 	atomic_uint wiped;       /* the wipe_gen that it has obeyed */
+
+	/* ops_deep.c */
+	unsigned ndeep, ntaken;
+	struct ops_deep deep[OPS_DEEP_MAX];
+	struct iofile_early early[OPS_DEEP_MAX];
+	uint64_t taken[OPS_DEEP_MAX]; /* numbers of requests that came by the second descriptor */
+	bool taking;             /* from it */
+	int kept;                /* length of a request in `in` that is to be served next; 0: none */
 };
 
 struct ops {
@@ -45,6 +60,8 @@ struct ops {
 	uint64_t init_unique;
 	bool kills_priv;         /* FUSE_HANDLE_KILLPRIV_V2 is agreed; else there are no extended attributes */
 	atomic_bool init_done;
+
+	int deep_fd;             /* ops_deep.c: a second descriptor of the connection, which does not block; -1: none */
 
 	/* ops_gate.c, ops_lock.c */
 	atomic_uint gate;        /* enum ops_gate */
@@ -93,8 +110,9 @@ enum ops_gate {
 	OPS_GATE_HANDOVER,       /* what the kernel hands over, and nothing else */
 	OPS_GATE_SHUT,           /* ENOKEY for all */
 };
-/* May the request in w->in (len bytes) be served? Then ops_gate_leave comes behind it. Else it has been answered. */
-bool ops_gate_enter(struct ops *o, struct ops_worker *w, size_t len) must_check;
+/* The request in w->in (len bytes): serve it if it is let in, else refuse it. One that begins several reads (ops_deep.c) is served with others inside it. */
+void ops_serve_one(struct ops *o, struct ops_worker *w, size_t len);
+/* One of those that were let in is answered. */
 void ops_gate_leave(struct ops *o);
 /* One more of those that were let in goes on behind its worker's back (ops_seek.c). */
 void ops_gate_more(struct ops *o);
@@ -103,7 +121,7 @@ bool ops_gate_is_open(struct ops *o);
 /* ops_lock.c */
 /* Install the signal by which waiting workers are reached; before they start. */
 int ops_lock_prepare(void) must_check;
-/* Forget what this worker holds, if it is asked to. Between requests. */
+/* Forget what this worker holds, if it is asked to. Between requests; not while one is kept: it is served or refused first. */
 void ops_lock_wipe_worker(struct ops *o, struct ops_worker *w);
 /* ops_seek.c: let its thread wipe what it holds, and wait for that. */
 void ops_seek_wipe(struct ops *o);
@@ -127,6 +145,16 @@ unsigned ops_raw_write_kill(fuse_req_t req, struct inode *i);
 unsigned ops_raw_setattr_kill(fuse_req_t req, struct inode *i);
 /* The same for requests that change content and have no flag for it: if the caller is not root. */
 unsigned ops_raw_caller_kill(fuse_req_t req, struct inode *i);
+
+/* ops_deep.c. open: when the session is mounted; close: before it is unmounted. */
+void ops_deep_open(struct ops *o);
+void ops_deep_close(struct ops *o);
+/* Whence this thread reads its next request, what it got, and where the answer to one goes. */
+int ops_deep_read_fd(struct ops *o, int fd);
+void ops_deep_took(struct ops *o, const void *buf, size_t len);
+int ops_deep_write_fd(struct ops *o, int fd, uint64_t unique);
+/* True: the read is answered, or will be together with others, and i (a reference) is consumed. False: nothing has happened. */
+bool ops_deep_read(fuse_req_t req, struct inode *i, size_t size, off_t off, const struct fuse_file_info *fi) must_check;
 
 /* ops_xattr.c */
 void ops_xattr_set(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t len, int flags);

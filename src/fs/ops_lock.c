@@ -256,7 +256,9 @@ void ops_lock_wipe_worker(struct ops *o, struct ops_worker *w)
 {
 	unsigned gen = atomic_load(&o->wipe_gen);
 
-	if (atomic_load(&w->wiped) == gen)
+	/* A request that is kept lies in what would be wiped. Nobody waits for it meanwhile: behind the gate it is refused at once, and the worker is here again
+	 * with nothing kept, for only a read that was let in keeps another. */
+	if (w->kept > 0 || atomic_load(&w->wiped) == gen)
 		return;
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 	secret_wipe(w->in.mem, w->in.mem_size);

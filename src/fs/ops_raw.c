@@ -30,8 +30,10 @@ static void look_at_init(struct ops *o, const void *buf, size_t len)
 static ssize_t raw_read(int fd, void *buf, size_t len, void *userdata)
 {
 	struct ops *o = userdata;
-	ssize_t n = read(fd, buf, len);
+	ssize_t n = read(ops_deep_read_fd(o, fd), buf, len);
 
+	if (n > 0)
+		ops_deep_took(o, buf, (size_t)n);
 	if (n > 0 && !atomic_load_explicit(&o->init_done, memory_order_acquire))
 		look_at_init(o, buf, (size_t)n);
 	return n;
@@ -52,13 +54,26 @@ static ssize_t answer_init(struct ops *o, int fd, const struct iovec *iov)
 	return writev(fd, with, 2);
 }
 
+/* A request is answered on the descriptor that it came by. Another thread than its worker (ops_seek.c) does not know which: the kernel does.
+ * What answers none (unique 0) is of the connection as a whole. */
+static ssize_t answer(struct ops *o, int fd, struct iovec *iov, int count)
+{
+	const struct fuse_out_header *h = iov[0].iov_base;
+	int to = ops_deep_write_fd(o, fd, h->unique);
+	ssize_t n = writev(to, iov, count);
+
+	if (n < 0 && errno == ENOENT && h->unique != 0 && to == fd && o->deep_fd >= 0)
+		n = writev(o->deep_fd, iov, count);
+	return n;
+}
+
 static ssize_t raw_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct ops *o = userdata;
 	const struct fuse_out_header *h = iov[0].iov_base;
 
 	if (atomic_load_explicit(&o->init_done, memory_order_acquire))
-		return writev(fd, iov, count);
+		return answer(o, fd, iov, count);
 	if (h->unique != o->init_unique || h->error != 0 || count != 2)
 		return writev(fd, iov, count);
 	atomic_store_explicit(&o->init_done, true, memory_order_release);

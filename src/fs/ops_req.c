@@ -252,7 +252,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, stru
 	void *out = ops_worker_of(req)->out;
 	ssize_t n;
 
-	(void)fi;
+	if (i && ops_deep_read(req, i, size, off, fi))
+		return;
 	if (size > OPS_IO_MAX)
 		size = OPS_IO_MAX;
 	n = i ? file_read(v, i, out, size, (uint64_t)off) : -ESTALE;
