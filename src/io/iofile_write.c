@@ -1,8 +1,8 @@
 /* iofile_write.c: writing (steps 1 and 1b of the crash table in blockio.c).
  *
  * A request is sealed block by block and then becomes visible at once, under f->m. A block goes
- *   - straight home (1b) in a request of VIO_BULK_MIN or more, if no view names it and no unvouched commit freed it; a whole new group goes with its
- *     metadata block (fresh), so that its commit needs one record;
+ *   - straight home (1b) in a request of VIO_BULK_MIN or more, if no view names it and no unvouched commit freed it; a new group goes with its
+ *     metadata block (fresh) if the request has its beginning, so that all is one write and its commit needs one record;
  *   - else into the dirty table (1), and with the next commit into the log.
  * Under way, the shape lock (read) keeps truncates out, range locks keep other users of these groups out, and the commit may gather at any time: it sees
  * cur without this request. */
@@ -84,12 +84,10 @@ static bool is_new_group(const struct wr *w, unsigned k)
 	       !(f->in_fl && group_exists(&f->fl, no));
 }
 
-/* Covers the request group k whole? */
-static bool covers_group(const struct wr *w, unsigned k)
+/* Does the request have group k from its first block on? What is behind its end are holes then, if the group is new. */
+static bool begins_group(const struct wr *w, unsigned k)
 {
-	uint64_t lo = (uint64_t)(w->g0 + k) * GROUP_PLAIN;
-
-	return w->off <= lo && w->end >= lo + GROUP_PLAIN;
+	return w->off <= (uint64_t)(w->g0 + k) * GROUP_PLAIN;
 }
 
 static int route(struct wr *w, bool bulk)
@@ -107,7 +105,7 @@ static int route(struct wr *w, bool bulk)
 			return -ENOSPC;
 		w->home[b - w->first] = bulk && is_new_space(w, k, b);
 		if (i == 0)
-			fresh[k] = bulk && covers_group(w, k) && is_new_group(w, k);
+			fresh[k] = bulk && begins_group(w, k) && is_new_group(w, k);
 		fresh[k] = fresh[k] && w->home[b - w->first];
 	}
 	for (unsigned k = 0; k < w->ngroups; k++) {
@@ -312,7 +310,7 @@ static void apply_group(struct wr *w, unsigned k)
 		g->cur = w->fresh[k] ? cache_meta_ref(w->fresh[k]) : take_ptr(w->meta[k]);
 		g->base_empty = true;
 		g->fresh = w->fresh[k] != NULL;
-		g->uhome[0] = g->uhome[1] = g->fresh ? UINT64_MAX : 0;
+		g->uhome[0] = g->uhome[1] = 0;
 	} else {
 		if (w->meta[k])
 			cache_meta_set(&g->cur, take_ptr(w->meta[k]));

@@ -88,6 +88,11 @@ static const struct trace traces[] = {
 	{ NULL, { N_, W_(10200, 469), F_, W_(0, 217989) }, { XH_, K_ }, false },
 	/* a transaction near the log's size; writes far out in a new file */
 	{ NULL, SET_NEW, { W_(0, 120 * B), W_(140 * B, 110 * B), F_, C_, W_(10, 230 * B), F_ }, false },
+	/* bulk writes that end inside a new group, whose metadata goes home with its beginning; what continues them */
+	{ NULL, SET_NEW, { W_(0, G), W_(G, G / 2), W_(G + G / 2, G), F_, C_, K_ }, false },
+	{ NULL, SET_C10, { W_(3 * G, G / 2 + 100), F_, W_(3 * G + G / 2 + 100, G), F_, C_, W_(3 * G, 2 * B), F_, K_ }, false },
+	{ NULL, SET_C10, { W_(3 * G, G / 2), F_, W_(3 * G + 90 * B, 5), F_, T_(3 * G + B), F_, W_(3 * G + B, G), XH_, F_, C_ }, false },
+	{ NULL, SET_C10, { W_(4 * G + G / 2, G / 2), W_(3 * G + G / 2, G), F_, P_(3 * G + G / 2, G), F_, W_(3 * G, G), C_, F_ }, false },
 	{ NULL, SET_NEW, { W_(5 * G + 17, 3 * B), F_, W_(3 * G, 1), { OP_COMMIT_ALL, 0, 0, 0 }, C_ }, false },
 };
 #define NTRACES (sizeof(traces) / sizeof(traces[0]))
