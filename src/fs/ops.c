@@ -24,10 +24,6 @@
 #define FUSE_MINOR 229
 #define READ_AHEAD_KB 4096
 #define QUIET_MS 5000
-/* What libfuse reads at most: max_write and a page for the header. */
-#define IN_ROOM (OPS_IO_MAX + BLOCK_SIZE)
-
-_Static_assert(IN_ROOM <= OPS_HUGE_PAGE && OPS_OUT_ROOM <= OPS_HUGE_PAGE, "each buffer has a huge page of its own");
 
 /* ---- mounting */
 
@@ -179,10 +175,10 @@ static int worker_memory(struct ops_worker *w)
 	r = posix_memalign(&w->memory, OPS_HUGE_PAGE, OPS_WORKER_ROOM);
 	if (r != 0)
 		return -r;
-	(void)madvise(w->memory, OPS_WORKER_ROOM, MADV_HUGEPAGE);
+	/* Both buffers but for the last pages of the second: the kernel clears what it gives, and each worker of a mount pays for it. */
+	(void)madvise(w->memory, OPS_HUGE_PAGE, MADV_HUGEPAGE);
 	(void)madvise(w->memory, OPS_WORKER_ROOM, MADV_DONTDUMP);
-	/* A worker that only writes touches, and has the kernel clear, one of them. */
-	w->out = (uint8_t *)w->memory + OPS_HUGE_PAGE;
+	w->out = (uint8_t *)w->memory + OPS_IN_ROOM;
 #if FUSE_VERSION < FUSE_MAKE_VERSION(3, 17)
 	w->in.mem = w->memory;
 #endif

@@ -11,11 +11,14 @@
 #include "fs/dir.h"
 #include "fs/ops.h"
 
-/* The largest request either way. Room for it, whole blocks and one more, per worker. */
+/* The largest request either way; room for it with its header, which is what libfuse reads at most; for an answer, whole blocks and one more. No macros:
+ * <sys/mount.h> has a BLOCK_SIZE of its own. */
 #define OPS_IO_MAX (1u << 20)
-#define OPS_OUT_ROOM (OPS_IO_MAX + 2 * BLOCK_SIZE)
+enum { OPS_IN_ROOM = OPS_IO_MAX + BLOCK_SIZE, OPS_OUT_ROOM = OPS_IO_MAX + 2 * BLOCK_SIZE };
+_Static_assert(OPS_IN_ROOM % 4096 == 0 && OPS_OUT_ROOM % 4096 == 0, "whole blocks");
 #define OPS_HUGE_PAGE (2u << 20)
-#define OPS_WORKER_ROOM (2 * (size_t)OPS_HUGE_PAGE)
+/* Whole pages, wherever pages have up to 64 KiB: it is emptied by pages (ops_lock.c), and others' memory may lie behind. */
+#define OPS_WORKER_ROOM (((size_t)OPS_IN_ROOM + OPS_OUT_ROOM + 0xffff) & ~(size_t)0xffff)
 
 /* ops_deep.c: a read that is under way. */
 struct ops_deep {

@@ -8,6 +8,8 @@
 #define READ_GROUPS 4
 #define READ_BLOCKS (VIO_WRITE_MAX / BLOCK_SIZE + 1)
 
+_Static_assert(READ_GROUPS * BLOCK_SIZE == VIO_HEADS_LEN && READ_BLOCKS * BLOCK_SIZE <= VIO_SCRATCH_LEN, "a read has room for its metadata and its edges");
+
 struct rd {
 	struct iofile *f;
 	uint64_t first, last;            /* blocks */
@@ -209,16 +211,15 @@ static int read_blocks(struct rd *rd)
 static int read_some(struct iofile *f, uint8_t *buf, size_t len, uint64_t off, bool early)
 {
 	struct rd rd = { .f = f, .first = off / BLOCK_SIZE, .last = (off + len - 1) / BLOCK_SIZE, .early = early };
-	uint8_t *scratch = vio_scratch(f->v);
 	bool bounce = off % BLOCK_SIZE != 0 || (uintptr_t)buf % BLOCK_SIZE != 0;
 	int r;
 
-	if (!scratch)
+	rd.meta = vio_heads(f->v);
+	rd.out = bounce ? vio_scratch(f->v) : buf;
+	if (!rd.meta || !rd.out)
 		return -ENOMEM;
 	rd.g0 = layout_group_of_block(rd.first);
 	rd.ngroups = layout_group_of_block(rd.last) - rd.g0 + 1;
-	rd.meta = scratch;
-	rd.out = bounce ? scratch + READ_GROUPS * BLOCK_SIZE : buf;
 	blockio_range_lock(f, rd.g0, rd.g0 + rd.ngroups - 1, false);
 	r = read_blocks(&rd);
 	rd_done(&rd);
@@ -287,7 +288,9 @@ bool iofile_early_begin(struct iofile *f, void *buf, size_t len, uint64_t off, s
 {
 	int fd;
 
-	if (len == 0 || len > IOFILE_EARLY_MAX || len % BLOCK_SIZE != 0 || off % BLOCK_SIZE != 0 || !all_at_home(f, len, off))
+	if ((uintptr_t)buf % BLOCK_SIZE != 0 || len == 0 || len > IOFILE_EARLY_MAX || len % BLOCK_SIZE != 0 || off % BLOCK_SIZE != 0)
+		return false;
+	if (!all_at_home(f, len, off))
 		return false;
 	if (iofile_fd(f, true, &fd) < 0)
 		return false;

@@ -37,7 +37,7 @@ _Static_assert(PEND_SOFT_MAX * 3 / 2 * 2 * 5 / 4 <= VIO_TX_BLOCKS_MAX, "every tr
 /* ---- what each thread has */
 
 struct thread_own {
-	uint8_t *scratch;
+	uint8_t *scratch, *heads;
 	struct ioq *q;
 	struct lower *q_lower;
 	bool q_real;             /* q_lower->real when q was made */
@@ -52,6 +52,9 @@ static void own_free(void *p)
 
 	if (o->scratch)
 		munmap(o->scratch, VIO_SCRATCH_LEN);
+	if (o->heads)
+		secret_wipe(o->heads, VIO_HEADS_LEN);
+	free(o->heads);
 	ioq_free(o->q);
 	free(o);
 }
@@ -92,6 +95,16 @@ uint8_t *vio_scratch(struct vio *v)
 	(void)madvise(p, VIO_SCRATCH_LEN, MADV_DONTDUMP);
 	o->scratch = p;
 	return p;
+}
+
+uint8_t *vio_heads(struct vio *v)
+{
+	struct thread_own *o = own_get();
+
+	(void)v;
+	if (o && !o->heads)
+		o->heads = aligned_alloc(BLOCK_SIZE, VIO_HEADS_LEN);
+	return o ? o->heads : NULL;
 }
 
 void vio_forget_thread(void)

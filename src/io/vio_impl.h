@@ -38,6 +38,7 @@
 #define IOFILE_AHEAD_MAX 4
 #define VIO_SYNCFS_MIN 64                /* more files than this: one syncfs instead of a flush each */
 #define VIO_SCRATCH_LEN (2u << 20)
+#define VIO_HEADS_LEN (4u * BLOCK_SIZE)
 #define VIO_TX_BLOCKS_MAX (63u * 1024)   /* blocks of a transaction that log.c can write at once */
 
 struct gmeta {
@@ -347,6 +348,7 @@ int vio_check_stamps(struct vio *v, const struct group_header *h) must_check;
 
 /* ---- vio.c */
 uint8_t *vio_scratch(struct vio *v);                              /* VIO_SCRATCH_LEN bytes of this thread, aligned; NULL: no memory */
+uint8_t *vio_heads(struct vio *v);                                /* VIO_HEADS_LEN bytes likewise, for the metadata blocks of a read: no huge page for those */
 struct ioq *vio_ioq(struct vio *v);                               /* of this thread; NULL: no memory */
 void vio_turn_read_only(struct vio *v, const char *why, int err);
 void vio_kick(struct vio *v);                                     /* wake the timer thread */

@@ -139,6 +139,9 @@ static void what_is_not_whole_and_at_home_is_not_begun(void **state)
 
 	assert_true(begins(t, BLOCK_SIZE, 0));
 	assert_false(begins(t, 0, 0));
+	t->buf += 512;
+	assert_false(begins(t, BLOCK_SIZE, 0));
+	t->buf -= 512;
 	assert_false(begins(t, BLOCK_SIZE, 1));
 	assert_false(begins(t, 1000, 0));
 	assert_false(begins(t, IOFILE_EARLY_MAX + BLOCK_SIZE, 0));
