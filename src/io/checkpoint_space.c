@@ -48,6 +48,7 @@ static void give_back_end(struct iofile *f, int fd)
 	pthread_rwlock_wrlock(&f->shape_lock);
 	lock_take(&f->m);
 	f->giveback = false;
+	f->extended = 0;
 	end = lower_end(f);
 	lock_drop(&f->m);
 	if (end > 0 && v->l->ops->fstat(v->l, fd, &st) == 0 &&

@@ -152,6 +152,9 @@ int iofile_allocate(struct iofile *f, uint64_t off, uint64_t len, bool keep_size
 	if (!blockcrypt_get())
 		return -ENOMEM;
 	last = (off + len - 1) / BLOCK_SIZE;
+	lock_take(&f->m);
+	f->allocated = true; /* before the lock: what iofile_extend.c did goes back first, and nothing of it comes again */
+	lock_drop(&f->m);
 	r = iofile_ident(f, true);
 	if (r == 0)
 		r = lock_settled(f);

@@ -566,6 +566,8 @@ static ssize_t write_some(struct iofile *f, const uint8_t *buf, size_t len, uint
 	w.g0 = layout_group_of_block(w.first);
 	w.ngroups = layout_group_of_block(w.last) - w.g0 + 1;
 	w.base = layout_index_of_block(w.first) ? layout_block_off(w.first) : layout_group_off(w.g0);
+	if (bulk)
+		iofile_extend(f, w.first, w.last);
 	blockio_range_lock(f, w.g0, w.g0 + w.ngroups - 1, true);
 	r = write_locked(&w, bulk);
 	wr_done(&w);

@@ -109,6 +109,8 @@ struct iofile {
 
 	struct block_range { uint64_t first, end; } ahead[IOFILE_AHEAD_MAX]; /* blocks known to be allocated ahead below */
 	unsigned naheads;
+	uint64_t extended;       /* iofile_extend.c: the lower file is at least as long, of its doing; 0: nothing is known */
+	bool allocated;          /* somebody has allocated space ahead, or it cannot be had: no more of that */
 
 	bool needs_sync;         /* created by us, no lower fsync yet (L7) */
 	bool attr_sync;          /* owner, mode, links changed: a lower fsync is due */
@@ -296,6 +298,9 @@ bool iofile_is_ahead(const struct iofile *f, uint64_t block);
 void iofile_forget_ahead(struct iofile *f, uint64_t first, uint64_t end);
 /* Space allocated ahead in whole groups of off..end-1 (plain bytes) that exist in no view goes back at once. No lock held. */
 void iofile_give_back_ahead(struct iofile *f, uint64_t off, uint64_t end);
+
+/* ---- iofile_extend.c. Before blocks first..last are written home in bulk: make room for them and more. Shape lock held (reading is enough). */
+void iofile_extend(struct iofile *f, uint64_t first, uint64_t last);
 
 /* ---- blockio.c */
 /* Make sure group no has a node with cur, read from home if need be. The group exists in f->cur. Range lock held, f->m not. Pinned. */
