@@ -81,8 +81,13 @@ static void iov_add(struct iovec *iov, int *n, uint8_t *p, size_t len)
 	iov[(*n)++].iov_len = len;
 }
 
-/* One read from lo to hi (blocks at home), with the metadata blocks that lie between or just before. What lies behind the end of the lower file
- * reads as zeros, and does not verify. */
+static bool is_metadata(const struct rd *rd, const uint8_t *p)
+{
+	return p >= rd->meta && p < rd->meta + VIO_HEADS_LEN;
+}
+
+/* One read from lo to hi (blocks at home), with the metadata blocks that lie between or just before. Data behind the end of the lower file
+ * reads as zeros, and does not verify; a metadata block there is an error, as in blockio_node: one that ends in zeros would verify. */
 static int rd_home(struct rd *rd, uint64_t lo, uint64_t hi)
 {
 	struct vio *v = rd->f->v;
@@ -115,6 +120,8 @@ static int rd_home(struct rd *rd, uint64_t lo, uint64_t hi)
 	got = (size_t)len;
 	for (int i = 0; i < n && got < want; i++) {
 		skip = got < iov[i].iov_len ? got : iov[i].iov_len;
+		if (skip < iov[i].iov_len && is_metadata(rd, iov[i].iov_base))
+			return blockio_integrity(rd->f, "end of file in the metadata of the groups from", rd->g0);
 		memset((uint8_t *)iov[i].iov_base + skip, 0, iov[i].iov_len - skip);
 		got -= skip;
 		want -= iov[i].iov_len;

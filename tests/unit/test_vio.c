@@ -145,6 +145,16 @@ static void small_write_reads_back_before_and_after_every_step(void **state)
 	free(m);
 }
 
+static int truncateat(struct vol *t, int i, off_t len)
+{
+	int fd = openat(t->x.root, t->x.name[i], O_RDWR), r;
+
+	assert_true(fd >= 0);
+	r = ftruncate(fd, len);
+	(void)close(fd);
+	return r;
+}
+
 static void what_was_not_committed_is_gone_after_a_crash(void **state)
 {
 	struct vol *t = *state;
@@ -384,6 +394,28 @@ static void a_flipped_byte_is_eio_and_counted(void **state)
 	free(got);
 }
 
+/* Its entries behind the cut are zero, so what is left verifies; read alone or with data, it is not whole. */
+static void a_metadata_block_that_is_cut_is_eio(void **state)
+{
+	struct vol *t = *state;
+	uint8_t *m = calloc(1, MODEL_MAX), *got = aligned(BLOCK_SIZE);
+	size_t size = 0;
+
+	for (unsigned k = 0; k < 2; k++) {
+		put(t, (int)k, m, &size, 0, 100, 1);
+		put(t, (int)k, m, &size, GROUP_PLAIN + 2 * BLOCK_SIZE, BLOCK_SIZE, 2);
+	}
+	remount(t, true);
+	for (unsigned k = 0; k < 2; k++) {
+		assert_int_equal(iofile_size(file(t, (int)k)), GROUP_PLAIN + 3 * BLOCK_SIZE);
+		assert_int_equal(truncateat(t, (int)k, (off_t)layout_group_off(1) + 1000), 0);
+		assert_int_equal(iofile_read(file(t, (int)k), got, BLOCK_SIZE, GROUP_PLAIN + k * BLOCK_SIZE), -EIO);
+		assert_int_equal(t->events, k + 1);
+	}
+	free(m);
+	free(got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +426,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(random_programs_match_a_byte_array, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_first_write_of_all_that_may_wait_finds_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flipped_byte_is_eio_and_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_metadata_block_that_is_cut_is_eio, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
