@@ -5,7 +5,10 @@ import ctypes
 import errno
 import mmap
 import os
+import random
 import sys
+import threading
+import time
 
 PAGE = 4096
 
@@ -147,4 +150,53 @@ def inside(directory):
         say(";".join(out))
 
 
-{"writer": writer, "bulk": bulk, "direct": direct, "mapped": mapped, "looker": looker, "inside": inside}[sys.argv[1]](*sys.argv[2:])
+def deep(path):
+    """Many small reads under way, large ones and a writer of its own file between them, until a line comes. What is refused is tried again: nothing else may ever be answered
+    than what is there, and what was acknowledged is there in the end."""
+    right = os.pread(os.open(path, os.O_RDONLY), 64, 0) * (PAGE // 64)
+    counts, wrong, stop = {"read": 0, "refused": 0, "written": 0}, [], threading.Event()
+    own = os.open(path + ".deep", os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o644)
+
+    def tries(fn, what):
+        try:
+            fn()
+            counts[what] += 1
+            return True
+        except OSError as e:
+            counts["refused"] += 1
+            if e.errno != errno.ENOKEY:
+                wrong.append(name(e))
+            time.sleep(0.001)
+            return False
+
+    def read(pages):
+        fd, buf = os.open(path, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, pages * PAGE)
+        while not stop.is_set() and not wrong:
+            if tries(lambda: os.preadv(fd, [buf], random.randrange(65 - pages) * PAGE), "read") and buf[:] != right * pages:
+                wrong.append("content")
+            buf[:] = bytes(pages * PAGE)
+
+    def write():
+        buf, n = mmap.mmap(-1, PAGE), 0
+        while not wrong and (not stop.is_set() or n % 16):
+            buf[:] = record(n)
+            n += tries(lambda: os.pwritev(own, [buf], n % 16 * PAGE), "written")
+        for k in range(min(n, 16)):
+            os.preadv(own, [buf], k * PAGE)
+            if buf[:] != record(n - 16 + k):
+                wrong.append("what was written")
+
+    threads = [threading.Thread(target=read, args=(pages,)) for pages in (1,) * 16 + (32,) * 2] + [threading.Thread(target=write)]
+    for t in threads:
+        t.start()
+    while min(counts["read"], counts["written"]) < 100 and not wrong:
+        time.sleep(0.01)
+    say("ready")
+    sys.stdin.readline()
+    stop.set()
+    for t in threads:
+        t.join()
+    say("wrong" if wrong or not counts["refused"] else "right", *wrong, *(f"{k} {v}" for k, v in counts.items()))
+
+
+{"deep": deep, "writer": writer, "bulk": bulk, "direct": direct, "mapped": mapped, "looker": looker, "inside": inside}[sys.argv[1]](*sys.argv[2:])

@@ -208,12 +208,16 @@ def main():
     os.mkdir(at("d"))
     text = plant(p)
     first_lock(p, text)
-    for _ in range(5):
-        if p.ask("lock") != "ok 0" or said(os.stat, at("w")) != "ENOKEY" or p.ask("unlock") != "ok 0" or not rows(text):
+    deep = client("deep", at("planted"))
+    for _ in range(10):
+        if p.ask("lock") != "ok 0" or said(os.stat, at("w")) != "ENOKEY" or p.ask("search") != "ok 0" or p.ask("unlock") != "ok 0" or not rows(text):
             check(False, "locked and unlocked again and again")
             break
     else:
         check(True, "locked and unlocked again and again")
+    heard = deep.ask("end")
+    check(heard.startswith("right"), "while many small reads are under way, and writes: " + heard)
+    deep.end()
     last = os.open(at("last"), os.O_WRONLY | os.O_CREAT, 0o644)
     os.write(last, b"not fsynced")  # the kernel has it; closing would hand it over
     held = client("looker", at("planted"))
