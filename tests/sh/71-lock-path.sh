@@ -1,0 +1,87 @@
+#!/bin/sh
+# The lock path, end to end: a real Vault server refuses, and a mount at work gives nothing any more; it allows again, and everything is back. Agent, tenants.d, commands and
+# mount are the whole programs. LOCK_PATH_DEFAULT=1 (by hand, some minutes): with the default timers, but for the cases that take hours.
+set -eu
+# shellcheck source=tests/sh/volume.sh
+. "${top_srcdir:?}/tests/sh/volume.sh"
+# shellcheck source=tests/kms/functions.sh
+. "$top_srcdir/tests/kms/functions.sh"
+
+requests="$top_srcdir/tests/kms/bao.py request $bao"
+start_bao
+bao_key acme
+bao_approle acme
+mkdir -p "$tmp/etc/tenants.d"
+rules() { # [tenant] settings
+	{ echo "[tenant]"; echo "kms=hcvault://$bao_host/transit/keys/acme"; [ -n "${LOCK_PATH_DEFAULT:-}" ] || printf '%s\n' probe=2s confirm=2/2s max-stale=8s max-auth=4s; printf '%s\n' "$@"; bao_tenant acme; } \
+		>"$tmp/etc/tenants.d/acme.conf"
+}
+rules
+agent_start
+volume acme --kms "hcvault://$bao_host/transit/keys/acme"
+coffer mount "$tmp/acme" "$mnt"
+
+lock_path() { # NAME REFUSE ALLOW: shell commands
+	# shellcheck disable=SC2086 # words
+	/usr/bin/python3 "$top_srcdir/tests/kms/lock_path.py" "$top_srcdir/tests/lock/clients.py" "$mnt" "$tmp" "$1" "${LOCK_PATH_DEFAULT:+4}60" \
+		-- sh -c "$2" -- sh -c "$3" || functions_failed=1
+	rm -f "$mnt"/*
+}
+
+policy='{"policy":"path \"transit/encrypt/acme\" { capabilities=[\"update\"] }\npath \"transit/decrypt/acme\" { capabilities=[\"update\"] }"}'
+py=/usr/bin/python3
+lock_path "key deleted softly (REVOKED)" "$py $requests DELETE transit/keys/acme/soft-delete" "$py $requests POST transit/keys/acme/soft-delete-restore '{}'"
+lock_path "policy removed (DENIED)" "$py $requests PUT sys/policies/acl/acme '{\"policy\":\"# nothing\"}'" "$py $requests PUT sys/policies/acl/acme '$policy'"
+
+[ -n "${LOCK_PATH_DEFAULT:-}" ] || {
+	cat >"$tmp/revoke" <<END
+$py $requests POST auth/approle/role/acme/secret-id/destroy "{\\"secret_id\\":\\"\$(cat "$bao/acme.secret-id")\\"}"
+$py $requests POST sys/leases/revoke-prefix/auth/approle/login '{"sync":true}'
+END
+	cat >"$tmp/grant" <<END
+umask 077
+$py $requests POST auth/approle/role/acme/secret-id '{}' | $py -c 'import json, sys; print(json.load(sys.stdin)["data"]["secret_id"])' >"$bao/new"
+mv "$bao/new" "$bao/acme.secret-id"
+END
+	lock_path "our login is taken away (AUTH)" "sh $tmp/revoke" "sh $tmp/grant"
+
+	# Nobody answers: nothing stops before max-stale=.
+	seal_bao
+	begin=$(date +%s)
+	echo still >"$mnt/still"
+	while [ "$(cat "$mnt/still" 2>/dev/null)" = still ]; do sleep 0.1; done
+	took=$(($(date +%s) - begin))
+	if [ "$took" -ge 7 ]; then ok "a sealed server: served for $took s (max-stale=8s), then locked"; else not_ok "locked after $took s of an outage"; fi
+	unseal_bao
+	wait_for 60 cat "$mnt/still"
+	ok "unsealed: data is back by itself"
+}
+
+# An operator's word stands over restarts of the agent, and without auto-unlock= nothing opens by itself.
+expect 0 coffer lock "$tmp/acme" --reason "case 4711"
+agent_stop
+agent_start
+wait_for 30 sh -c "'$bin/coffer' --agent '$tmp/agent.sock' --json status | grep -q '\"state\":\"LOCKED\",\"reason\":\"[^\"]*case 4711'"
+if cat "$mnt"/* >/dev/null 2>&1; then not_ok "open after a restart"; else ok "an operator's lock outlives the agent, and says why"; fi
+expect 12 coffer fsck "$tmp/acme" || :
+wait_for 30 coffer unlock "$tmp/acme"
+wait_for 30 ls "$mnt"
+ok "unlocked by the operator"
+rules auto-unlock=no
+[ -n "${LOCK_PATH_DEFAULT:-}" ] || {
+	agent_stop
+	agent_start
+	wait_for 30 sh -c "'$bin/coffer' --agent '$tmp/agent.sock' --json status | grep -q '\"state\":\"ACTIVE\"'"
+	bao_request DELETE transit/keys/acme/soft-delete >/dev/null
+	wait_for 60 sh -c "! ls '$mnt' 2>/dev/null"
+	bao_request POST transit/keys/acme/soft-delete-restore '{}' >/dev/null
+	sleep 5
+	if ls "$mnt" >/dev/null 2>&1; then not_ok "opened by itself"; else ok "auto-unlock=no: locked until somebody says otherwise"; fi
+	wait_for 30 coffer unlock "$tmp/acme"
+	ls "$mnt" >/dev/null && ok "and then it opens"
+}
+expect 0 coffer umount "$mnt"
+expect 0 coffer fsck "$tmp/acme" && ok "fsck is clean behind all that"
+expect 0 coffer audit verify "$tmp/state" && ok "the audit log is whole"
+secret=$(cat "$bao/acme.secret-id")
+if grep -rqF "$secret" "$tmp/agent.log" "$tmp/state"; then not_ok "the secret_id is in a log"; else ok "the secret_id is in no log"; fi
