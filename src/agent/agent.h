@@ -145,7 +145,7 @@ enum proto_class request_refuse(struct proto_reply *reply, enum proto_class clas
 
 /* relay.c: answers later. -ENOSPC too many at once, -ENOTCONN no such mount. */
 int relay_status(struct agent *a, struct conn *c, int64_t id) must_check;
-/* The newest mount that said it is there, NULL: none. */
+/* The newest mount that said it is there: root's, else that of the only user who says so. NULL: none. */
 struct conn *relay_mount_at(struct agent *a, const char *mountpoint);
 int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push,
 	       const char *mountpoint) must_check;

@@ -202,15 +202,23 @@ static void sync_answer(struct agent *a, struct relay *relay, enum proto_class c
 	relay_end(a, relay);
 }
 
-/* The newest mount there is the one that is seen there: lists begin with the newest connection. */
+/* The newest mount there is the one that is seen there: lists begin with the newest connection. But where a mount is, is what its process says: before root's
+ * word nobody else's counts, and when several others claim a place none of them is believed. */
 struct conn *relay_mount_at(struct agent *a, const char *mountpoint)
 {
-	struct conn *m;
+	struct conn *m, *found = NULL;
+	bool disputed = false;
 
-	for (m = a->conns; m; m = m->next)
-		if (m->mount && !m->dead && strcmp(m->mount->said->mountpoint, mountpoint) == 0)
-			break;
-	return m;
+	for (m = a->conns; m; m = m->next) {
+		if (!m->mount || m->dead || strcmp(m->mount->said->mountpoint, mountpoint) != 0)
+			continue;
+		if (m->peer.uid == 0)
+			return m;
+		disputed = disputed || (found && found->peer.uid != m->peer.uid);
+		if (!found)
+			found = m;
+	}
+	return disputed ? NULL : found;
 }
 
 int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push, const char *mountpoint)

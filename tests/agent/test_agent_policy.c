@@ -125,10 +125,20 @@ static int sees(struct agent_fixture *f, void *arg)
 struct mounted {
 	struct agent_volume *v;
 	const char *mountpoint;
+	const struct client_mount_ops *ops;
 	int go, up; /* pipes: told when to end; tells when registered */
 };
 
 static const struct client_mount_ops no_ops = { .stats = NULL };
+
+static int say_yes(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+/* Whatever it is asked to do is done, it says. */
+static const struct client_mount_ops liar_ops = { .sync = say_yes, .freeze = say_yes };
 
 static int mount_until_told(struct agent_fixture *f, void *arg)
 {
@@ -137,7 +147,7 @@ static int mount_until_told(struct agent_fixture *f, void *arg)
 	struct pollfd p = { .fd = m->go, .events = POLLIN };
 	struct client_mount *link;
 
-	if (agent_volume_unlock(f, m->v) < 0 || client_mount_start(&f->c, &info, &no_ops, NULL, &link) < 0)
+	if (agent_volume_unlock(f, m->v) < 0 || client_mount_start(&f->c, &info, m->ops, NULL, &link) < 0)
 		return 1;
 	if (write(m->up, "1", 1) != 1)
 		return 2;
@@ -147,7 +157,8 @@ static int mount_until_told(struct agent_fixture *f, void *arg)
 }
 
 /* A process of that uid which has v mounted, as far as the agent can tell; mount_end ends it. */
-static pid_t mount_fork(struct agent_fixture *f, uid_t uid, struct agent_volume *v, const char *mountpoint, int *ret_go)
+static pid_t mount_fork_with(struct agent_fixture *f, uid_t uid, struct agent_volume *v, const char *mountpoint,
+			     const struct client_mount_ops *ops, int *ret_go)
 {
 	int go[2], up[2];
 	pid_t pid;
@@ -158,7 +169,7 @@ static pid_t mount_fork(struct agent_fixture *f, uid_t uid, struct agent_volume 
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		struct mounted m = { .v = v, .mountpoint = mountpoint, .go = go[0], .up = up[1] };
+		struct mounted m = { .v = v, .mountpoint = mountpoint, .ops = ops, .go = go[0], .up = up[1] };
 
 		(void)close(go[1]);
 		(void)close(up[0]);
@@ -170,6 +181,11 @@ static pid_t mount_fork(struct agent_fixture *f, uid_t uid, struct agent_volume 
 	(void)close(up[0]);
 	*ret_go = go[1];
 	return pid;
+}
+
+static pid_t mount_fork(struct agent_fixture *f, uid_t uid, struct agent_volume *v, const char *mountpoint, int *ret_go)
+{
+	return mount_fork_with(f, uid, v, mountpoint, &no_ops, ret_go);
 }
 
 static void mount_end(pid_t pid, int go)
@@ -218,6 +234,30 @@ static void each_tenant_sees_its_own_mounts_only(void **state)
 	assert_int_equal(as(0, sees, f, NULL), 3);
 	mount_end(acme, go_acme);
 	mount_end(other, go_other);
+	volumes_free(&v);
+}
+
+/* A mount point is what a peer says, and a tenant may say another's. */
+static void nobody_answers_for_the_mount_point_of_another(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	struct agent_volume *own = agent_volume_new(f, "root", NULL);
+	int go_root, go_acme, go_liar;
+	pid_t root = mount_fork(f, 0, own, "/mnt/root", &go_root);
+	pid_t acme = mount_fork(f, ACME, v.acme, "/mnt/acme", &go_acme);
+	pid_t liar = mount_fork_with(f, OTHER, v.other, "/mnt/root", &liar_ops, &go_liar);
+
+	assert_int_equal(as(0, sync_it, f, (void *)(uintptr_t) "/mnt/root"), 5); /* root's own is asked, which cannot */
+	mount_end(liar, go_liar);
+	liar = mount_fork_with(f, OTHER, v.other, "/mnt/acme", &liar_ops, &go_liar);
+	assert_int_equal(as(0, sync_it, f, (void *)(uintptr_t) "/mnt/acme"), 14); /* nobody is believed */
+	assert_int_equal(as(0, freeze, f, (void *)(uintptr_t) "/mnt/acme"), 14);
+	mount_end(liar, go_liar);
+	assert_int_equal(as(0, sync_it, f, (void *)(uintptr_t) "/mnt/acme"), 5);
+	mount_end(acme, go_acme);
+	mount_end(root, go_root);
+	agent_volume_free(own);
 	volumes_free(&v);
 }
 
@@ -499,6 +539,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_tenant_has_its_own_key_only),
 		TEST(each_tenant_sees_its_own_mounts_only),
+		TEST(nobody_answers_for_the_mount_point_of_another),
 		TEST(a_key_that_no_kms_line_names_is_refused),
 		TEST(an_operator_of_one_tenant_cannot_take_anothers_pin),
 		TEST(an_operator_locks_its_own_tenant_only),
