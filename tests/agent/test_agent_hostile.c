@@ -391,7 +391,7 @@ static void without_descriptors_accepting_rests_and_is_taken_up_again(void **sta
 	assert_int_equal(prlimit(f->pid, RLIMIT_NOFILE, &lim, NULL), 0);
 	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", f->socket);
 	assert_int_equal(connect(sock, (const struct sockaddr *)&sa, sizeof(sa)), 0);
-	for (unsigned i = 0; i < 500 && agent_fixture_said(f, "cannot accept") == 0; i++)
+	for (unsigned i = 0; i < 3000 && agent_fixture_said(f, "cannot accept") == 0; i++)
 		(void)poll(NULL, 0, 20);
 	(void)poll(NULL, 0, 2500);
 	assert_int_equal(agent_fixture_said(f, "cannot accept"), 1);

@@ -244,14 +244,22 @@ static bool is_dumped(const void *p)
 
 static void a_hidden_stack_is_left_out_of_dumps(void **state)
 {
-	uint8_t deep[8192];
+	const void *here = __builtin_frame_address(0); /* the stack's own: a local may be elsewhere under a sanitizer */
 
 	(void)state;
-	assert_true(is_dumped(deep));
+	assert_true(is_dumped(here));
 	secret_hide_stack();
-	assert_false(is_dumped(deep));
+	assert_false(is_dumped(here));
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+/* It looks at frames of calls that returned, on a stack that the sanitizer laid elsewhere. */
+static void a_wiped_stack_has_nothing_of_calls_that_returned(void **state)
+{
+	(void)state;
+	skip();
+}
+#else
 static __attribute__((noinline)) uintptr_t leave_behind(uint8_t what)
 {
 	volatile uint8_t here[1024]; /* the gap of a frame at its top is not wiped */
@@ -272,6 +280,7 @@ static void a_wiped_stack_has_nothing_of_calls_that_returned(void **state)
 		left += was[k] == 0x5a;
 	assert_int_equal(left, 0);
 }
+#endif
 
 int main(void)
 {
