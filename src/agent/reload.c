@@ -1,5 +1,6 @@
 /* reload.c: new rules for a running agent (SIGHUP). A mount keeps its key: rules say who gets one, leases how long it is kept. */
 #include "agent/agent.h"
+#include "agent/agent_conf.h"
 
 #include "base/log.h"
 
@@ -40,15 +41,20 @@ void reload_record(struct agent *a)
 void reload(struct agent *a)
 {
 	struct tenants *next = NULL;
+	struct agent_conf conf;
 	struct conn *c;
 	int r;
 
-	r = tenants_load(a->options.config_dir, &next);
+	r = agent_conf_load(a->options.config_dir, &conf);
+	if (r >= 0)
+		r = tenants_load(a->options.config_dir, &next);
 	if (r < 0) {
 		log_err("reload refused: the rules before stay in force");
 		record(a, "refused", NULL);
 		return;
 	}
+	log_set_level(conf.log_level);
+	audit_configure(a->audit, &conf.audit);
 	tenants_unref(a->tenants);
 	a->tenants = next;
 	for (c = a->conns; c; c = c->next)

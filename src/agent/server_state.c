@@ -1,5 +1,6 @@
 /* server_state.c: the state directory (docs/protocol.md, "State"): one agent at a time, and nothing served without all of it. */
 #include "agent/agent.h"
+#include "agent/agent_conf.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -12,7 +13,7 @@
 int server_state_open(struct agent *a)
 {
 	const char *dir = a->options.state_dir;
-	struct audit_conf audit;
+	struct agent_conf conf;
 	int r;
 
 	r = fileio_mkdirs(dir, 0700);
@@ -34,8 +35,11 @@ int server_state_open(struct agent *a)
 	r = locks_open(a->state_dirfd, &a->locks);
 	if (r < 0)
 		return log_ret(r, "%s/locks.json: cannot be read; without it what an operator locked would be opened", dir);
-	audit_conf_default(&audit);
-	return audit_open(a->state_dirfd, &audit, a->options.version, &a->audit);
+	r = agent_conf_load(a->options.config_dir, &conf);
+	if (r < 0)
+		return r;
+	log_set_level(conf.log_level);
+	return audit_open(a->state_dirfd, &conf.audit, a->options.version, &a->audit);
 }
 
 int server_state_socket(struct agent *a)

@@ -28,6 +28,10 @@ loads() {
 printf '[tenant]\nprobe=60s\n[allow]\nuser=daemon\noperations=unlok\n' >"$work/etc/tenants.d/acme.conf"
 expect 3 agent && grep -q "tenants.d/acme.conf:5: operations=: 'unlok' is none of" "$tmp/err" && ok "a bad file is told with its line" || not_ok "bad file: $(cat "$tmp/err")"
 rm "$work/etc/tenants.d/acme.conf"
+printf '[audit]\nsize=1\n' >"$work/etc/coffer.conf"
+expect 3 agent && grep -q "coffer.conf:2: " "$tmp/err" && ok "and one in coffer.conf" || not_ok "bad coffer.conf: $(cat "$tmp/err")"
+mkdir "$work/far"
+printf '[agent]\nlog-level=info\n[audit]\nanchor-file=%s/anchors\n' "$work/far" >"$work/etc/coffer.conf"
 "$top_builddir/coffer-agent" --foreground --config "$work/etc" --state "$work/lib" --socket "$work/agent.sock" 2>"$work/log" &
 pid=$!
 cleanup_fn kill $pid "2>/dev/null"
@@ -48,3 +52,14 @@ wait_for 20 loads 3
 grep -q 'acme.conf:4: .*stands in line 1 already' "$work/log" && ok "a bad reload is told" || not_ok "bad reload: $(cat "$work/log")"
 expect 0 as_user fsck "$work/v" && ok "and the rules before stay"
 grep -q '"class":"DENIED"' "$work/lib/audit.log" && ok "denials are audited" || not_ok "denials are audited"
+printf '[audit]\nrequired=no\nanchor-file=relative\n' >"$work/etc/coffer.conf"
+kill -HUP $pid
+wait_for 20 loads 4
+grep -q 'coffer.conf:3: anchor-file= must be an absolute path' "$work/log" && ok "a fault in coffer.conf is one of the whole reload" || not_ok "coffer.conf: $(cat "$work/log")"
+printf '[agent]\nlog-level=err\n[audit]\nanchor-file=%s/anchors\n' "$work/far" >"$work/etc/coffer.conf"
+rm "$work/etc/tenants.d/acme.conf"
+kill -HUP $pid
+wait_for 20 loads 5
+kill $pid
+wait_for 20 [ ! -e "/proc/$pid" ] || :
+expect 0 "$work/bin/coffer" audit verify "$work/lib" --anchors "$work/far/anchors" && ok "anchors go where anchor-file= says" || not_ok "anchors: $(ls -l "$work/far" "$work/lib")"

@@ -1,0 +1,107 @@
+/* agent_conf.c: coffer.conf → struct agent_conf. */
+#include "agent/agent_conf.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fileio.h"
+
+static const struct ini_key agent_keys[] = {
+	{ "log-level", INI_STRING, false }, { "metrics", INI_STRING, false }, { NULL, INI_STRING, false },
+};
+static const struct ini_key audit_keys[] = {
+	{ "dir", INI_STRING, false },         { "required", INI_BOOL, false }, { "anchor-file", INI_STRING, false },
+	{ "retain", INI_TIME, false },        { NULL, INI_STRING, false },
+};
+static const struct ini_rule rules[] = {
+	{ "agent", agent_keys, false },
+	{ "audit", audit_keys, false },
+	{ NULL, NULL, false },
+};
+
+static int refuse(struct ini_error *error, unsigned line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int refuse(struct ini_error *error, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	error->line = line;
+	va_start(ap, fmt);
+	(void)vsnprintf(error->text, sizeof(error->text), fmt, ap);
+	va_end(ap);
+	return -EUCLEAN;
+}
+
+/* An absolute path, copied; what is not said leaves ret_path as it is. */
+static int path_take(const struct ini_section *s, const char *key, size_t max, char *ret_path, struct ini_error *error)
+{
+	const char *text = ini_string(s, key, 0);
+
+	if (!text)
+		return 0;
+	if (text[0] != '/')
+		return refuse(error, ini_line(s, key, 0), "%s= must be an absolute path", key);
+	if (strlen(text) >= max)
+		return refuse(error, ini_line(s, key, 0), "%s= is longer than %zu characters", key, max - 1);
+	memcpy(ret_path, text, strlen(text) + 1);
+	return 0;
+}
+
+int agent_conf_parse(const void *p, size_t len, struct agent_conf *ret_conf, struct ini_error *ret_error)
+{
+	struct agent_conf conf = { .log_level = LOG_LEVEL_INFO };
+	AUTO_INI struct ini *ini = NULL;
+	const struct ini_section *s;
+	const char *text;
+	int r;
+
+	audit_conf_default(&conf.audit);
+	r = ini_read(p, len, rules, &ini, ret_error);
+	if (r < 0)
+		return r == -EFBIG ? refuse(ret_error, 0, "larger than %d bytes", INI_BYTES_MAX) : r;
+	s = ini_section(ini, "agent", 0);
+	text = ini_string(s, "log-level", 0);
+	if (text && log_level_parse(text, &conf.log_level) < 0)
+		return refuse(ret_error, ini_line(s, "log-level", 0), "log-level= is one of err, warning, info, debug");
+	text = ini_string(s, "metrics", 0);
+	if (text && strcmp(text, "off") != 0)
+		return refuse(ret_error, ini_line(s, "metrics", 0), "metrics= can only be off: this version has none");
+	s = ini_section(ini, "audit", 0);
+	r = path_take(s, "dir", sizeof(conf.audit.dir), conf.audit.dir, ret_error);
+	if (r >= 0)
+		r = path_take(s, "anchor-file", sizeof(conf.audit.anchor_file), conf.audit.anchor_file, ret_error);
+	if (r < 0)
+		return r;
+	conf.audit.required = ini_bool(s, "required", conf.audit.required);
+	conf.audit.retain_ms = (uint64_t)ini_number(s, "retain", (int64_t)(conf.audit.retain_ms / 1000)) * 1000;
+	*ret_conf = conf;
+	return 0;
+}
+
+int agent_conf_load(const char *config_dir, struct agent_conf *ret_conf)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	AUTO_FREE char *path = NULL;
+	struct ini_error error = { 0 };
+	struct stat st;
+	size_t len = 0;
+	int r;
+
+	if (asprintf(&path, "%s/coffer.conf", config_dir) < 0)
+		return -ENOMEM;
+	if (lstat(path, &st) == 0 && ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 0022 && !S_ISLNK(st.st_mode)))) {
+		log_err("%s: it must belong to root or the agent's user and be writable by nobody else", path);
+		return -EBADMSG;
+	}
+	r = fileio_read_at(AT_FDCWD, path, INI_BYTES_MAX, &p, &len);
+	if (r < 0 && r != -ENOENT) {
+		log_err("%s: %s", path, err_text(r));
+		return r == -ENOMEM ? r : -EBADMSG;
+	}
+	r = agent_conf_parse(p ? (const void *)p : "", len, ret_conf, &error);
+	if (r == -EUCLEAN)
+		log_err("%s:%u: %s", path, error.line, error.text);
+	return r == -EUCLEAN ? -EBADMSG : r;
+}
