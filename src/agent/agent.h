@@ -69,6 +69,7 @@ struct mount {
 	enum lease_state lease_said;      /* the state that was logged and recorded */
 	uint64_t lease_said_ms, lease_locks_at_ms;
 	char lease_since[TIME_TEXT_MAX], lease_reason[PROTO_MESSAGE_MAX];
+	struct kms_error lease_kms;       /* what its key service said last */
 	uint64_t probes, probes_ms;       /* since the last row of key.probe */
 };
 

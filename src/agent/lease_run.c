@@ -38,8 +38,10 @@ static void record(struct agent *a, const struct conn *c, const char *what, uint
 				 .mountpoint = m->said->mountpoint, .stale_for_s = stale_for_s,
 				 .class = m->lease.class == KMS_OK ? NULL : kms_class_text(m->lease.class),
 				 .detail = m->lease_reason[0] ? m->lease_reason : NULL };
-	int r = audit_append(a->audit, &e);
+	int r;
 
+	request_record_kms(&e, &m->lease_kms);
+	r = audit_append(a->audit, &e);
 	if (r < 0)
 		log_err("audit log: cannot append: %s", err_text(r));
 }
@@ -104,6 +106,7 @@ static void answers_take(struct agent *a, struct conn *c, const struct opener_an
 	unsigned i;
 
 	(void)a;
+	m->lease_kms = answers->kms;
 	m->lease.nslots = answers->count < LEASE_SLOTS_MAX ? answers->count : LEASE_SLOTS_MAX;
 	for (i = 0; i < m->lease.nslots; i++)
 		if (answers->slot[i].asked)
@@ -286,6 +289,7 @@ bool lease_run_may_open(struct agent *a, struct conn *c, const struct opener_ans
 	uint64_t now = packet_now_ms();
 	struct lease *l = &c->mount->lease;
 
+	c->mount->lease_kms = answers->kms;
 	/* Only what was asked counts, and the number of slots is what it was: this is an unwrap, not a probe. */
 	for (unsigned i = 0; i < l->nslots && i < answers->count; i++)
 		if (answers->slot[i].asked)

@@ -78,18 +78,18 @@ static bool slot_pinned(const struct pin *pin, const struct key_slot *slot, stru
 
 static enum proto_class slot_open(const struct kms_host *host, const struct pin *pin, const struct key_slot *slot,
 				  const struct kms_uri *uri, char message[static PROTO_MESSAGE_MAX],
-				  struct secret **ret_root)
+				  struct kms_error *ret_kms, struct secret **ret_root)
 {
 	struct kms_context ctx = { .tenant = pin->tenant, .uuid = pin->instance.uuid };
 	AUTO_SECRET struct secret *kek = NULL;
 	AUTO_SECRET struct secret *root = NULL;
 	uint8_t commitment[COMMITMENT_LEN];
-	struct kms_error err = { 0 };
 	int r;
 
-	r = kms_unwrap(host, uri, &ctx, slot->wrapped_kek, slot->wrapped_kek_len, &err, &kek);
+	memset(ret_kms, 0, sizeof(*ret_kms));
+	r = kms_unwrap(host, uri, &ctx, slot->wrapped_kek, slot->wrapped_kek_len, ret_kms, &kek);
 	if (r < 0)
-		return say(message, opener_class(err.class), "key: %s", err.message);
+		return say(message, opener_class(ret_kms->class), "key: %s", ret_kms->message);
 	r = keys_root_open(kek, pin->tenant, pin->instance.uuid, slot->sealed_root, &root);
 	if (r == -EKEYREJECTED)
 		return say(message, PROTO_CLASS_CORRUPT, "key: %s: the sealed root key does not open",
@@ -156,7 +156,7 @@ void opener_probe(const struct kms_host *host, const struct pin *pin, const stru
 		ret_answers->count++;
 		if (!asks(arg, n, good))
 			continue;
-		class = slot_open(host, pin, &cfg->slots[i], &uri, message, &root);
+		class = slot_open(host, pin, &cfg->slots[i], &uri, message, &ret_answers->kms, &root);
 		ret_answers->slot[n].asked = true;
 		ret_answers->slot[n].class = class_for_lease(class);
 		good = good || class == PROTO_CLASS_OK;
@@ -184,7 +184,7 @@ enum proto_class opener_open(const struct kms_host *host, const struct pin *pin,
 		if (!slot_pinned(pin, &cfg->slots[i], &uri))
 			continue;
 		slot = &cfg->slots[i];
-		class = slot_open(host, pin, slot, &uri, message, &root);
+		class = slot_open(host, pin, slot, &uri, message, &ret_answers->kms, &root);
 		n = ret_answers->count++;
 		ret_answers->slot[n].asked = true;
 		ret_answers->slot[n].class = class_for_lease(class);

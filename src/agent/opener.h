@@ -24,6 +24,7 @@ struct opener_answers {
 		enum kms_class class;
 	} slot[SLOTS_MAX];
 	char message[PROTO_MESSAGE_MAX]; /* of the last that gave no key */
+	struct kms_error kms;            /* of the last that was asked, also when it gave the key: for the audit log */
 };
 
 /* How many slots that is; those of recovery keys do not count, because nobody can ask them. */

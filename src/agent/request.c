@@ -43,12 +43,26 @@ enum proto_class request_record(struct call *k, const struct audit_event *e)
 			      proto_op_text(k->req->op), err_text(r));
 }
 
-void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class)
+void request_record_kms(struct audit_event *e, const struct kms_error *kms)
+{
+	if (!kms || (!kms->attempts && !kms->http_status))
+		return; /* a key of this host */
+	e->http = kms->http_status;
+	e->attempt = kms->attempts;
+	e->latency_ms = kms->latency_ms;
+	e->req_id = kms->request_id[0] ? kms->request_id : NULL;
+	e->credential_source = kms->credential[0] ? kms->credential : NULL;
+}
+
+void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class, const struct kms_error *kms)
 {
 	const bool by_us = class == PROTO_CLASS_UNTRUSTED || class == PROTO_CLASS_OLDER || class == PROTO_CLASS_DENIED;
 	struct audit_event e = { .what = what, .outcome = by_us ? "refused" : "failed", .peer = &k->c->peer, .uuid = k->req->instance.uuid, .tenant = tenant,
 				 .class = proto_class_text(class), .detail = k->reply->message };
-	int r = audit_append_refusal(k->a->audit, &e);
+	int r;
+
+	request_record_kms(&e, kms);
+	r = audit_append_refusal(k->a->audit, &e);
 
 	if (r < 0)
 		log_err("audit log: cannot append: %s", err_text(r));

@@ -28,8 +28,10 @@ enum proto_class request_keys_allowed(struct call *k, const char *tenant, size_t
 enum proto_class request_pin_taken(struct call *k, const char *tenant);
 /* Append to the audit log: OK or AUDIT. */
 enum proto_class request_record(struct call *k, const struct audit_event *e);
+/* What the key service said goes into the row; kms may be NULL. What e points to is in kms. */
+void request_record_kms(struct audit_event *e, const struct kms_error *kms);
 /* A refusal worth a line, which changes nothing about what is answered. */
-void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class);
+void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class, const struct kms_error *kms);
 /* The pin of the request's instance: OK, UNTRUSTED or INTERNAL. */
 enum proto_class request_pin_find(struct call *k, struct pin *pin);
 enum proto_class request_pin_keep(struct call *k, const struct pin *pin);

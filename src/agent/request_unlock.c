@@ -25,17 +25,18 @@ static enum proto_class unlock_decide(struct call *k, const struct volume_config
 		class = request_lock_check(k, p->instance.uuid, p->tenant);
 	if (class == PROTO_CLASS_OK)
 		return request_keys_allowed(k, p->tenant, p->kms_count, (const char (*)[KMS_URI_MAX + 1])p->kms);
-	request_record_refusal(k, "key.unwrap", cfg->tenant, class);
+	request_record_refusal(k, "key.unwrap", cfg->tenant, class, NULL);
 	return class;
 }
 
-static enum proto_class unlock_give(struct call *k, struct pin *p, const struct opened *opened)
+static enum proto_class unlock_give(struct call *k, struct pin *p, const struct opened *opened, const struct kms_error *kms)
 {
 	struct audit_event e = { .what = "key.unwrap", .peer = &k->c->peer, .uuid = p->instance.uuid, .tenant = p->tenant,
 				 .key_uri = opened->key_uri, .purpose = k->req->purpose };
 	struct proto_reply *reply = k->reply;
 	enum proto_class class;
 
+	request_record_kms(&e, kms);
 	class = request_record(k, &e);
 	if (class != PROTO_CLASS_OK)
 		return class;
@@ -88,11 +89,11 @@ static enum proto_class unlock_finish(struct call *k, const void *arg)
 	else
 		class = lease_check(k, result);
 	if (class != PROTO_CLASS_OK) {
-		request_record_refusal(k, class == PROTO_CLASS_OLDER ? "volume.older" : "key.unwrap", p->tenant, class);
+		request_record_refusal(k, class == PROTO_CLASS_OLDER ? "volume.older" : "key.unwrap", p->tenant, class, &result->answers->kms);
 		lease_run_refused(k->a, p->instance.uuid, class);
 		return class;
 	}
-	class = unlock_give(k, p, result->opened);
+	class = unlock_give(k, p, result->opened, &result->answers->kms);
 	if (class == PROTO_CLASS_OK)
 		request_key_config_keep(k, result->bytes, result->len);
 	return class;

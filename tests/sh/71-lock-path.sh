@@ -83,5 +83,7 @@ rules auto-unlock=no
 expect 0 coffer umount "$mnt"
 expect 0 coffer fsck "$tmp/acme" && ok "fsck is clean behind all that"
 expect 0 coffer audit verify "$tmp/state" && ok "the audit log is whole"
+if grep '"event":"key.revoked_seen"' "$tmp/state/audit.log" | grep '"http":403' | grep -q '"req_id":"'; then ok "refusals carry the server's status and request"; else not_ok "refusals: $(grep revoked_seen "$tmp/state/audit.log")"; fi
+if grep '"event":"key.unwrap"' "$tmp/state/audit.log" | grep '"http":200' | grep -q '"credential_source":"approle'; then ok "so do keys that were given, and the credential"; else not_ok "unwraps: $(grep key.unwrap "$tmp/state/audit.log" | tail -2)"; fi
 secret=$(cat "$bao/acme.secret-id")
 if grep -rqF "$secret" "$tmp/agent.log" "$tmp/state"; then not_ok "the secret_id is in a log"; else ok "the secret_id is in no log"; fi
