@@ -440,6 +440,45 @@ static void different_keys_are_asked_for_side_by_side_and_status_does_not_wait(v
 	agent_volume_free(first);
 }
 
+/* As at boot: every volume's mount asks at once, each in a process of its own, 32 of them at a time. COFFER_LOAD=1000 for the figure of docs/performance.md. */
+static void many_volumes_are_unlocked_at_boot(void **state)
+{
+	enum { PROCESSES = 32 };
+	unsigned many = getenv("COFFER_LOAD") ? (unsigned)atoi(getenv("COFFER_LOAD")) : 64;
+	struct agent_fixture *f = *state;
+	struct agent_volume **v = calloc(many, sizeof(struct agent_volume *)), *first = volume_with(f, "");
+	pid_t pid[PROCESSES];
+	size_t before;
+	uint64_t ms;
+
+	for (unsigned i = 0; i < many; i++)
+		v[i] = agent_volume_new(f, "acme", "fail:file-k");
+	answer(f, "OK 50"); /* milliseconds: a KMS of the same region */
+	before = calls(f);
+	ms = packet_now_ms();
+	for (unsigned n = 0; n < PROCESSES; n++) {
+		pid[n] = fork();
+		assert_true(pid[n] >= 0);
+		if (pid[n] > 0)
+			continue;
+		for (unsigned i = n; i < many; i += PROCESSES) {
+			agent_fixture_connect(f);
+			if (agent_volume_unlock(f, v[i]) != 0)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	children_end_well(pid, PROCESSES);
+	ms = packet_now_ms() - ms;
+	print_message("%u volumes unlocked in %llu ms: %llu a second, %zu calls of the KMS (50 ms each)\n", many, (unsigned long long)ms,
+		      (unsigned long long)(many * 1000ull / (ms ? ms : 1)), calls(f) - before);
+	assert_int_equal(calls(f) - before, many);
+	for (unsigned i = 0; i < many; i++)
+		agent_volume_free(v[i]);
+	free(v);
+	agent_volume_free(first);
+}
+
 static void a_connection_that_ends_during_its_unwrap_gets_nothing(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -491,6 +530,7 @@ int main(void)
 		LEASE_TEST(a_new_agent_asks_about_mounts_that_come_back),
 		LEASE_TEST(those_who_want_the_same_key_share_one_call),
 		LEASE_TEST(different_keys_are_asked_for_side_by_side_and_status_does_not_wait),
+		LEASE_TEST(many_volumes_are_unlocked_at_boot),
 		LEASE_TEST(a_connection_that_ends_during_its_unwrap_gets_nothing),
 		LEASE_TEST(the_agent_ends_while_it_is_asked),
 	};
