@@ -228,7 +228,7 @@ unsigned lease_probed(struct lease *l, const struct lease_conf *conf, uint64_t n
 	confirm(l, conf, now_ms);
 	if (l->state != LEASE_LOCKED) {
 		actions = settle(l, conf, now_ms);
-	} else if (good && worst(l, conf, now_ms, &class) != LEASE_LOCKED && !l->operator_locked && (conf->auto_unlock || l->wanted)) {
+	} else if (good && worst(l, conf, now_ms, &class) != LEASE_LOCKED && !l->operator_locked && !l->unlocking && (conf->auto_unlock || l->wanted)) {
 		l->unlocking = true;
 		actions = LEASE_UNLOCK;
 	}

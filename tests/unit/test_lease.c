@@ -226,6 +226,21 @@ static void an_answer_under_way_does_not_undo_an_operators_lock(void **state)
 	assert_int_equal(l.state, LEASE_LOCKED);
 }
 
+static void an_operator_who_unlocks_during_a_probe_asks_the_mount_once(void **state)
+{
+	(void)state;
+	conf.auto_unlock = false;
+	assert_int_equal(probe(T0, KMS_REVOKED), LEASE_LOCK);
+	lease_probe_now(&l, T0 + 10);
+	assert_int_equal(lease_tick(&l, &conf, T0 + 10), LEASE_PROBE);
+	lease_operator_unlock(&l, T0 + 11);
+	lease_opening(&l); /* the event is on its way */
+	lease_answer(&l, T0 + 12, 0, KMS_OK);
+	assert_int_equal(lease_probed(&l, &conf, T0 + 12, 0), 0);
+	assert_int_equal(lease_unlocked(&l, &conf, T0 + 13, true), 0);
+	assert_int_equal(l.state, LEASE_ACTIVE);
+}
+
 static void an_operators_unlock_does_not_override_the_kms(void **state)
 {
 	(void)state;
@@ -454,6 +469,7 @@ int main(void)
 		LEASE_TEST(without_auto_unlock_an_operator_is_asked),
 		LEASE_TEST(an_operators_lock_is_undone_by_an_operator_alone),
 		LEASE_TEST(an_answer_under_way_does_not_undo_an_operators_lock),
+		LEASE_TEST(an_operator_who_unlocks_during_a_probe_asks_the_mount_once),
 		LEASE_TEST(an_operators_unlock_does_not_override_the_kms),
 		LEASE_TEST(an_outage_between_refusals_does_not_start_the_count_anew),
 		LEASE_TEST(a_refusal_is_not_confirmed_by_silence),
