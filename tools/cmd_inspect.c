@@ -5,6 +5,7 @@
 #include "base/fileio.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "format/log_record.h"
 #include "format/volume_config.h"
 
@@ -24,12 +25,6 @@ struct inspect {
 	uint64_t malformed;
 	uint8_t *buf;            /* GROUP_LOWER */
 };
-
-static void hex(const uint8_t *p, size_t len, char ret_text[static HEX_MAX])
-{
-	for (size_t i = 0; i < len && i < HEX_MAX / 2; i++)
-		(void)snprintf(ret_text + 2 * i, 3, "%02x", p[i]);
-}
 
 /* One line: the object as JSON, or its members as "key value" in a row. Consumes o. */
 static int emit(struct inspect *s, struct json *o)
@@ -65,7 +60,7 @@ static int put_seal(struct json *o, const char *stamp, const char *tag, const st
 	char text[HEX_MAX];
 	int r;
 
-	hex(seal->tag, TAG_LEN, text);
+	text_hex(seal->tag, TAG_LEN, text);
 	r = json_put_int(o, stamp, (int64_t)seal->stamp);
 	return r < 0 ? r : json_put_str(o, tag, text);
 }
@@ -97,7 +92,7 @@ static struct json *header_json(const struct group_header *h)
 	char id[HEX_MAX];
 	int r;
 
-	hex(h->file_id, FILE_ID_LEN, id);
+	text_hex(h->file_id, FILE_ID_LEN, id);
 	r = json_put_int(o, "group", h->group);
 	if (r == 0)
 		r = json_put_bool(o, "damaged", h->flags & GROUP_FLAG_DAMAGED);
@@ -124,7 +119,7 @@ static int emit_block(struct inspect *s, uint64_t block, const struct entry *e, 
 	char tag[HEX_MAX];
 	int r;
 
-	hex(e->tag, TAG_LEN, tag);
+	text_hex(e->tag, TAG_LEN, tag);
 	r = json_put_int(o, "block", (int64_t)block);
 	if (r == 0)
 		r = json_put_int(o, "stamp", (int64_t)e->stamp);
@@ -250,7 +245,7 @@ static struct json *state_json(unsigned slot, const struct volume_state *v)
 	char generation[HEX_MAX], fsid[HEX_MAX];
 	int r;
 
-	hex(v->generation, GENERATION_LEN, generation);
+	text_hex(v->generation, GENERATION_LEN, generation);
 	(void)snprintf(fsid, sizeof(fsid), "%016llx", (unsigned long long)v->fsid);
 	r = json_put_int(o, "slot", slot);
 	if (r == 0)
@@ -312,7 +307,7 @@ static int desc_json(struct inspect *s, uint64_t index, const struct log_desc *d
 		groups += kind == LOG_KIND_GROUP;
 	}
 	s->malformed += kind < 0;
-	hex(d->generation, GENERATION_LEN, generation);
+	text_hex(d->generation, GENERATION_LEN, generation);
 	if (!f || !g || json_put_int(o, "index", (int64_t)index) < 0 || json_put_str(o, "generation", generation) < 0 ||
 	    json_put_int(o, "sequence", (int64_t)d->sequence) < 0 || json_put_int(o, "part", d->part) < 0 || json_put_bool(o, "last", d->last) < 0 ||
 	    json_put_int(o, "durable", (int64_t)d->durable) < 0 || json_put_int(o, "stamp", (int64_t)d->stamp) < 0 ||

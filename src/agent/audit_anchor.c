@@ -13,6 +13,7 @@
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 
 static int row_make(struct audit *a)
 {
@@ -24,7 +25,7 @@ static int row_make(struct audit *a)
 	r = audit_row_sign(a->seed, a->pos.hash, signature);
 	if (r < 0)
 		return r;
-	audit_row_hex(signature, sizeof(signature), hex);
+	text_hex(signature, sizeof(signature), hex);
 	r = json_put_str(o, "signature", hex);
 	if (r >= 0)
 		r = json_put_str(o, "outcome", "ok");

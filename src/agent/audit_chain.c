@@ -18,6 +18,7 @@
 
 #include "agent/audit_files.h"
 #include "base/json.h"
+#include "base/text.h"
 
 struct audit_chain {
 	struct audit_chain_report report;
@@ -193,7 +194,7 @@ static int key_get(const struct audit_row *row, uint8_t ret_key[static SIGN_PUBL
 
 	r = json_get_str(row->o, "public_key", &text);
 	if (r >= 0)
-		r = audit_row_hex_parse(text, SIGN_PUBLIC_LEN, ret_key);
+		r = text_hex_parse(text, strlen(text), SIGN_PUBLIC_LEN, ret_key);
 	if (r >= 0)
 		r = audit_row_host_id(ret_key, id);
 	return r == -ENOMEM ? r : r < 0 || strcmp(id, row->host_id) != 0 ? -EBADMSG : 0;
@@ -288,7 +289,7 @@ static int torn_check(struct audit_chain *c, const struct audit_row *row)
 	if (r < 0)
 		return r;
 	if (json_get_int(row->o, "torn_bytes", &bytes) < 0 || bytes != (int64_t)c->torn_len ||
-	    json_get_str(row->o, "torn_sha256", &hex) < 0 || audit_row_hex_parse(hex, sizeof(said), said) < 0 ||
+	    json_get_str(row->o, "torn_sha256", &hex) < 0 || text_hex_parse(hex, strlen(hex), sizeof(said), said) < 0 ||
 	    memcmp(said, digest, sizeof(said)) != 0)
 		return broken_at(c, c->torn_line, row->seq, "the torn bytes were changed");
 	c->torn_line = 0;

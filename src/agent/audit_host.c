@@ -9,6 +9,7 @@
 
 #include "base/fileio.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 #define HOST_KEY "host.key"
 #define HOST_KEY_NEW ".host.key.new"
@@ -88,5 +89,5 @@ int audit_host_boot_id(char ret_id[static AUDIT_ID_LEN])
 		if (text[i] != '-')
 			ret_id[n++] = text[i];
 	ret_id[n] = '\0';
-	return audit_row_hex_parse(ret_id, sizeof(check), check);
+	return text_hex_parse(ret_id, strlen(ret_id), sizeof(check), check);
 }

@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 #define LINK_NEW ".audit.log.new"
 
@@ -45,7 +46,7 @@ static int first_row(struct audit *a, const char *previous)
 	uint8_t nonce[32];
 	int r;
 
-	audit_row_hex(a->public_key, SIGN_PUBLIC_LEN, hex);
+	text_hex(a->public_key, SIGN_PUBLIC_LEN, hex);
 	r = json_put_str(o, "public_key", hex);
 	if (r >= 0)
 		r = json_put_str(o, "outcome", "ok");
@@ -57,7 +58,7 @@ static int first_row(struct audit *a, const char *previous)
 		r = secret_random(nonce, sizeof(nonce));
 	if (r < 0)
 		return r;
-	audit_row_hex(nonce, sizeof(nonce), hex);
+	text_hex(nonce, sizeof(nonce), hex);
 	r = json_put_str(o, "random", hex);
 	return r < 0 ? r : audit_row_append(a, "audit.genesis", o);
 }

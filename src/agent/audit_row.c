@@ -10,46 +10,9 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 #define NS 1000000000LL
-
-void audit_row_hex(const uint8_t *p, size_t len, char *ret_text)
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		ret_text[2 * i] = digits[p[i] >> 4];
-		ret_text[2 * i + 1] = digits[p[i] & 15];
-	}
-	ret_text[2 * len] = '\0';
-}
-
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-int audit_row_hex_parse(const char *text, size_t len, uint8_t *ret_p)
-{
-	size_t i;
-	int hi, lo;
-
-	if (strlen(text) != 2 * len)
-		return -EUCLEAN;
-	for (i = 0; i < len; i++) {
-		hi = nibble(text[2 * i]);
-		lo = nibble(text[2 * i + 1]);
-		if (hi < 0 || lo < 0)
-			return -EUCLEAN;
-		ret_p[i] = (uint8_t)(hi << 4 | lo);
-	}
-	return 0;
-}
 
 void audit_row_time(int64_t ts_ns, char ret_text[static AUDIT_TIME_LEN])
 {
@@ -92,14 +55,14 @@ static int hex_get(const struct json *o, const char *key, size_t len, uint8_t *r
 	int r;
 
 	r = json_get_str(o, key, &text);
-	return r < 0 ? -EUCLEAN : audit_row_hex_parse(text, len, ret_p);
+	return r < 0 ? -EUCLEAN : text_hex_parse(text, strlen(text), len, ret_p);
 }
 
 static int hex_put(struct json *o, const char *key, const uint8_t *p, size_t len)
 {
 	char text[2 * SIGN_LEN + 1];
 
-	audit_row_hex(p, len, text);
+	text_hex(p, len, text);
 	return json_put_str(o, key, text);
 }
 
@@ -118,7 +81,7 @@ static int id_get(const struct json *o, const char *key, const char **ret_text)
 	int r;
 
 	r = json_get_str(o, key, ret_text);
-	return r < 0 ? -EUCLEAN : audit_row_hex_parse(*ret_text, sizeof(id), id);
+	return r < 0 ? -EUCLEAN : text_hex_parse(*ret_text, strlen(*ret_text), sizeof(id), id);
 }
 
 static int count_get(const struct json *o, const char *key, int64_t min, int64_t *ret_n)
@@ -269,7 +232,7 @@ int audit_row_host_id(const uint8_t public_key[static SIGN_PUBLIC_LEN], char ret
 	memcpy(buf + sizeof(AUDIT_LABEL_HOST) - 1, public_key, SIGN_PUBLIC_LEN);
 	r = digest_sha256(buf, sizeof(buf), digest);
 	if (r >= 0)
-		audit_row_hex(digest, AUDIT_ID_LEN / 2, ret_id);
+		text_hex(digest, AUDIT_ID_LEN / 2, ret_id);
 	return r;
 }
 

@@ -66,9 +66,7 @@ int audit_row_sign_check(const struct audit_row *row, const uint8_t public_key[s
 /* host_id of a public key. */
 int audit_row_host_id(const uint8_t public_key[static SIGN_PUBLIC_LEN], char ret_id[static AUDIT_ID_LEN]) must_check;
 
-/* The text forms, both ways; parsing is strict: -EUCLEAN. */
-void audit_row_hex(const uint8_t *p, size_t len, char *ret_text); /* 2 * len digits and a NUL */
-int audit_row_hex_parse(const char *text, size_t len, uint8_t *ret_p) must_check;
+/* The text form of a time, both ways; parsing is strict: -EUCLEAN. */
 void audit_row_time(int64_t ts_ns, char ret_text[static AUDIT_TIME_LEN]);
 int audit_row_time_parse(const char *text, int64_t *ret_ts_ns) must_check;
 

@@ -15,6 +15,7 @@
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #define SPAN_MAX (4 * AUDIT_ROW_MAX)
 
@@ -79,7 +80,7 @@ static int torn_row(struct audit *a, const char *p, size_t len)
 	r = digest_sha256(p, len, digest);
 	if (r < 0)
 		return r;
-	audit_row_hex(digest, sizeof(digest), hex);
+	text_hex(digest, sizeof(digest), hex);
 	r = json_put_int(o, "torn_bytes", (int64_t)len);
 	if (r >= 0)
 		r = json_put_str(o, "torn_sha256", hex);

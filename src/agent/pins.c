@@ -9,17 +9,19 @@
 
 #include "base/fileio.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "crypt/digest.h"
 
 #define PIN_MAX 65536
 #define PIN_VERSION 1
-#define NAME_LEN (32 + 1 + 16)
+#define HASH_LEN 8
+#define NAME_LEN (32 + 1 + 2 * HASH_LEN)
 
 static int name_make(const struct proto_instance *in, const char *suffix, char ret_name[static NAME_LEN + 8])
 {
 	uint8_t bytes[4 + PROTO_HANDLE_MAX + 8], digest[DIGEST_SHA256_LEN];
 	size_t n = 0;
-	char uuid[33];
+	char uuid[33], hash[2 * HASH_LEN + 1];
 	int i, r;
 
 	bytes[n++] = (uint8_t)in->handle_type;
@@ -34,10 +36,8 @@ static int name_make(const struct proto_instance *in, const char *suffix, char r
 	if (r < 0)
 		return r;
 	volume_config_uuid_text(in->uuid, uuid);
-	n = (size_t)snprintf(ret_name, NAME_LEN + 8, "%s-", uuid);
-	for (i = 0; i < 8; i++)
-		n += (size_t)snprintf(ret_name + n, NAME_LEN + 8 - n, "%02x", digest[i]);
-	(void)snprintf(ret_name + n, NAME_LEN + 8 - n, "%s", suffix);
+	text_hex(digest, HASH_LEN, hash);
+	(void)snprintf(ret_name, NAME_LEN + 8, "%s-%s%s", uuid, hash, suffix);
 	return 0;
 }
 

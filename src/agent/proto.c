@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 #define HEX_LEN(n) (2 * (n) + 1)
 
@@ -167,41 +168,6 @@ int proto_str_parse(const struct json *o, const char *key, size_t max, char *ret
 	return 0;
 }
 
-static void hex_put(const uint8_t *p, size_t n, char *ret_text)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		(void)snprintf(ret_text + 2 * i, 3, "%02x", p[i]);
-}
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-/* Exactly n bytes of lower-case digits. */
-static int hex_parse(const char *text, size_t n, uint8_t *ret_p)
-{
-	size_t i;
-	int hi, lo;
-
-	if (strlen(text) != 2 * n)
-		return -EUCLEAN;
-	for (i = 0; i < n; i++) {
-		hi = hex_digit(text[2 * i]);
-		lo = hex_digit(text[2 * i + 1]);
-		if (hi < 0 || lo < 0)
-			return -EUCLEAN;
-		ret_p[i] = (uint8_t)(hi << 4 | lo);
-	}
-	return 0;
-}
-
 static int hex_json_parse(const struct json *o, const char *key, size_t n, uint8_t *ret_p)
 {
 	const char *text;
@@ -210,7 +176,7 @@ static int hex_json_parse(const struct json *o, const char *key, size_t n, uint8
 	r = json_get_str(o, key, &text);
 	if (r < 0)
 		return r;
-	return hex_parse(text, n, ret_p);
+	return text_hex_parse(text, strlen(text), n, ret_p);
 }
 
 bool proto_instance_equal(const struct proto_instance *a, const struct proto_instance *b)
@@ -263,7 +229,7 @@ int proto_instance_put(struct json *o, const char *key, const struct proto_insta
 
 	if (i->handle_len > sizeof(i->handle))
 		return -EINVAL;
-	hex_put(i->uuid, UUID_LEN, uuid);
+	text_hex(i->uuid, UUID_LEN, uuid);
 	(void)snprintf(fsid, sizeof(fsid), "%016llx", (unsigned long long)i->fsid);
 	r = json_put_str(v, "uuid", uuid);
 	if (r >= 0)
@@ -308,7 +274,7 @@ int proto_seen_put(struct json *o, const char *key, const struct proto_seen *s)
 	char generation[HEX_LEN(PROTO_GENERATION_LEN)];
 	int r;
 
-	hex_put(s->generation, PROTO_GENERATION_LEN, generation);
+	text_hex(s->generation, PROTO_GENERATION_LEN, generation);
 	r = proto_u64_put(v, "config_version", s->config_version);
 	if (r >= 0)
 		r = proto_u64_put(v, "stamp_limit", s->stamp_limit);

@@ -4,22 +4,13 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define HEAD "coffer-recovery-1 "
 #define HEAD_LEN (sizeof(HEAD) - 1)
 #define ID_DIGITS (2 * RECOVERY_ID_LEN)
 #define GROUP_DIGITS 8
 #define KEY_TEXT_LEN (2 * KEY_LEN + 2 * KEY_LEN / GROUP_DIGITS - 1)
-
-static uint8_t digit_of(uint8_t value)
-{
-	return (uint8_t)"0123456789abcdef"[value & 15];
-}
-
-static void byte_put(uint8_t byte, uint8_t *ret_digits)
-{
-	ret_digits[0] = digit_of(byte >> 4);
-	ret_digits[1] = digit_of(byte);
-}
 
 static bool value_of(char c, uint8_t *ret_value)
 {
@@ -47,7 +38,8 @@ static bool byte_get(const char *p, uint8_t *ret_byte)
 int recovery_put(const struct secret *key, struct secret **ret_line)
 {
 	AUTO_SECRET struct secret *line = NULL;
-	uint8_t id[RECOVERY_ID_LEN], *at;
+	uint8_t id[RECOVERY_ID_LEN];
+	char *at;
 	size_t i;
 	int r;
 
@@ -56,18 +48,16 @@ int recovery_put(const struct secret *key, struct secret **ret_line)
 		r = secret_new(RECOVERY_LINE_LEN, &line);
 	if (r < 0)
 		return r;
-	at = secret_bytes(line);
+	at = (char *)secret_bytes(line);
 	memcpy(at, HEAD, HEAD_LEN);
 	at += HEAD_LEN;
-	for (i = 0; i < RECOVERY_ID_LEN; i++, at += 2)
-		byte_put(id[i], at);
+	text_hex(id, RECOVERY_ID_LEN, at);
+	at += ID_DIGITS;
 	*at++ = ' ';
-	for (i = 0; i < KEY_LEN; i++, at += 2) {
-		if (i > 0 && i % (GROUP_DIGITS / 2) == 0)
-			*at++ = '-';
-		byte_put(secret_bytes_const(key)[i], at);
+	for (i = 0; i < KEY_LEN; i += GROUP_DIGITS / 2, at += GROUP_DIGITS + 1) {
+		text_hex(secret_bytes_const(key) + i, GROUP_DIGITS / 2, at);
+		at[GROUP_DIGITS] = i + GROUP_DIGITS / 2 < KEY_LEN ? '-' : '\n'; /* over its NUL */
 	}
-	*at = '\n';
 	*ret_line = take_ptr(line);
 	return 0;
 }

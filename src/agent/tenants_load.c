@@ -12,6 +12,7 @@
 #include "agent/tenant_conf.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "crypt/digest.h"
 #include "format/volume_config.h"
 
@@ -174,7 +175,6 @@ int tenants_load(const char *config_dir, struct tenants **ret_t)
 	AUTO_CLOSE int dirfd = -1;
 	AUTO_FREE char *dir = NULL;
 	char hex[2 * DIGEST_SHA256_LEN + 1];
-	size_t i;
 	int r;
 
 	r = tenants_default(&t);
@@ -191,10 +191,10 @@ int tenants_load(const char *config_dir, struct tenants **ret_t)
 		if (r < 0)
 			return refused(r);
 	}
-	for (i = 0; i < DIGEST_SHA256_LEN; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", l.hash[i]);
-	if (tenants_at(t, 0))
+	if (tenants_at(t, 0)) {
+		text_hex(l.hash, sizeof(l.hash), hex);
 		tenants_set_hash(t, hex);
+	}
 	*ret_t = take_ptr(t);
 	return 0;
 }

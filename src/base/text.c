@@ -3,6 +3,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/err.h"
+
+static const char digits[] = "0123456789abcdef";
+
 static bool is_tail(unsigned char c)
 {
 	return (c & 0xc0) == 0x80;
@@ -66,7 +70,6 @@ static size_t printable_len(const char *p, size_t n)
 
 size_t text_escape(const char *p, size_t n, char *out, size_t max)
 {
-	static const char hex[] = "0123456789abcdef";
 	size_t at = 0, fits = 0, len, put;
 
 	/* fits is the last place where "..." could still follow. */
@@ -83,8 +86,8 @@ size_t text_escape(const char *p, size_t n, char *out, size_t max)
 			unsigned char c = (unsigned char)*p;
 
 			memcpy(out + at, "\\x", 2);
-			out[at + 2] = hex[c >> 4];
-			out[at + 3] = hex[c & 15];
+			out[at + 2] = digits[c >> 4];
+			out[at + 3] = digits[c & 15];
 			len = 1;
 		}
 		at += put;
@@ -97,4 +100,40 @@ size_t text_escape(const char *p, size_t n, char *out, size_t max)
 	}
 	out[at] = '\0';
 	return at;
+}
+
+void text_hex(const void *p, size_t n, char *ret_text)
+{
+	const uint8_t *byte = p;
+
+	for (size_t i = 0; i < n; i++) {
+		ret_text[2 * i] = digits[byte[i] >> 4];
+		ret_text[2 * i + 1] = digits[byte[i] & 15];
+	}
+	ret_text[2 * n] = '\0';
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+int text_hex_parse(const char *text, size_t len, size_t n, uint8_t *ret_p)
+{
+	int hi, lo;
+
+	if (len != 2 * n)
+		return -EUCLEAN;
+	for (size_t i = 0; i < n; i++) {
+		hi = hex_value(text[2 * i]);
+		lo = hex_value(text[2 * i + 1]);
+		if (hi < 0 || lo < 0)
+			return -EUCLEAN;
+		ret_p[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return 0;
 }

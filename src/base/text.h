@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Bytes of the well-formed UTF-8 sequence (RFC 3629: shortest form, no surrogates) at p, 1..4; 0 if there is none
  * within n bytes. */
@@ -14,5 +15,10 @@ bool text_is_utf8(const char *p, size_t n);
  * backslash as \xHH; ends with NUL, and with "..." where it had to be cut (max >= 4).
  * Returns the length of what stands in out. */
 size_t text_escape(const char *p, size_t n, char *out, size_t max);
+
+/* n bytes as 2 * n lower-case hexadecimal digits and a NUL. */
+void text_hex(const void *p, size_t n, char *ret_text);
+/* len characters of text, which must be the 2 * n lower-case digits of n bytes: -EUCLEAN. On failure ret_p may be half written. */
+int text_hex_parse(const char *text, size_t len, size_t n, uint8_t *ret_p) __attribute__((warn_unused_result));
 
 #endif

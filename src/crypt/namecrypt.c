@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "crypt/digest.h"
 #include "crypt/siv.h"
 
@@ -169,17 +170,14 @@ int namecrypt_hash(const char *full, size_t len, char ret_hash[static NAME_HASH_
 int namecrypt_dir_link_put(const uint8_t dir_id[static DIR_ID_LEN], uint16_t names_epoch,
 			   char ret_target[static DIR_LINK_TARGET_MAX])
 {
-	static const char hex[] = "0123456789abcdef";
 	char digits[5];
-	size_t i, n = 0, out = 0;
+	size_t n = 0, out;
 
 	if (names_epoch == 0)
 		return -EINVAL;
-	for (i = 0; i < DIR_ID_LEN; i++) {
-		ret_target[out++] = hex[dir_id[i] >> 4];
-		ret_target[out++] = hex[dir_id[i] & 15];
-	}
-	ret_target[out++] = '.';
+	text_hex(dir_id, DIR_ID_LEN, ret_target);
+	out = 2 * DIR_ID_LEN;
+	ret_target[out++] = '.'; /* over the NUL of the digits */
 	for (; names_epoch > 0; names_epoch = (uint16_t)(names_epoch / 10))
 		digits[n++] = (char)('0' + names_epoch % 10);
 	while (n > 0)

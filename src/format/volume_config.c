@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "format/layout.h"
 
 #define LINE_START "coffer-volume "
@@ -30,36 +31,6 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-static void put_hex(const uint8_t *p, size_t len, char *ret_text)
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		ret_text[2 * i] = digits[p[i] >> 4];
-		ret_text[2 * i + 1] = digits[p[i] & 15];
-	}
-}
-
-/* Exactly 2 * len digits; false: some other character. */
-static bool get_hex(const char *text, size_t len, uint8_t *ret_p)
-{
-	size_t i;
-
-	for (i = 0; i < 2 * len; i++) {
-		unsigned v;
-
-		if (is_digit(text[i]))
-			v = (unsigned)(text[i] - '0');
-		else if (text[i] >= 'a' && text[i] <= 'f')
-			v = (unsigned)(text[i] - 'a') + 10;
-		else
-			return false;
-		ret_p[i / 2] = (uint8_t)(i % 2 ? (unsigned)ret_p[i / 2] | v : v << 4);
-	}
-	return true;
-}
-
 bool volume_config_tenant_ok(const char *tenant)
 {
 	size_t i;
@@ -77,15 +48,14 @@ bool volume_config_tenant_ok(const char *tenant)
 
 void volume_config_uuid_text(const uint8_t uuid[static UUID_LEN], char ret_text[static 33])
 {
-	put_hex(uuid, UUID_LEN, ret_text);
-	ret_text[UUID_TEXT_LEN] = '\0';
+	text_hex(uuid, UUID_LEN, ret_text);
 }
 
 int volume_config_uuid_parse(const char *text, uint8_t ret_uuid[static UUID_LEN])
 {
 	uint8_t uuid[UUID_LEN];
 
-	if (strnlen(text, UUID_TEXT_LEN + 1) != UUID_TEXT_LEN || !get_hex(text, UUID_LEN, uuid))
+	if (text_hex_parse(text, strnlen(text, UUID_TEXT_LEN + 1), UUID_LEN, uuid) < 0)
 		return -EINVAL;
 	memcpy(ret_uuid, uuid, UUID_LEN);
 	return 0;
@@ -195,7 +165,7 @@ static int line_parse(const uint8_t *p, size_t len, struct line *ret_l, char ret
 		return -EUCLEAN;
 	l.epoch = (uint16_t)epoch;
 	l.maced_len = ++i;
-	if (!get_hex(t + i, CONFIG_MAC_LEN, l.mac) || t[i + MAC_TEXT_LEN] != '\n')
+	if (text_hex_parse(t + i, MAC_TEXT_LEN, CONFIG_MAC_LEN, l.mac) < 0 || t[i + MAC_TEXT_LEN] != '\n')
 		return -EUCLEAN;
 	i += MAC_TEXT_LEN + 1;
 	l.body = p + i;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 #define LINE_HEAD_MAX 32
 #define MAC_TEXT_LEN (2 * CONFIG_MAC_LEN)
@@ -162,7 +163,7 @@ int volume_config_put(const struct volume_config *c, const struct secret *root, 
 	AUTO_FREE char *body = NULL;
 	uint8_t mac[CONFIG_MAC_LEN];
 	char head[LINE_HEAD_MAX];
-	size_t head_len, body_at, body_len, len, i;
+	size_t head_len, body_at, body_len, len;
 	int r;
 
 	if (c->read_only_only)
@@ -184,9 +185,8 @@ int volume_config_put(const struct volume_config *c, const struct secret *root, 
 	r = keys_config_mac(root, c->uuid, p, head_len, p + body_at, len - body_at, mac);
 	if (r < 0)
 		return r;
-	for (i = 0; i < CONFIG_MAC_LEN; i++)
-		(void)snprintf((char *)p + head_len + 2 * i, 3, "%02x", mac[i]);
-	p[body_at - 1] = '\n'; /* over the last NUL of the digits */
+	text_hex(mac, CONFIG_MAC_LEN, (char *)p + head_len);
+	p[body_at - 1] = '\n'; /* over the NUL of the digits */
 	r = check_written(p, len);
 	if (r < 0)
 		return r;

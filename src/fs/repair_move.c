@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "fs/dirfd.h"
 #include "fs/name.h"
 #include "io/tombstone.h"
@@ -23,11 +24,8 @@
 
 void repair_record_name(const uint8_t file_id[static FILE_ID_LEN], char ret_name[static REPAIR_NAME_MAX])
 {
-	size_t i;
-
-	for (i = 0; i < FILE_ID_LEN; i++)
-		(void)snprintf(ret_name + 2 * i, 3, "%02x", file_id[i]);
-	(void)snprintf(ret_name + 2 * i, REPAIR_NAME_MAX - 2 * i, ".tombstone");
+	text_hex(file_id, FILE_ID_LEN, ret_name);
+	(void)snprintf(ret_name + 2 * FILE_ID_LEN, REPAIR_NAME_MAX - 2 * FILE_ID_LEN, ".tombstone");
 }
 
 int repair_settle(struct repair *rp)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "io/reserve.h"
 
 #define SYNCFS_MIN 64u           /* more files than this: one syncfs instead of a flush each */
@@ -58,10 +59,7 @@ void replay_event(struct replay *rp, enum vio_event ev, const char *fmt, ...)
 
 void replay_id_text(const uint8_t file_id[static FILE_ID_LEN], char ret_text[static 33])
 {
-	size_t i;
-
-	for (i = 0; i < FILE_ID_LEN; i++)
-		snprintf(ret_text + 2 * i, 3, "%02x", file_id[i]);
+	text_hex(file_id, FILE_ID_LEN, ret_text);
 }
 
 /* ---- the order ---- */

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 #define ID_DIGITS (2 * RECOVERY_ID_LEN)
 
 static int recovery_check(const struct kms_uri *uri)
@@ -23,15 +25,9 @@ static int recovery_check(const struct kms_uri *uri)
 void kms_recovery_uri(const uint8_t id[static RECOVERY_ID_LEN], char ret_text[static KMS_RECOVERY_URI_MAX])
 {
 	static const char scheme[] = "recovery:";
-	char *at = ret_text + sizeof(scheme) - 1;
-	size_t i;
 
 	memcpy(ret_text, scheme, sizeof(scheme));
-	for (i = 0; i < RECOVERY_ID_LEN; i++) {
-		*at++ = "0123456789abcdef"[id[i] >> 4];
-		*at++ = "0123456789abcdef"[id[i] & 15];
-	}
-	*at = '\0';
+	text_hex(id, RECOVERY_ID_LEN, ret_text + sizeof(scheme) - 1);
 }
 
 bool kms_uri_is_recovery(const struct kms_uri *uri)

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define ID_LEN 32
 
 struct vault_call {
@@ -24,7 +26,6 @@ static int call_start(struct vault_call *c, const struct kms_host *host, const s
 		      struct kms_error *err)
 {
 	uint8_t random[ID_LEN / 2];
-	size_t i;
 	int r;
 
 	c->err = err;
@@ -32,8 +33,7 @@ static int call_start(struct vault_call *c, const struct kms_host *host, const s
 	r = secret_random(random, sizeof(random));
 	if (r < 0)
 		return kms_fail(err, KMS_TRANSIENT, "hcvault: no random numbers");
-	for (i = 0; i < sizeof(random); i++)
-		(void)snprintf(c->id + 2 * i, 3, "%02x", random[i]);
+	text_hex(random, sizeof(random), c->id);
 	return kms_vault_place(uri, host->conf, tenant, err, &c->place);
 }
 

@@ -2,6 +2,7 @@
 #include "audit_fixture.h"
 
 #include "base/secret.h"
+#include "base/text.h"
 
 #define FIRST "audit-00000000000000000001.log"
 
@@ -497,9 +498,9 @@ static void forms_that_only_look_right_are_refused(void **state)
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_int_equal(audit_files_seq(names[i]), 0);
 	assert_int_equal(audit_files_seq(FIRST), 1);
-	assert_int_equal(audit_row_hex_parse("00Ff", 2, bytes), -EUCLEAN);
-	assert_int_equal(audit_row_hex_parse("00f", 2, bytes), -EUCLEAN);
-	assert_int_equal(audit_row_hex_parse("00ff", 2, bytes), 0);
+	assert_int_equal(text_hex_parse("00Ff", strlen("00Ff"), 2, bytes), -EUCLEAN);
+	assert_int_equal(text_hex_parse("00f", strlen("00f"), 2, bytes), -EUCLEAN);
+	assert_int_equal(text_hex_parse("00ff", strlen("00ff"), 2, bytes), 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

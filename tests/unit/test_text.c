@@ -88,6 +88,28 @@ static void b64_every_length_comes_back_and_one_character_less_does_not(void **s
 	}
 }
 
+static void hex_comes_back_and_everything_else_is_refused(void **state)
+{
+	static const char *const bad[] = { "", "0", "000", "00000", "0g00", "00:0", "00/0", "0`00", "00FF", "0 00" };
+	uint8_t in[256], out[256];
+	char text[2 * 256 + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(255 - i);
+	text_hex(in, sizeof(in), text);
+	assert_int_equal(strlen(text), 2 * sizeof(in));
+	assert_memory_equal(text, "fffefdfc", 8);
+	assert_int_equal(text_hex_parse(text, strlen(text), sizeof(out), out), 0);
+	assert_memory_equal(in, out, sizeof(in));
+	text_hex(in, 0, text);
+	assert_string_equal(text, "");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(text_hex_parse(bad[i], strlen(bad[i]), 2, out), -EUCLEAN);
+	assert_int_equal(text_hex_parse("0a1b more", 4, 2, out), 0); /* no more than len is looked at */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +117,7 @@ int main(void)
 		cmocka_unit_test(utf8_refuses_overlong_surrogates_and_strays),
 		cmocka_unit_test(escape_leaves_text_and_shows_what_acts_on_terminals),
 		cmocka_unit_test(escape_cuts_between_characters_and_says_so),
+		cmocka_unit_test(hex_comes_back_and_everything_else_is_refused),
 		cmocka_unit_test(b64_every_length_comes_back_and_one_character_less_does_not),
 	};
 
