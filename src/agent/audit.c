@@ -338,6 +338,22 @@ int audit_append_refusal(struct audit *a, const struct audit_event *e)
 	return r;
 }
 
+static void unrecorded(int r)
+{
+	if (r < 0)
+		log_err("audit log: cannot append: %s", err_text(r));
+}
+
+void audit_note(struct audit *a, const struct audit_event *e)
+{
+	unrecorded(audit_append(a, e));
+}
+
+void audit_note_refusal(struct audit *a, const struct audit_event *e)
+{
+	unrecorded(audit_append_refusal(a, e));
+}
+
 void audit_tick(struct audit *a)
 {
 	minute_turn(a);

@@ -70,6 +70,10 @@ int audit_append(struct audit *a, const struct audit_event *e) must_check;
 #define AUDIT_REFUSALS 30
 int audit_append_refusal(struct audit *a, const struct audit_event *e) must_check;
 
+/* Both, for what has happened, or is refused, whether or not it can be recorded: a failure is logged. */
+void audit_note(struct audit *a, const struct audit_event *e);
+void audit_note_refusal(struct audit *a, const struct audit_event *e);
+
 /* Now and then, at least every few seconds: anchors and counts that are due. */
 void audit_tick(struct audit *a);
 

@@ -38,12 +38,9 @@ static void record(struct agent *a, const struct conn *c, const char *what, uint
 				 .mountpoint = m->said->mountpoint, .stale_for_s = stale_for_s,
 				 .class = m->lease.class == KMS_OK ? NULL : kms_class_text(m->lease.class),
 				 .detail = m->lease_reason[0] ? m->lease_reason : NULL };
-	int r;
 
 	request_record_kms(&e, &m->lease_kms);
-	r = audit_append(a->audit, &e);
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note(a->audit, &e);
 }
 
 static const char *row_of(enum lease_state from, const struct lease *l)
@@ -238,13 +235,10 @@ static void probes_row(struct agent *a, struct conn *c, uint64_t now)
 	struct mount *m = c->mount;
 	struct audit_event e = { .what = "key.probe", .uuid = c->instance.uuid, .tenant = m->tenant, .key_uri = m->key_uri,
 				 .mountpoint = m->said->mountpoint, .count = m->probes };
-	int r;
 
 	if (m->probes == 0 || now - m->probes_ms < PROBE_ROW_MS)
 		return;
-	r = audit_append(a->audit, &e);
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note(a->audit, &e);
 	m->probes = 0;
 	m->probes_ms = now;
 }

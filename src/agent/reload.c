@@ -7,10 +7,8 @@
 static void record(struct agent *a, const char *outcome, const char *hash)
 {
 	struct audit_event e = { .what = "policy.load", .outcome = outcome, .config_hash = hash };
-	int r = audit_append(a->audit, &e);
 
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note(a->audit, &e);
 }
 
 /* Strangers are counted and watched: who was one may be none now, and the other way round. A mount stays connected, whatever it may ask next. */

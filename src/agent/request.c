@@ -59,13 +59,9 @@ void request_record_refusal(struct call *k, const char *what, const char *tenant
 	const bool by_us = class == PROTO_CLASS_UNTRUSTED || class == PROTO_CLASS_OLDER || class == PROTO_CLASS_DENIED;
 	struct audit_event e = { .what = what, .outcome = by_us ? "refused" : "failed", .peer = &k->c->peer, .uuid = k->req->instance.uuid, .tenant = tenant,
 				 .class = proto_class_text(class), .detail = k->reply->message };
-	int r;
 
 	request_record_kms(&e, kms);
-	r = audit_append_refusal(k->a->audit, &e);
-
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note_refusal(k->a->audit, &e);
 }
 
 enum proto_class request_pin_find(struct call *k, struct pin *pin)

@@ -32,10 +32,8 @@ static void mount_record(struct agent *a, const struct conn *c, const char *what
 	struct audit_event e = { .what = what, .peer = &c->peer, .uuid = c->instance.uuid, .tenant = c->mount->tenant,
 				 .key_uri = c->mount->key_uri, .mountpoint = c->mount->said->mountpoint, .class = class,
 				 .outcome = class ? "failed" : NULL, .reason = reason };
-	int r = audit_append(a->audit, &e);
 
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note(a->audit, &e);
 }
 
 void request_lock_mount(struct agent *a, struct conn *c, const char *reason)
@@ -294,9 +292,7 @@ enum proto_class request_lock_lock(struct call *k)
 		return class;
 	e.tenant = lock.tenant[0] ? lock.tenant : NULL;
 	e.uuid = lock.tenant[0] ? NULL : lock.uuid;
-	r = audit_append(k->a->audit, &e);
-	if (r < 0) /* nothing is opened by locking: it is done all the same */
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note(k->a->audit, &e); /* nothing is opened by locking: it is done all the same */
 	r = locks_add(k->a->locks, &lock);
 	if (r == -ENOSPC)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "lock: %d locks are there already; lock the tenant", LOCKS_MAX);

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/log.h"
 
 bool request_mount_bound(const struct call *k, const struct proto_instance *in)
 {
@@ -46,7 +45,6 @@ enum proto_class request_mount_register(struct call *k)
 	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
 	bool fresh;
 	enum proto_class class;
-	int r;
 
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
@@ -63,9 +61,7 @@ enum proto_class request_mount_register(struct call *k)
 		return class;
 	e.tenant = p->tenant;
 	/* A mount that is there already comes back whether or not this can be recorded: it has its key, and without us it would lock. */
-	r = audit_append(k->a->audit, &e);
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note(k->a->audit, &e);
 	fresh = k->c->has_instance && !k->c->mount; /* unlocked on this connection */
 	class = mount_make(k, p);
 	if (class != PROTO_CLASS_OK)
@@ -121,11 +117,8 @@ enum proto_class request_mount_event(struct call *k)
 		return class;
 	e.tenant = p->tenant;
 	class = k->req->kind == PROTO_KIND_SEEN ? seen_keep(k, p) : PROTO_CLASS_OK;
-	if (k->req->kind != PROTO_KIND_SEEN || class == PROTO_CLASS_OLDER) {
-		r = audit_append_refusal(k->a->audit, &e);
-		if (r < 0)
-			log_err("audit.log: cannot append: %s", err_text(r));
-	}
+	if (k->req->kind != PROTO_KIND_SEEN || class == PROTO_CLASS_OLDER)
+		audit_note_refusal(k->a->audit, &e);
 	return class;
 }
 

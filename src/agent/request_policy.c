@@ -3,16 +3,13 @@
 
 #include <string.h>
 
-#include "base/log.h"
 
 static void denied(struct call *k, const char *tenant, const char *rule, const char *detail)
 {
 	struct audit_event e = { .what = "peer.denied", .outcome = "refused", .peer = &k->c->peer, .tenant = tenant, .rule = rule, .class = "DENIED",
 				 .object = proto_op_text(k->req->op), .detail = detail };
-	int r = audit_append_refusal(k->a->audit, &e);
 
-	if (r < 0)
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note_refusal(k->a->audit, &e);
 }
 
 struct policy_peer request_who(const struct conn *c)

@@ -169,10 +169,8 @@ static void conn_free(struct agent *a, struct conn *c)
 	if (c->mount && !a->stopping) {
 		struct audit_event e = { .what = "mount.gone", .peer = &c->peer, .uuid = c->instance.uuid,
 					 .tenant = c->mount->tenant, .mountpoint = c->mount->said->mountpoint };
-		int r = audit_append(a->audit, &e);
 
-		if (r < 0)
-			log_err("audit log: cannot append: %s", err_text(r));
+		audit_note(a->audit, &e);
 	}
 	if (c->handover.fd >= 0)
 		log_warning("pid %ld left without acknowledging its key", (long)c->peer.pid);
@@ -391,9 +389,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	r = server_state_open(a);
 	if (r < 0)
 		return r;
-	r = audit_append(a->audit, &e);
-	if (r < 0) /* mounts that are there must be able to come back */
-		log_err("audit log: cannot append: %s", err_text(r));
+	audit_note(a->audit, &e); /* mounts that are there must be able to come back, recorded or not */
 	reload_record(a);
 	r = server_state_socket(a);
 	if (r < 0)
@@ -466,8 +462,8 @@ void server_free(struct agent *a)
 		a->conns = c->next;
 		conn_free(a, c);
 	}
-	if (a->audit && audit_append(a->audit, &e) < 0)
-		log_warning("audit log: cannot append");
+	if (a->audit)
+		audit_note(a->audit, &e);
 	if (a->own_socket)
 		(void)unlink(a->options.socket_path);
 	audit_free(a->audit);
