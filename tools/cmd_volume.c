@@ -4,6 +4,7 @@
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -75,14 +76,12 @@ static int init_parse(int argc, char **argv, struct init_args *a)
 
 static int init_config(const struct init_args *a, struct volume_config *c, const struct secret *root, uint8_t **ret_p, size_t *ret_len)
 {
-	time_t now = time(NULL);
-	struct tm tm;
 	int r;
 
 	memcpy(c->tenant, a->tenant, strlen(a->tenant) + 1);
 	c->config_version = 1;
 	c->epoch = 1;
-	if (!gmtime_r(&now, &tm) || strftime(c->created, sizeof(c->created), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (text_time(time(NULL), sizeof(c->created), c->created) < 0)
 		return -EINVAL;
 	r = key_ring_create(root, c->uuid, c->key_ring, &c->key_ring_len);
 	return r < 0 ? r : volume_config_put(c, root, ret_p, ret_len);

@@ -3,6 +3,7 @@
 #include "tools/mount_link.h"
 
 #include "base/log.h"
+#include "base/text.h"
 #include "fs/backing.h"
 
 #include <stdio.h>
@@ -14,7 +15,6 @@ static int on_stats(void *arg, struct proto_stats *ret_s)
 	struct volume_stats v;
 	struct proto_stats s = { 0 };
 	struct timespec ts;
-	struct tm tm;
 
 	volume_stats(m->volume, &v);
 	clock_gettime(CLOCK_BOOTTIME, &ts);
@@ -22,7 +22,7 @@ static int on_stats(void *arg, struct proto_stats *ret_s)
 	(void)snprintf(s.state, sizeof(s.state), "%s", v.io.read_only && !m->o.read_only ? "failed" :
 		       ops_is_locked(m->ops) && !s.locked ? "draining" : "ready");
 	s.read_only = v.io.read_only;
-	if (!gmtime_r(&m->since, &tm) || strftime(s.since, sizeof(s.since), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (text_time(m->since, sizeof(s.since), s.since) < 0)
 		return -EINVAL;
 	s.log_size_bytes = v.io.log_size_bytes;
 	s.log_used_bytes = v.io.log_used_bytes;

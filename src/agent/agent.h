@@ -67,7 +67,7 @@ struct mount {
 	uint64_t lock_deadline_ms, unlock_deadline_ms;
 	struct lease lease;
 	enum lease_state lease_said;      /* the state that was logged and recorded */
-	uint64_t lease_said_ms, lease_locks_at_ms;
+	uint64_t lease_said_ms;
 	char lease_since[TIME_TEXT_MAX], lease_reason[PROTO_MESSAGE_MAX];
 	struct kms_error lease_kms;       /* what its key service said last */
 	uint64_t probes, probes_ms;       /* since the last row of key.probe */

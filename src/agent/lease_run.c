@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 #define PROBE_ROW_MS (5 * 60 * 1000)     /* probes are told by number */
 
@@ -97,12 +98,11 @@ static void lock_reason(const struct mount *m, char ret_text[static PROTO_MESSAG
 
 static void act(struct agent *a, struct conn *c, unsigned actions, uint64_t now);
 
-static void answers_take(struct agent *a, struct conn *c, const struct opener_answers *answers, uint64_t now)
+static void answers_take(struct conn *c, const struct opener_answers *answers, uint64_t now)
 {
 	struct mount *m = c->mount;
 	unsigned i;
 
-	(void)a;
 	m->lease_kms = answers->kms;
 	m->lease.nslots = answers->count < LEASE_SLOTS_MAX ? answers->count : LEASE_SLOTS_MAX;
 	for (i = 0; i < m->lease.nslots; i++)
@@ -116,7 +116,7 @@ static void probe_over(struct agent *a, struct conn *c, const struct opener_answ
 {
 	uint64_t now = packet_now_ms();
 
-	answers_take(a, c, answers, now);
+	answers_take(c, answers, now);
 	act(a, c, lease_probed(&c->mount->lease, conf_of(a, c), now, random_number()), now);
 }
 
@@ -251,7 +251,6 @@ void lease_run_tick(struct agent *a, uint64_t now_ms)
 		if (!c->mount || c->dead)
 			continue;
 		act(a, c, lease_tick(&c->mount->lease, conf_of(a, c), now_ms), now_ms);
-		c->mount->lease_locks_at_ms = lease_locks_at_ms(&c->mount->lease, conf_of(a, c));
 		probes_row(a, c, now_ms);
 	}
 }
@@ -343,22 +342,17 @@ void lease_run_clock_jumped(struct agent *a, int fd)
 
 /* --- status --- */
 
-static int locks_at_put(struct json *v, const struct mount *m)
+static int locks_at_put(const struct agent *a, struct json *v, const struct conn *c)
 {
-	uint64_t at = m->lease_locks_at_ms, now = packet_now_ms();
+	uint64_t at = lease_locks_at_ms(&c->mount->lease, conf_of(a, c)), now = packet_now_ms();
 	char text[TIME_TEXT_MAX];
-	struct tm tm;
-	time_t t;
 
-	if (at == 0)
-		return json_put_null(v, "locks_at");
-	t = time(NULL) + (time_t)((at > now ? at - now : 0) / 1000);
-	if (!gmtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (at == 0 || text_time(time(NULL) + (time_t)((at > now ? at - now : 0) / 1000), sizeof(text), text) < 0)
 		return json_put_null(v, "locks_at");
 	return json_put_str(v, "locks_at", text);
 }
 
-int lease_run_put(struct json *o, const struct conn *c)
+int lease_run_put(const struct agent *a, struct json *o, const struct conn *c)
 {
 	AUTO_JSON struct json *v = json_new_object();
 	const struct mount *m = c->mount;
@@ -370,7 +364,7 @@ int lease_run_put(struct json *o, const struct conn *c)
 	if (r >= 0)
 		r = json_put_str(v, "since", m->locked ? m->locked_since : m->lease_since);
 	if (r >= 0)
-		r = locks_at_put(v, m);
+		r = locks_at_put(a, v, c);
 	if (r >= 0)
 		r = json_put_str(v, "key_uri", m->key_uri);
 	if (r < 0)

@@ -27,6 +27,6 @@ int lease_run_clock_open(int *ret_fd) must_check;
 void lease_run_clock_jumped(struct agent *a, int fd);
 
 /* `lease` of coffer status --json. */
-int lease_run_put(struct json *o, const struct conn *c) must_check;
+int lease_run_put(const struct agent *a, struct json *o, const struct conn *c) must_check;
 
 #endif

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
+
 static const enum proto_class of_kms[KMS_CLASSES] = {
 	[KMS_OK] = PROTO_CLASS_OK,
 	[KMS_REVOKED] = PROTO_CLASS_REVOKED,
@@ -250,7 +252,6 @@ enum proto_class opener_make(const struct kms_host *host, const char *tenant, co
 	AUTO_SECRET struct secret *root = NULL;
 	enum proto_class class;
 	time_t now = time(NULL);
-	struct tm tm;
 	size_t i;
 	int r;
 
@@ -264,8 +265,7 @@ enum proto_class opener_make(const struct kms_host *host, const char *tenant, co
 		class = slot_make(host, &ctx, kms[i], root, message, &ret_slots[i]);
 		if (class != PROTO_CLASS_OK)
 			return class;
-		if (!gmtime_r(&now, &tm) || strftime(ret_slots[i].created, sizeof(ret_slots[i].created),
-						     "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		if (text_time(now, sizeof(ret_slots[i].created), ret_slots[i].created) < 0)
 			return say(message, PROTO_CLASS_INTERNAL, "no time");
 	}
 	*ret_root = take_ptr(root);

@@ -57,7 +57,7 @@ static void relay_end(struct agent *a, struct relay *relay)
 
 /* --- status --- */
 
-static int mount_put(struct json *mounts, const struct conn *c)
+static int mount_put(const struct agent *a, struct json *mounts, const struct conn *c)
 {
 	AUTO_JSON struct json *o = json_new_object();
 	const struct mount *m = c->mount;
@@ -88,7 +88,7 @@ static int mount_put(struct json *mounts, const struct conn *c)
 	if (r >= 0)
 		r = proto_stats_put(o, &stats);
 	if (r >= 0)
-		r = lease_run_put(o, c);
+		r = lease_run_put(a, o, c);
 	if (r >= 0)
 		r = json_put_null(o, "rekey");
 	if (r < 0)
@@ -120,7 +120,7 @@ static int status_text(const struct agent *a, const struct conn *asker, char **r
 		r = json_put_str(self, "version", a->options.version);
 	for (c = a->conns; c && r >= 0; c = c->next)
 		if (c->mount && !c->dead && may_see(a, asker, c))
-			r = mount_put(mounts, c);
+			r = mount_put(a, mounts, c);
 	if (r >= 0)
 		r = json_put_int(o, "version", 1);
 	if (r >= 0)

@@ -8,6 +8,7 @@
 
 #include "agent/packet.h"
 #include "base/log.h"
+#include "base/text.h"
 
 enum proto_class request_refuse(struct proto_reply *reply, enum proto_class class, const char *fmt, ...)
 {
@@ -21,10 +22,7 @@ enum proto_class request_refuse(struct proto_reply *reply, enum proto_class clas
 
 void request_time_text(char ret_text[static TIME_TEXT_MAX])
 {
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (!gmtime_r(&now, &tm) || strftime(ret_text, TIME_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+	if (text_time(time(NULL), TIME_TEXT_MAX, ret_text) < 0)
 		ret_text[0] = '\0';
 }
 

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 static void denied(struct call *k, const char *tenant, const char *rule, const char *detail)
 {
 	struct audit_event e = { .what = "peer.denied", .outcome = "refused", .peer = &k->c->peer, .tenant = tenant, .rule = rule, .class = "DENIED",

@@ -66,7 +66,7 @@ static enum proto_class unlock_finish(struct call *k, const void *arg)
 {
 	const struct unwrap_result *result = arg;
 	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
-	enum proto_class class = result->class;
+	enum proto_class class;
 
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");

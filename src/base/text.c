@@ -102,6 +102,13 @@ size_t text_escape(const char *p, size_t n, char *out, size_t max)
 	return at;
 }
 
+int text_time(time_t t, size_t max, char *ret_text)
+{
+	struct tm tm;
+
+	return gmtime_r(&t, &tm) && strftime(ret_text, max, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0 ? 0 : -EINVAL;
+}
+
 void text_hex(const void *p, size_t n, char *ret_text)
 {
 	const uint8_t *byte = p;

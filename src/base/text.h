@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Bytes of the well-formed UTF-8 sequence (RFC 3629: shortest form, no surrogates) at p, 1..4; 0 if there is none
  * within n bytes. */
@@ -15,6 +16,9 @@ bool text_is_utf8(const char *p, size_t n);
  * backslash as \xHH; ends with NUL, and with "..." where it had to be cut (max >= 4).
  * Returns the length of what stands in out. */
 size_t text_escape(const char *p, size_t n, char *out, size_t max);
+
+/* t as RFC 3339 in UTC with whole seconds, 2026-01-02T03:04:05Z, and a NUL. -EINVAL: a year that does not fit, or max. */
+int text_time(time_t t, size_t max, char *ret_text) __attribute__((warn_unused_result));
 
 /* n bytes as 2 * n lower-case hexadecimal digits and a NUL. */
 void text_hex(const void *p, size_t n, char *ret_text);

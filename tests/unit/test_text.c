@@ -88,6 +88,19 @@ static void b64_every_length_comes_back_and_one_character_less_does_not(void **s
 	}
 }
 
+static void time_is_utc_to_the_second(void **state)
+{
+	char text[32];
+
+	(void)state;
+	assert_int_equal(text_time(0, sizeof(text), text), 0);
+	assert_string_equal(text, "1970-01-01T00:00:00Z");
+	assert_int_equal(text_time(1772509445, 21, text), 0);
+	assert_string_equal(text, "2026-03-03T03:44:05Z");
+	assert_int_equal(text_time(0, 20, text), -EINVAL);
+	assert_int_equal(text_time((time_t)INT64_MAX, sizeof(text), text), -EINVAL);
+}
+
 static void hex_comes_back_and_everything_else_is_refused(void **state)
 {
 	static const char *const bad[] = { "", "0", "000", "00000", "0g00", "00:0", "00/0", "0`00", "00FF", "0 00" };
@@ -117,6 +130,7 @@ int main(void)
 		cmocka_unit_test(utf8_refuses_overlong_surrogates_and_strays),
 		cmocka_unit_test(escape_leaves_text_and_shows_what_acts_on_terminals),
 		cmocka_unit_test(escape_cuts_between_characters_and_says_so),
+		cmocka_unit_test(time_is_utc_to_the_second),
 		cmocka_unit_test(hex_comes_back_and_everything_else_is_refused),
 		cmocka_unit_test(b64_every_length_comes_back_and_one_character_less_does_not),
 	};
