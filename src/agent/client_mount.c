@@ -4,13 +4,13 @@
  * other: a sync may take long and must not keep the line thread from answering. The lock thread runs lock and unlock, because a sync that hangs must not keep
  * a mount from being locked. What others hand in (seen, reports) is copied under one leaf lock and never waits. */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
 #include "agent/client_line.h"
 #include "agent/packet.h"
 #include "base/priv.h"
+#include "base/thread.h"
 
 #define STOP_MS 2000
 
@@ -257,33 +257,25 @@ static void stop_work(struct client_mount *m)
 	pthread_cond_signal(&m->ask_cond);
 }
 
-/* Threads of ours take no signals: the filesystem's own handling decides. */
+/* They take no signals: the filesystem's own handling decides. */
 static int threads_start(struct client_mount *m)
 {
-	sigset_t all, old;
-	int e;
+	int r;
 
-	(void)sigfillset(&all);
-	e = pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (e != 0)
-		return -e;
-	e = pthread_create(&m->work_thread, NULL, work_main, m);
-	if (e == 0) {
-		e = pthread_create(&m->lock_thread, NULL, lock_main, m);
-		if (e == 0) {
-			e = pthread_create(&m->line_thread, NULL, client_line_main, m);
-			if (e != 0) {
-				stop_work(m);
-				(void)pthread_join(m->lock_thread, NULL);
-			}
-		}
-		if (e != 0) {
-			stop_work(m);
-			(void)pthread_join(m->work_thread, NULL);
-		}
+	r = thread_start(&m->work_thread, work_main, m);
+	if (r < 0)
+		return r;
+	r = thread_start(&m->lock_thread, lock_main, m);
+	if (r == 0) {
+		r = thread_start(&m->line_thread, client_line_main, m);
+		if (r == 0)
+			return 0;
+		stop_work(m);
+		(void)pthread_join(m->lock_thread, NULL);
 	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -e;
+	stop_work(m);
+	(void)pthread_join(m->work_thread, NULL);
+	return r;
 }
 
 int client_mount_start(struct client **c, const struct client_mount_info *info, const struct client_mount_ops *ops,

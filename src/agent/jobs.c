@@ -2,13 +2,13 @@
 #include "agent/jobs.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/lock.h"
+#include "base/thread.h"
 
 struct list {
 	struct jobs_item *first, **end;
@@ -111,23 +111,6 @@ int jobs_fd(const struct jobs *j)
 	return j->fd;
 }
 
-/* Signals are the loop's. lock: j->m */
-static int thread_add(struct jobs *j)
-{
-	sigset_t all, old;
-	int e;
-
-	(void)sigfillset(&all);
-	e = pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (e != 0)
-		return -e;
-	e = pthread_create(&j->thread[j->nthreads], NULL, thread_main, j);
-	if (e == 0)
-		j->nthreads++;
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -e;
-}
-
 int jobs_submit(struct jobs *j, struct jobs_item *item)
 {
 	int r = 0;
@@ -135,8 +118,10 @@ int jobs_submit(struct jobs *j, struct jobs_item *item)
 	WITH_LOCK(&j->m);
 	if (j->count == JOBS_MAX)
 		return -ENOSPC;
-	if (j->idle == 0 && j->nthreads < JOBS_THREADS_MAX)
-		r = thread_add(j);
+	if (j->idle == 0 && j->nthreads < JOBS_THREADS_MAX) {
+		r = thread_start(&j->thread[j->nthreads], thread_main, j);
+		j->nthreads += r == 0;
+	}
 	if (r < 0 && j->nthreads == 0)
 		return -EAGAIN;
 	j->count++;
