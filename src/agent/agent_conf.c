@@ -2,12 +2,11 @@
 #include "agent/agent_conf.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-#include "base/fileio.h"
+#include "agent/conf_file.h"
 
 static const struct ini_key agent_keys[] = {
 	{ "log-level", INI_STRING, false }, { "metrics", INI_STRING, false }, { NULL, INI_STRING, false },
@@ -22,18 +21,6 @@ static const struct ini_rule rules[] = {
 	{ NULL, NULL, false },
 };
 
-static int refuse(struct ini_error *error, unsigned line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static int refuse(struct ini_error *error, unsigned line, const char *fmt, ...)
-{
-	va_list ap;
-
-	error->line = line;
-	va_start(ap, fmt);
-	(void)vsnprintf(error->text, sizeof(error->text), fmt, ap);
-	va_end(ap);
-	return -EUCLEAN;
-}
-
 /* An absolute path, copied; what is not said leaves ret_path as it is. */
 static int path_take(const struct ini_section *s, const char *key, size_t max, char *ret_path, struct ini_error *error)
 {
@@ -42,9 +29,9 @@ static int path_take(const struct ini_section *s, const char *key, size_t max, c
 	if (!text)
 		return 0;
 	if (text[0] != '/')
-		return refuse(error, ini_line(s, key, 0), "%s= must be an absolute path", key);
+		return ini_refuse(error, ini_line(s, key, 0), "%s= must be an absolute path", key);
 	if (strlen(text) >= max)
-		return refuse(error, ini_line(s, key, 0), "%s= is longer than %zu characters", key, max - 1);
+		return ini_refuse(error, ini_line(s, key, 0), "%s= is longer than %zu characters", key, max - 1);
 	memcpy(ret_path, text, strlen(text) + 1);
 	return 0;
 }
@@ -60,14 +47,14 @@ int agent_conf_parse(const void *p, size_t len, struct agent_conf *ret_conf, str
 	audit_conf_default(&conf.audit);
 	r = ini_read(p, len, rules, &ini, ret_error);
 	if (r < 0)
-		return r == -EFBIG ? refuse(ret_error, 0, "larger than %d bytes", INI_BYTES_MAX) : r;
+		return r == -EFBIG ? ini_refuse(ret_error, 0, "larger than %d bytes", INI_BYTES_MAX) : r;
 	s = ini_section(ini, "agent", 0);
 	text = ini_string(s, "log-level", 0);
 	if (text && log_level_parse(text, &conf.log_level) < 0)
-		return refuse(ret_error, ini_line(s, "log-level", 0), "log-level= is one of err, warning, info, debug");
+		return ini_refuse(ret_error, ini_line(s, "log-level", 0), "log-level= is one of err, warning, info, debug");
 	text = ini_string(s, "metrics", 0);
 	if (text && strcmp(text, "off") != 0)
-		return refuse(ret_error, ini_line(s, "metrics", 0), "metrics= can only be off: this version has none");
+		return ini_refuse(ret_error, ini_line(s, "metrics", 0), "metrics= can only be off: this version has none");
 	s = ini_section(ini, "audit", 0);
 	r = path_take(s, "dir", sizeof(conf.audit.dir), conf.audit.dir, ret_error);
 	if (r >= 0)
@@ -85,20 +72,15 @@ int agent_conf_load(const char *config_dir, struct agent_conf *ret_conf)
 	AUTO_FREE uint8_t *p = NULL;
 	AUTO_FREE char *path = NULL;
 	struct ini_error error = { 0 };
-	struct stat st;
 	size_t len = 0;
 	int r;
 
 	if (asprintf(&path, "%s/coffer.conf", config_dir) < 0)
 		return -ENOMEM;
-	if (lstat(path, &st) == 0 && ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 0022 && !S_ISLNK(st.st_mode)))) {
-		log_err("%s: it must belong to root or the agent's user and be writable by nobody else", path);
-		return -EBADMSG;
-	}
-	r = fileio_read_at(AT_FDCWD, path, INI_BYTES_MAX, &p, &len);
-	if (r < 0 && r != -ENOENT) {
-		log_err("%s: %s", path, err_text(r));
-		return r == -ENOMEM ? r : -EBADMSG;
+	if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT) {
+		r = conf_file_read(AT_FDCWD, path, path, &p, &len);
+		if (r < 0)
+			return r == -ENOMEM ? r : -EBADMSG;
 	}
 	r = agent_conf_parse(p ? (const void *)p : "", len, ret_conf, &error);
 	if (r == -EUCLEAN)

@@ -1,7 +1,6 @@
 /* tenant_conf.c: tenants.d/NAME.conf → struct tenant. Form is base/ini.c's; here is what values mean. The first fault ends it. */
 #include "agent/tenant_conf.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,18 +44,6 @@ struct reader {
 	struct ini_error *error;
 };
 
-static int refuse(struct reader *rd, unsigned line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-static int refuse(struct reader *rd, unsigned line, const char *fmt, ...)
-{
-	va_list ap;
-
-	rd->error->line = line;
-	va_start(ap, fmt);
-	(void)vsnprintf(rd->error->text, sizeof(rd->error->text), fmt, ap);
-	va_end(ap);
-	return -EUCLEAN;
-}
-
 /* --- values made of several --- */
 
 /* Words between blanks. */
@@ -74,7 +61,7 @@ static int words_take(struct reader *rd, const struct ini_section *s, const char
 	for (p += strspn(p, " \t"); *p; p += n + strspn(p + n, " \t")) {
 		n = strcspn(p, " \t");
 		if (ret_w->count == TENANT_WORDS_MAX)
-			return refuse(rd, ini_line(s, key, 0), "%s= has more than %d words", key, TENANT_WORDS_MAX);
+			return ini_refuse(rd->error, ini_line(s, key, 0), "%s= has more than %d words", key, TENANT_WORDS_MAX);
 		memcpy(out, p, n);
 		out[n] = '\0';
 		out += n + 1;
@@ -91,14 +78,14 @@ static int unit_check(struct reader *rd, unsigned line, const char *unit)
 	const char *dot = strrchr(unit, '.');
 
 	if (!rd->look->units)
-		return refuse(rd, line, "unit= needs a coffer-agent built with libsystemd: this one cannot tell a peer's unit");
+		return ini_refuse(rd->error, line, "unit= needs a coffer-agent built with libsystemd: this one cannot tell a peer's unit");
 	if (strchr(unit, '*'))
-		return refuse(rd, line, "unit=%.60s: no patterns; name each unit", unit);
+		return ini_refuse(rd->error, line, "unit=%.60s: no patterns; name each unit", unit);
 	if (len > TENANT_UNIT_LEN_MAX || strspn(unit, chars) != len || !dot || dot == unit ||
 	    (strcmp(dot, ".service") != 0 && strcmp(dot, ".scope") != 0))
-		return refuse(rd, line, "unit=%.60s is not the name of a service or scope", unit);
+		return ini_refuse(rd->error, line, "unit=%.60s is not the name of a service or scope", unit);
 	if (dot[-1] == '@')
-		return refuse(rd, line, "unit=%.60s is a template; name its instances", unit);
+		return ini_refuse(rd->error, line, "unit=%.60s is a template; name its instances", unit);
 	return 0;
 }
 
@@ -122,16 +109,16 @@ static int kms_take(struct reader *rd, unsigned line, const char *text, struct t
 	int r;
 
 	if (len > KMS_URI_LEN_MAX)
-		return refuse(rd, line, "kms= is longer than %d characters", KMS_URI_LEN_MAX);
+		return ini_refuse(rd->error, line, "kms= is longer than %d characters", KMS_URI_LEN_MAX);
 	memcpy(uri, text, len + 1);
 	ret_k->any_last = len > 2 && strcmp(uri + len - 2, "/*") == 0;
 	if (ret_k->any_last)
 		uri[len - 1] = 'x'; /* stands for any; the others are compared */
 	r = kms_uri_parse(uri, &ret_k->uri);
 	if (r == -EOPNOTSUPP)
-		return refuse(rd, line, "kms=%.80s: this build has no such provider", text);
+		return ini_refuse(rd->error, line, "kms=%.80s: this build has no such provider", text);
 	if (r < 0)
-		return refuse(rd, line, "kms=%.80s is not a key URI (a '*' stands only for a whole last component)", text);
+		return ini_refuse(rd->error, line, "kms=%.80s is not a key URI (a '*' stands only for a whole last component)", text);
 	return 0;
 }
 
@@ -143,7 +130,7 @@ static int keys_take(struct reader *rd, const struct ini_section *s)
 	if (n == 0)
 		return 0;
 	if (n > TENANT_KMS_MAX)
-		return refuse(rd, ini_line(s, "kms", TENANT_KMS_MAX), "more than %d kms= lines", TENANT_KMS_MAX);
+		return ini_refuse(rd->error, ini_line(s, "kms", TENANT_KMS_MAX), "more than %d kms= lines", TENANT_KMS_MAX);
 	rd->t->keys = calloc(n, sizeof(*rd->t->keys));
 	if (!rd->t->keys)
 		return -ENOMEM;
@@ -160,7 +147,7 @@ static int time_take(struct reader *rd, const struct ini_section *s, const char 
 	if (n < 0)
 		return 0;
 	if (n == 0 || n > TIME_MAX_S)
-		return refuse(rd, ini_line(s, key, 0), "%s= must be from 1s to 3650d", key);
+		return ini_refuse(rd->error, ini_line(s, key, 0), "%s= must be from 1s to 3650d", key);
 	*ms = (uint64_t)n * 1000;
 	return 0;
 }
@@ -180,14 +167,14 @@ static int confirm_take(struct reader *rd, const struct ini_section *s)
 	slash = strchr(text, '/');
 	len = slash ? (size_t)(slash - text) : strlen(text);
 	if (len >= sizeof(number))
-		return refuse(rd, line, "confirm= must be COUNT/TIME, as in 3/20s, or COUNT");
+		return ini_refuse(rd->error, line, "confirm= must be COUNT/TIME, as in 3/20s, or COUNT");
 	memcpy(number, text, len);
 	number[len] = '\0';
 	r = ini_value_number(number, INI_INTEGER, &count);
 	if (r >= 0 && slash)
 		r = ini_value_number(slash + 1, INI_TIME, &seconds);
 	if (r < 0 || count < 1 || count > CONFIRM_MAX || seconds > TIME_MAX_S)
-		return refuse(rd, line, "confirm= must be COUNT/TIME, as in 3/20s, or COUNT; COUNT from 1 to %d", CONFIRM_MAX);
+		return ini_refuse(rd->error, line, "confirm= must be COUNT/TIME, as in 3/20s, or COUNT; COUNT from 1 to %d", CONFIRM_MAX);
 	rd->t->lease.confirm_count = (unsigned)count;
 	rd->t->lease.confirm_ms = (uint64_t)seconds * 1000;
 	return 0;
@@ -201,7 +188,7 @@ static int recovery_take(struct reader *rd, const struct ini_section *s)
 		return 0;
 	rd->t->recovery_allowed = strcmp(text, "allow") == 0;
 	if (!rd->t->recovery_allowed && strcmp(text, "forbid") != 0)
-		return refuse(rd, ini_line(s, "recovery", 0), "recovery= is allow or forbid");
+		return ini_refuse(rd->error, ini_line(s, "recovery", 0), "recovery= is allow or forbid");
 	return 0;
 }
 
@@ -224,7 +211,7 @@ static int tenant_take(struct reader *rd, const struct ini_section *s)
 	if (r >= 0)
 		r = recovery_take(rd, s);
 	if (r >= 0 && l->probe_ms > l->max_stale_ms)
-		r = refuse(rd, ini_line(s, ini_count(s, "probe") ? "probe" : "max-stale", 0),
+		r = ini_refuse(rd->error, ini_line(s, ini_count(s, "probe") ? "probe" : "max-stale", 0),
 			   "probe= must not be longer than max-stale=: the mount would lock between two probes");
 	l->auto_unlock = ini_bool(s, "auto-unlock", l->auto_unlock);
 	return r;
@@ -240,23 +227,23 @@ static int user_take(struct reader *rd, const struct ini_section *s, uid_t *ret_
 	int r;
 
 	if (!name)
-		return refuse(rd, ini_section_line(s), "[allow] needs user=: a unit's name alone is not enough");
+		return ini_refuse(rd->error, ini_section_line(s), "[allow] needs user=: a unit's name alone is not enough");
 	if (*name >= '0' && *name <= '9') {
 		r = ini_value_number(name, INI_INTEGER, &n);
 		if (r < 0 || n >= UINT32_MAX)
-			return refuse(rd, line, "user=%.60s is neither a user nor a uid", name);
+			return ini_refuse(rd->error, line, "user=%.60s is neither a user nor a uid", name);
 		*ret_uid = (uid_t)n;
 	} else {
 		r = rd->look->user(rd->look->ctx, name, ret_uid);
 		if (r == -ENOENT)
-			return refuse(rd, line, "user=%.60s: no such user on this host", name);
+			return ini_refuse(rd->error, line, "user=%.60s: no such user on this host", name);
 		if (r == -ENOMEM)
 			return r;
 		if (r < 0)
-			return refuse(rd, line, "user=%.60s cannot be looked up: %s", name, err_text(r));
+			return ini_refuse(rd->error, line, "user=%.60s cannot be looked up: %s", name, err_text(r));
 	}
 	if (*ret_uid == UID_NOBODY)
-		return refuse(rd, line, "user=%.60s: uid 65534 is what every unmapped user looks like; it never matches", name);
+		return ini_refuse(rd->error, line, "user=%.60s: uid 65534 is what every unmapped user looks like; it never matches", name);
 	return 0;
 }
 
@@ -268,16 +255,16 @@ static int rights_take(struct reader *rd, const struct ini_section *s, unsigned 
 	size_t i, n;
 
 	if (!p)
-		return refuse(rd, ini_section_line(s), "[allow] needs operations=");
+		return ini_refuse(rd->error, ini_section_line(s), "[allow] needs operations=");
 	for (; *p; p += n + (p[n] == ',')) {
 		n = strcspn(p, ",");
 		for (i = 0; i < 5 && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0); i++)
 			;
 		if (i == 5 || (p[n] == ',' && !p[n + 1]))
-			return refuse(rd, line, "operations=: '%.*s' is none of unlock,seal,unseal,rotate,admin",
+			return ini_refuse(rd->error, line, "operations=: '%.*s' is none of unlock,seal,unseal,rotate,admin",
 				      (int)(n < 40 ? n : 40), p);
 		if (*ret_rights & 1u << i)
-			return refuse(rd, line, "operations=: %s stands there twice", words[i]);
+			return ini_refuse(rd->error, line, "operations=: %s stands there twice", words[i]);
 		*ret_rights |= 1u << i;
 	}
 	return 0;
@@ -290,14 +277,14 @@ static int volume_take(struct reader *rd, unsigned line, const char *word, uint8
 	if (volume_config_uuid_parse(word, ret_uuid) >= 0)
 		return 0;
 	if (strlen(word) > 250 || strchr(word, '/') || word[0] == '.')
-		return refuse(rd, line, "volumes=: '%.60s' is neither a name of volumes.d nor a uuid", word);
+		return ini_refuse(rd->error, line, "volumes=: '%.60s' is neither a name of volumes.d nor a uuid", word);
 	r = rd->look->volume(rd->look->ctx, word, ret_uuid);
 	if (r == -ENOENT)
-		return refuse(rd, line, "volumes=: there is no volumes.d/%.60s.conf", word);
+		return ini_refuse(rd->error, line, "volumes=: there is no volumes.d/%.60s.conf", word);
 	if (r == -ENODATA)
-		return refuse(rd, line, "volumes=: volumes.d/%.60s.conf has no uuid=; a rule needs it", word);
+		return ini_refuse(rd->error, line, "volumes=: volumes.d/%.60s.conf has no uuid=; a rule needs it", word);
 	if (r < 0 && r != -ENOMEM)
-		return refuse(rd, line, "volumes=: volumes.d/%.60s.conf: %s", word, err_text(r));
+		return ini_refuse(rd->error, line, "volumes=: volumes.d/%.60s.conf: %s", word, err_text(r));
 	return r;
 }
 
@@ -352,7 +339,7 @@ static int rules_take(struct reader *rd, const struct ini *ini)
 	int r = 0;
 
 	if (n > TENANT_RULES_MAX)
-		return refuse(rd, ini_section_line(ini_section(ini, "allow", TENANT_RULES_MAX)), "more than %d [allow] sections",
+		return ini_refuse(rd->error, ini_section_line(ini_section(ini, "allow", TENANT_RULES_MAX)), "more than %d [allow] sections",
 			      TENANT_RULES_MAX);
 	rd->t->rules = calloc(n + 1, sizeof(*rd->t->rules));
 	if (!rd->t->rules)
@@ -372,7 +359,7 @@ static int text_take(struct reader *rd, const struct ini_section *s, const char 
 	const char *text = ini_string(s, key, 0);
 
 	if (text && strlen(text) >= size)
-		return refuse(rd, ini_line(s, key, 0), "%s= is longer than %zu bytes", key, size - 1);
+		return ini_refuse(rd->error, ini_line(s, key, 0), "%s= is longer than %zu bytes", key, size - 1);
 	if (text)
 		memcpy(out, text, strlen(text) + 1);
 	return 0;
@@ -388,7 +375,7 @@ static int credentials_check(struct reader *rd, const struct ini_section *s, con
 			return 0;
 	if (strncmp(text, "file:/", 6) == 0)
 		return 0;
-	return refuse(rd, ini_line(s, "credentials", 0), "credentials=%.60s is none of auto, env, file:/PATH, imds, pod, web", text);
+	return ini_refuse(rd->error, ini_line(s, "credentials", 0), "credentials=%.60s is none of auto, env, file:/PATH, imds, pod, web", text);
 }
 
 static int conf_take(struct reader *rd, const struct ini_section *s)
@@ -413,7 +400,7 @@ static int conf_take(struct reader *rd, const struct ini_section *s)
 	if (r >= 0)
 		r = credentials_check(rd, s, c->credentials);
 	if (r >= 0 && c->ca_file[0] && c->ca_file[0] != '/')
-		r = refuse(rd, ini_line(s, "ca-file", 0), "ca-file= must be an absolute path");
+		r = ini_refuse(rd->error, ini_line(s, "ca-file", 0), "ca-file= must be an absolute path");
 	return r;
 }
 
@@ -426,15 +413,15 @@ static int credential_take(struct reader *rd, const struct ini_section *s, struc
 	int r;
 
 	if (!*ini_label(s) || strlen(ini_label(s)) >= sizeof(c->name))
-		return refuse(rd, ini_section_line(s), "[credential NAME]: the name must have 1 to %zu characters", sizeof(c->name) - 1);
+		return ini_refuse(rd->error, ini_section_line(s), "[credential NAME]: the name must have 1 to %zu characters", sizeof(c->name) - 1);
 	memcpy(c->name, ini_label(s), strlen(ini_label(s)) + 1);
 	if (!file || file[0] != '/')
-		return refuse(rd, file ? ini_line(s, "file", 0) : ini_section_line(s), "[credential] needs file=, an absolute path");
+		return ini_refuse(rd->error, file ? ini_line(s, "file", 0) : ini_section_line(s), "[credential] needs file=, an absolute path");
 	r = units_take(rd, s, &c->units);
 	if (r < 0)
 		return r;
 	if (c->units.count == 0)
-		return refuse(rd, ini_section_line(s), "[credential] needs unit=: who may have it");
+		return ini_refuse(rd->error, ini_section_line(s), "[credential] needs unit=: who may have it");
 	c->file = strdup(file);
 	c->min_version = (uint64_t)min;
 	return c->file ? 0 : -ENOMEM;
@@ -446,7 +433,7 @@ static int credentials_take(struct reader *rd, const struct ini *ini)
 	int r = 0;
 
 	if (n > TENANT_CREDENTIALS_MAX)
-		return refuse(rd, ini_section_line(ini_section(ini, "credential", TENANT_CREDENTIALS_MAX)),
+		return ini_refuse(rd->error, ini_section_line(ini_section(ini, "credential", TENANT_CREDENTIALS_MAX)),
 			      "more than %d [credential] sections", TENANT_CREDENTIALS_MAX);
 	rd->t->credentials = calloc(n + 1, sizeof(*rd->t->credentials));
 	if (!rd->t->credentials)
@@ -470,9 +457,9 @@ int tenant_conf_parse(const char *name, const void *p, size_t len, const struct 
 	if (!t)
 		return -ENOMEM;
 	if (!volume_config_tenant_ok(name))
-		return refuse(&rd, 0, "the file's name is not a tenant's: 1 to %d of A-Z a-z 0-9 _ - and, not first, a dot", TENANT_LEN_MAX);
+		return ini_refuse(rd.error, 0, "the file's name is not a tenant's: 1 to %d of A-Z a-z 0-9 _ - and, not first, a dot", TENANT_LEN_MAX);
 	if (len > INI_BYTES_MAX)
-		return refuse(&rd, 0, "larger than %d bytes", INI_BYTES_MAX);
+		return ini_refuse(rd.error, 0, "larger than %d bytes", INI_BYTES_MAX);
 	memcpy(t->name, name, strlen(name) + 1);
 	memcpy(t->kms.tenant, name, strlen(name) + 1);
 	t->lease = (struct lease_conf)LEASE_CONF_DEFAULT;

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "agent/conf_file.h"
 #include "agent/tenant_conf.h"
 #include "base/fileio.h"
 #include "base/log.h"
@@ -82,18 +82,6 @@ static int volume_find(void *ctx, const char *name, uint8_t ret_uuid[static UUID
 	return text ? uuid_line(text, text + strlen(text), ret_uuid) : -ENOMEM;
 }
 
-/* Whoever could write here could give himself any key. */
-static int owner_check(int dirfd, const char *name, const char *shown)
-{
-	struct stat st;
-
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
-		return log_ret(-errno, "%s", shown);
-	if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 0022 && !S_ISLNK(st.st_mode)))
-		return log_ret(-EPERM, "%s: rules must belong to root or the agent's user and be writable by nobody else", shown);
-	return 0;
-}
-
 /* hash = SHA-256(hash, name, SHA-256(contents)). */
 static int hash_add(struct loader *l, const char *name, const void *p, size_t len)
 {
@@ -118,12 +106,9 @@ static int file_load(struct loader *l, const char *file, const char *shown)
 	size_t len;
 	int r;
 
-	r = owner_check(l->dirfd, file, shown);
+	r = conf_file_read(l->dirfd, file, shown, &p, &len);
 	if (r < 0)
 		return r;
-	r = fileio_read_at(l->dirfd, file, INI_BYTES_MAX, &p, &len);
-	if (r < 0)
-		return log_ret(r, "%s", shown);
 	(void)snprintf(name, sizeof(name), "%.*s", (int)(strlen(file) - strlen(".conf")), file); /* one too long stays too long */
 	r = tenant_conf_parse(name, p, len, &look, &t, &error);
 	if (r == -EUCLEAN) {
@@ -185,7 +170,7 @@ int tenants_load(const char *config_dir, struct tenants **ret_t)
 	if (dirfd < 0 && errno != ENOENT)
 		return refused(log_ret(-errno, "%s", dir));
 	if (dirfd >= 0) {
-		r = owner_check(dirfd, "", dir);
+		r = conf_file_check(dirfd, "", dir);
 		if (r >= 0)
 			r = files_load(&l, dir);
 		if (r < 0)

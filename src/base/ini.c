@@ -61,6 +61,17 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct reader *rd, cons
 	va_end(ap);
 }
 
+int ini_refuse(struct ini_error *ret_error, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	ret_error->line = line;
+	va_start(ap, fmt);
+	(void)vsnprintf(ret_error->text, sizeof(ret_error->text), fmt, ap);
+	va_end(ap);
+	return -EUCLEAN;
+}
+
 int ini_value_bool(const char *text, bool *ret_b)
 {
 	static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };

@@ -22,6 +22,14 @@ enum ini_type {
 	INI_SIZE,    /* bytes, or a number with K, M or G (powers of 1024): in bytes */
 };
 
+struct ini_error {
+	unsigned line; /* 0: the file as a whole */
+	char text[160];
+};
+
+/* Say what is wrong in which line: for faults of what a file means, found behind ini_read. Returns -EUCLEAN. */
+int ini_refuse(struct ini_error *ret_error, unsigned line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* Tables end with a name of NULL. */
 struct ini_key {
 	const char *name;
@@ -33,11 +41,6 @@ struct ini_rule {
 	const char *section;
 	const struct ini_key *keys;
 	bool many; /* "[section]", "[section 2]", "[section abc]", ... */
-};
-
-struct ini_error {
-	unsigned line; /* 0: the file as a whole */
-	char text[160];
 };
 
 struct ini;
