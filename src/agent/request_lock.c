@@ -266,7 +266,8 @@ static enum proto_class tell_all(struct call *k, const struct locks_item *lock, 
 	return PROTO_CLASS_OK;
 }
 
-static enum proto_class target_take(struct call *k, struct locks_item *ret_lock)
+/* e: the row about it, which names the one or the other. */
+static enum proto_class target_take(struct call *k, struct locks_item *ret_lock, struct audit_event *e)
 {
 	/* A volume's uuid is for its maker to choose: locked by it alone, another tenant's could be meant. That is for who administers the host ("" has no file). */
 	enum proto_class class = request_allowed_for(k, k->req->tenant, NULL);
@@ -276,6 +277,8 @@ static enum proto_class target_take(struct call *k, struct locks_item *ret_lock)
 	memcpy(ret_lock->reason, k->req->reason, sizeof(ret_lock->reason));
 	ret_lock->uid = k->c->peer.uid;
 	request_time_text(ret_lock->since);
+	e->tenant = ret_lock->tenant[0] ? ret_lock->tenant : NULL;
+	e->uuid = ret_lock->tenant[0] ? NULL : ret_lock->uuid;
 	if (class == PROTO_CLASS_OK && k->c->relays >= AGENT_RELAYS_PER_CONNECTION)
 		class = request_refuse(k->reply, PROTO_CLASS_BUSY, "%s: too many requests wait already", proto_op_text(k->req->op));
 	return class;
@@ -285,13 +288,11 @@ enum proto_class request_lock_lock(struct call *k)
 {
 	struct locks_item lock = { 0 };
 	struct audit_event e = { .what = "operator.lock", .peer = &k->c->peer, .reason = lock.reason };
-	enum proto_class class = target_take(k, &lock);
+	enum proto_class class = target_take(k, &lock, &e);
 	int r;
 
 	if (class != PROTO_CLASS_OK)
 		return class;
-	e.tenant = lock.tenant[0] ? lock.tenant : NULL;
-	e.uuid = lock.tenant[0] ? NULL : lock.uuid;
 	audit_note(k->a->audit, &e); /* nothing is opened by locking: it is done all the same */
 	r = locks_add(k->a->locks, &lock);
 	if (r == -ENOSPC)
@@ -305,13 +306,11 @@ enum proto_class request_lock_unlock(struct call *k)
 {
 	struct locks_item lock = { 0 };
 	struct audit_event e = { .what = "operator.unlock", .peer = &k->c->peer };
-	enum proto_class class = target_take(k, &lock);
+	enum proto_class class = target_take(k, &lock, &e);
 	int r;
 
 	if (class != PROTO_CLASS_OK)
 		return class;
-	e.tenant = lock.tenant[0] ? lock.tenant : NULL;
-	e.uuid = lock.tenant[0] ? NULL : lock.uuid;
 	class = request_record(k, &e);
 	if (class != PROTO_CLASS_OK)
 		return class;
