@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "config_fixture.h"
 #include "fs/dir.h"
 #include "fs/file.h"
 #include "fs/name.h"
@@ -49,20 +50,11 @@ static struct secret *fixture_key(uint8_t first)
 
 static void fixture_make_config(void)
 {
+	static const uint8_t uuid[UUID_LEN] = { 7 };
 	static struct volume_config c;
 	struct secret *root = fixture_key(1);
 
-	memset(&c, 0, sizeof(c));
-	c.uuid[0] = 7;
-	memcpy(c.tenant, "demo", 5);
-	memcpy(c.created, "2026-11-24T00:00:00Z", 21);
-	c.config_version = 1;
-	c.epoch = 1;
-	c.slot_count = 1;
-	memcpy(c.slots[0].kms, "local:test", 11);
-	memcpy(c.slots[0].created, c.created, sizeof(c.created));
-	c.slots[0].wrapped_kek_len = SEALED_ROOT_LEN;
-	c.slots[0].active = true;
+	config_fixture_fill(&c, uuid);
 	assert_int_equal(key_ring_create(root, c.uuid, c.key_ring, &c.key_ring_len), 0);
 	assert_int_equal(volume_config_put(&c, root, &fixture_config, &fixture_config_len), 0);
 	secret_free(root);

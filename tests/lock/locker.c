@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config_fixture.h"
 #include "crypt/gcm.h"
 #include "crypt/hkdf.h"
 #include "format/layout.h"
@@ -138,16 +139,7 @@ static int make_volume(const char *dir)
 	int fd, r;
 
 	(void)snprintf(path, sizeof(path), "%s/../locker.config", dir);
-	memcpy(c.uuid, uuid, UUID_LEN);
-	memcpy(c.tenant, "demo", 5);
-	memcpy(c.created, "2026-11-24T00:00:00Z", 21);
-	c.config_version = 1;
-	c.epoch = 1;
-	c.slot_count = 1;
-	memcpy(c.slots[0].kms, "local:test", 11);
-	memcpy(c.slots[0].created, c.created, sizeof(c.created));
-	c.slots[0].wrapped_kek_len = SEALED_ROOT_LEN;
-	c.slots[0].active = true;
+	config_fixture_fill(&c, uuid);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;

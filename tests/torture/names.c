@@ -13,6 +13,7 @@
 #include "fs/remove.h"
 #include "fs/rename.h"
 #include "fs/volume_impl.h"
+#include "tests/config_fixture.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -106,16 +107,7 @@ static void make_config(void)
 	static struct volume_config c;
 	struct secret *root = root_key();
 
-	memcpy(c.uuid, uuid, sizeof(uuid));
-	memcpy(c.tenant, "demo", 5);
-	memcpy(c.created, "2026-11-24T00:00:00Z", 21);
-	c.config_version = 1;
-	c.epoch = 1;
-	c.slot_count = 1;
-	memcpy(c.slots[0].kms, "local:test", 11);
-	memcpy(c.slots[0].created, c.created, sizeof(c.created));
-	c.slots[0].wrapped_kek_len = SEALED_ROOT_LEN;
-	c.slots[0].active = true;
+	config_fixture_fill(&c, uuid);
 	if (key_ring_create(root, c.uuid, c.key_ring, &c.key_ring_len) < 0 || volume_config_put(&c, root, &config, &config_len) < 0)
 		abort();
 	secret_free(root);

@@ -1,5 +1,6 @@
 /* test_names_memory.c: the n-th allocation fails, for each n, in each operation on names and attributes. It then says -ENOMEM, or had done without, and
  * changes nothing; and it works when memory is back. Linked with --wrap. */
+#include "alloc_fails.h"
 #include "fs_fixture.h"
 
 #include <sys/xattr.h>
@@ -8,44 +9,19 @@
 
 #define ALLOCATIONS_MAX 500     /* of one operation: more means that the loop does not end */
 
-static long countdown = -1;     /* allocations until one fails; -1: none does */
-static bool failed;
-
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_reallocarray(void *p, size_t n, size_t size);
 char *__wrap_strdup(const char *s);
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
 void *__real_reallocarray(void *p, size_t n, size_t size);
 char *__real_strdup(const char *s);
 
-static bool fails(void)
-{
-	if (countdown < 0 || countdown-- > 0)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
 void *__wrap_reallocarray(void *p, size_t n, size_t size)
 {
-	return fails() ? NULL : __real_reallocarray(p, n, size);
+	return alloc_fails() ? NULL : __real_reallocarray(p, n, size);
 }
 
 char *__wrap_strdup(const char *s)
 {
-	return fails() ? NULL : __real_strdup(s);
+	return alloc_fails() ? NULL : __real_strdup(s);
 }
 
 /* ---- operations: on "old", a file with an attribute, "dir", a directory with a file, and names that are not there */

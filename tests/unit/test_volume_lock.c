@@ -1,5 +1,6 @@
 /* test_volume_lock.c: a volume that gives up its keys and gets them back: what is held in between, who may open it again, and what happens when any lower call
  * or allocation on the way fails. Linked with --wrap. */
+#include "alloc_fails.h"
 #include "fs_fixture.h"
 
 #include "fs/backing.h"
@@ -8,37 +9,12 @@
 #define CALLS_MAX 4000
 #define ALLOCATIONS_MAX 2000
 
-static long countdown = -1;     /* allocations until one fails; -1: none does */
-static bool failed;
-
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
-
-static bool fails(void)
-{
-	if (countdown < 0 || countdown-- > 0)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
 
 void *__wrap_realloc(void *p, size_t n)
 {
-	return fails() ? NULL : __real_realloc(p, n);
+	return alloc_fails() ? NULL : __real_realloc(p, n);
 }
 
 /* ---- */

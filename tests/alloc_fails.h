@@ -1,0 +1,35 @@
+/* alloc_fails.h: the n-th allocation from now fails, once. For one test program, linked with --wrap of what it includes: malloc and calloc here; a test that wraps more
+ * asks alloc_fails() there. */
+#ifndef COFFER_TESTS_ALLOC_FAILS_H
+#define COFFER_TESTS_ALLOC_FAILS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static long countdown = -1;     /* allocations until one fails; -1: none does */
+static bool failed;
+
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+
+static bool alloc_fails(void)
+{
+	if (countdown < 0 || countdown-- > 0)
+		return false;
+	failed = true;
+	return true;
+}
+
+void *__wrap_malloc(size_t n)
+{
+	return alloc_fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return alloc_fails() ? NULL : __real_calloc(n, size);
+}
+
+#endif
