@@ -2,6 +2,7 @@
  * (agent/client.h), while the mount is served. The roof carries the secret from one tower to the other. */
 #include "tools/mount_link.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "fs/backing.h"
@@ -14,10 +15,8 @@ static int on_stats(void *arg, struct proto_stats *ret_s)
 	struct mounting *m = arg;
 	struct volume_stats v;
 	struct proto_stats s = { 0 };
-	struct timespec ts;
 
 	volume_stats(m->volume, &v);
-	clock_gettime(CLOCK_BOOTTIME, &ts);
 	s.locked = volume_is_locked(m->volume);
 	(void)snprintf(s.state, sizeof(s.state), "%s", v.io.read_only && !m->o.read_only ? "failed" :
 		       ops_is_locked(m->ops) && !s.locked ? "draining" : "ready");
@@ -27,7 +26,7 @@ static int on_stats(void *arg, struct proto_stats *ret_s)
 	s.log_size_bytes = v.io.log_size_bytes;
 	s.log_used_bytes = v.io.log_used_bytes;
 	if (v.io.last_commit_ms)
-		s.last_commit_age_ms = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 - v.io.last_commit_ms;
+		s.last_commit_age_ms = clock_boot_ms() - v.io.last_commit_ms;
 	s.dirty_bytes = v.io.dirty_bytes;
 	s.read_bytes = v.io.read_bytes;
 	s.write_bytes = v.io.write_bytes;

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -164,7 +165,7 @@ static int row_write(struct audit *a, const char *event, const struct stamp *st,
 	if (!p->begun_ns)
 		p->begun_ns = st->ts_ns;
 	if (a->rows_since_anchor++ == 0)
-		a->anchor_ms = packet_now_ms();
+		a->anchor_ms = clock_boot_ms();
 	return 0;
 }
 
@@ -312,7 +313,7 @@ static void suppressed_put(struct audit *a)
 
 static void minute_turn(struct audit *a)
 {
-	uint64_t minute = packet_now_ms() / 60000;
+	uint64_t minute = clock_boot_ms() / 60000;
 
 	if (minute == a->minute)
 		return;
@@ -357,6 +358,6 @@ void audit_note_refusal(struct audit *a, const struct audit_event *e)
 void audit_tick(struct audit *a)
 {
 	minute_turn(a);
-	if (a->rows_since_anchor && packet_now_ms() - a->anchor_ms >= AUDIT_ANCHOR_MS)
+	if (a->rows_since_anchor && clock_boot_ms() - a->anchor_ms >= AUDIT_ANCHOR_MS)
 		audit_anchor_make(a);
 }

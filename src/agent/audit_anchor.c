@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -88,7 +89,7 @@ void audit_anchor_make(struct audit *a)
 		r = audit_flush(a);
 	if (r >= 0)
 		r = anchor_tell(a);
-	a->anchor_ms = packet_now_ms(); /* also after a failure: again in a minute */
+	a->anchor_ms = clock_boot_ms(); /* also after a failure: again in a minute */
 	if (r >= 0) {
 		a->rows_since_anchor = 0;
 		a->anchor_fails = false;

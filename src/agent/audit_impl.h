@@ -44,7 +44,7 @@ struct audit {
 	struct audit_pos pos;
 	bool anchor_fails, rotate_fails;     /* said already */
 	uint64_t rows_since_anchor;
-	uint64_t anchor_ms;                  /* when the oldest row without an anchor was written, packet_now_ms() */
+	uint64_t anchor_ms;                  /* when the oldest row without an anchor was written, clock_boot_ms() */
 
 	uint64_t minute;
 	size_t refuser_count;

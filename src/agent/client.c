@@ -10,6 +10,7 @@
 
 #include "agent/client_priv.h"
 #include "agent/packet.h"
+#include "base/clock.h"
 
 struct client *client_new(const char *path)
 {
@@ -223,7 +224,7 @@ int client_receive(struct client *c, uint64_t deadline, enum proto_op expect, st
 int client_call(struct client *c, struct proto_request *req, int fd, unsigned ms, struct proto_reply *reply,
 		int *ret_fd)
 {
-	uint64_t deadline = packet_now_ms() + ms;
+	uint64_t deadline = clock_boot_ms() + ms;
 	AUTO_FREE struct proto_event *ev = malloc(sizeof(*ev));
 	AUTO_FREE char *text = NULL;
 	AUTO_CLOSE int got = -1;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/priv.h"
 
@@ -105,7 +106,7 @@ static uint64_t request_ms(const struct client_mount *m)
 /* A request of our own; events that come before its answer are taken meanwhile. */
 static int line_request(struct client_mount *m, enum proto_class *ret_class)
 {
-	uint64_t deadline = packet_now_ms() + request_ms(m);
+	uint64_t deadline = clock_boot_ms() + request_ms(m);
 	struct client *c = m->c;
 	AUTO_FREE char *text = NULL;
 	bool is_event;
@@ -123,7 +124,7 @@ static int line_request(struct client_mount *m, enum proto_class *ret_class)
 		r = client_receive(c, deadline, c->req.op, &reply, m->line_event, &is_event, &fd);
 		if (r < 0)
 			return r;
-		m->heard_ms = packet_now_ms();
+		m->heard_ms = clock_boot_ms();
 		if (!is_event) {
 			*ret_class = reply.class;
 			if (c->req.op == PROTO_OP_REGISTER && reply.agent_grace_ms)
@@ -288,7 +289,7 @@ static int ask_send(struct client_mount *m)
 	r = client_unlock(m->c, "relock", m->ask_config, m->ask_len, &m->instance, &u, &root);
 	if (r < 0)
 		log_warning("agent: %s", client_error(m->c)->message);
-	m->heard_ms = packet_now_ms();
+	m->heard_ms = clock_boot_ms();
 	ask_end(m, r, &u, &root);
 	return m->c->fd < 0 ? -ECONNRESET : 0;
 }
@@ -306,7 +307,7 @@ static int ping_send(struct client_mount *m)
 {
 	enum proto_class class;
 
-	if (packet_now_ms() - m->heard_ms < ping_every(m))
+	if (clock_boot_ms() - m->heard_ms < ping_every(m))
 		return 0;
 	client_request_begin(m->c, PROTO_OP_HELLO);
 	return line_request(m, &class);
@@ -387,11 +388,11 @@ static int line_serve(struct client_mount *m, short revents)
 	int r = 0;
 
 	if (revents) {
-		r = client_receive(m->c, packet_now_ms() + 1, PROTO_OP_HELLO, &reply, m->line_event, &is_event, &fd);
+		r = client_receive(m->c, clock_boot_ms() + 1, PROTO_OP_HELLO, &reply, m->line_event, &is_event, &fd);
 		if (r == -ETIMEDOUT) {
 			r = 0;
 		} else if (r >= 0) {
-			m->heard_ms = packet_now_ms();
+			m->heard_ms = clock_boot_ms();
 			r = is_event ? event_take(m, m->line_event) : -EPROTO;
 		}
 	}
@@ -419,7 +420,7 @@ static void wake_drain(struct client_mount *m)
 void client_line_begin(struct client_mount *m)
 {
 	m->agent_grace_ms = CLIENT_GRACE_MS;
-	m->heard_ms = packet_now_ms();
+	m->heard_ms = clock_boot_ms();
 	m->c->on_event = event_take;
 	m->c->on_event_arg = m;
 	m->c->hello_ms = CLIENT_REQUEST_MS;
@@ -435,7 +436,7 @@ void *client_line_main(void *p)
 	for (;;) {
 		struct pollfd fds[2] = { { .fd = m->wake_fd, .events = POLLIN }, { .fd = m->c->fd, .events = POLLIN } };
 
-		now = packet_now_ms();
+		now = clock_boot_ms();
 		wait_ms = m->c->fd >= 0 ? -1 : (int)(next_try > now ? next_try - now : 0);
 		if (line_finished(m, now, &wait_ms))
 			return NULL;
@@ -449,11 +450,11 @@ void *client_line_main(void *p)
 			if (r < 0) {
 				line_lost(m, r);
 				retry_ms = RETRY_MIN_MS;
-				next_try = packet_now_ms() + retry_ms;
+				next_try = clock_boot_ms() + retry_ms;
 			}
-		} else if (packet_now_ms() >= next_try) {
+		} else if (clock_boot_ms() >= next_try) {
 			if (line_up(m) < 0) {
-				next_try = packet_now_ms() + retry_ms;
+				next_try = clock_boot_ms() + retry_ms;
 				retry_ms = retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : retry_ms * 2;
 			}
 		}

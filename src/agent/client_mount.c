@@ -9,6 +9,7 @@
 
 #include "agent/client_line.h"
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/priv.h"
 #include "base/thread.h"
 
@@ -251,7 +252,7 @@ static void stop_work(struct client_mount *m)
 {
 	WITH_LOCK(&m->m);
 	m->stopping = true;
-	m->stop_deadline_ms = packet_now_ms() + STOP_MS;
+	m->stop_deadline_ms = clock_boot_ms() + STOP_MS;
 	pthread_cond_signal(&m->work.cond);
 	pthread_cond_signal(&m->locks.cond);
 	pthread_cond_signal(&m->ask_cond);

@@ -9,6 +9,7 @@
 #include "agent/packet.h"
 #include "agent/request.h"
 #include "agent/unwrap.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -26,7 +27,7 @@ static uint32_t random_number(void)
 	uint32_t n = 0;
 
 	if (secret_random(&n, sizeof(n)) < 0)
-		n = (uint32_t)packet_now_ms(); /* it spreads probes, no more */
+		n = (uint32_t)clock_boot_ms(); /* it spreads probes, no more */
 	return n;
 }
 
@@ -114,7 +115,7 @@ static void answers_take(struct conn *c, const struct opener_answers *answers, u
 
 static void probe_over(struct agent *a, struct conn *c, const struct opener_answers *answers)
 {
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 
 	answers_take(c, answers, now);
 	act(a, c, lease_probed(&c->mount->lease, conf_of(a, c), now, random_number()), now);
@@ -217,7 +218,7 @@ void lease_run_begin(struct agent *a, struct conn *c, bool fresh, bool operator_
 {
 	AUTO_FREE struct volume_config *cfg = NULL;
 	AUTO_FREE struct pin *pin = calloc(1, sizeof(*pin));
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 	struct mount *m = c->mount;
 	unsigned n = 1;
 
@@ -257,14 +258,14 @@ void lease_run_tick(struct agent *a, uint64_t now_ms)
 
 void lease_run_operator_lock(struct conn *c)
 {
-	(void)!lease_operator_lock(&c->mount->lease, packet_now_ms()); /* the event is on its way */
+	(void)!lease_operator_lock(&c->mount->lease, clock_boot_ms()); /* the event is on its way */
 	c->mount->lease_said = LEASE_LOCKED;
 	request_time_text(c->mount->lease_since);
 }
 
 void lease_run_open(struct conn *c)
 {
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 
 	lease_operator_unlock(&c->mount->lease, now);
 	lease_opening(&c->mount->lease);
@@ -272,14 +273,14 @@ void lease_run_open(struct conn *c)
 
 void lease_run_unlocked(struct agent *a, struct conn *c, bool ok)
 {
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 
 	act(a, c, lease_unlocked(&c->mount->lease, conf_of(a, c), now, ok), now);
 }
 
 bool lease_run_may_open(struct agent *a, struct conn *c, const struct opener_answers *answers)
 {
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 	struct lease *l = &c->mount->lease;
 
 	c->mount->lease_kms = answers->kms;
@@ -292,7 +293,7 @@ bool lease_run_may_open(struct agent *a, struct conn *c, const struct opener_ans
 
 void lease_run_refused(struct agent *a, const uint8_t uuid[static UUID_LEN], enum proto_class class)
 {
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 	struct conn *c;
 
 	if (class != PROTO_CLASS_REVOKED && class != PROTO_CLASS_KMS_DENIED)
@@ -327,7 +328,7 @@ int lease_run_clock_open(int *ret_fd)
 
 void lease_run_clock_jumped(struct agent *a, int fd)
 {
-	uint64_t n, now = packet_now_ms();
+	uint64_t n, now = clock_boot_ms();
 	struct conn *c;
 
 	if (read(fd, &n, sizeof(n)) >= 0 || errno != ECANCELED)
@@ -344,7 +345,7 @@ void lease_run_clock_jumped(struct agent *a, int fd)
 
 static int locks_at_put(const struct agent *a, struct json *v, const struct conn *c)
 {
-	uint64_t at = lease_locks_at_ms(&c->mount->lease, conf_of(a, c)), now = packet_now_ms();
+	uint64_t at = lease_locks_at_ms(&c->mount->lease, conf_of(a, c)), now = clock_boot_ms();
 	char text[TIME_TEXT_MAX];
 
 	if (at == 0 || text_time(time(NULL) + (time_t)((at > now ? at - now : 0) / 1000), sizeof(text), text) < 0)

@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/secret.h"
 
@@ -110,14 +110,6 @@ int packet_recv(int sock, void *buf, size_t size, bool want_fd, int *ret_fd, str
 	return (int)n;
 }
 
-uint64_t packet_now_ms(void)
-{
-	struct timespec t = { 0 };
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 int packet_wait(int sock, bool writing, uint64_t deadline_ms)
 {
 	struct pollfd p = { .fd = sock, .events = writing ? POLLOUT : POLLIN };
@@ -125,7 +117,7 @@ int packet_wait(int sock, bool writing, uint64_t deadline_ms)
 	int r;
 
 	for (;;) {
-		now = packet_now_ms();
+		now = clock_boot_ms();
 		if (now >= deadline_ms)
 			return -ETIMEDOUT;
 		r = poll(&p, 1, deadline_ms - now > 60000 ? 60000 : (int)(deadline_ms - now));

@@ -25,9 +25,8 @@ int packet_send(int sock, const char *text, int fd) must_check;
  * are closed. *ret_fd is -1 or the caller's to close. */
 int packet_recv(int sock, void *buf, size_t size, bool want_fd, int *ret_fd, struct packet_from *ret_from) must_check;
 
-/* Wait until sock may be read (or written), at most until deadline_ms of packet_now_ms(): 0, -ETIMEDOUT, -errno. */
+/* Wait until sock may be read (or written), at most until deadline_ms of clock_boot_ms(): 0, -ETIMEDOUT, -errno. */
 int packet_wait(int sock, bool writing, uint64_t deadline_ms) must_check;
-uint64_t packet_now_ms(void); /* CLOCK_BOOTTIME */
 
 /* A memory file of these bytes that nobody can change any more. */
 int packet_seal(const void *p, size_t len, int *ret_fd) must_check;

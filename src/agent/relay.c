@@ -6,6 +6,7 @@
 #include "agent/agent.h"
 #include "agent/lease_run.h"
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/json.h"
 
 enum relay_kind { RELAY_STATUS, RELAY_SYNC };
@@ -34,7 +35,7 @@ static int relay_new(struct agent *a, struct conn *c, enum relay_kind kind, int6
 	relay->kind = kind;
 	relay->asker = c;
 	relay->id = id;
-	relay->deadline_ms = packet_now_ms() + ms;
+	relay->deadline_ms = clock_boot_ms() + ms;
 	relay->next = a->relays;
 	a->relays = relay;
 	a->relay_count++;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -136,7 +137,7 @@ void request_later_answer(struct agent *a, struct request_later *l, enum proto_c
 	if (c && (!reply || peer_check(&c->peer) < 0)) {
 		server_drop(a, c, reply ? "the process that connected is gone" : "out of memory");
 	} else if (c) {
-		c->last_ms = packet_now_ms();
+		c->last_ms = clock_boot_ms();
 		reply->id = l->req.id;
 		reply->op = l->req.op;
 		reply->class = fn(&k, arg);

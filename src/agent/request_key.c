@@ -9,6 +9,7 @@
 #include "agent/opener.h"
 #include "agent/packet.h"
 #include "agent/unwrap.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 enum proto_class request_key_config(struct call *k, uint8_t **ret_p, size_t *ret_len, struct volume_config **ret_cfg)
@@ -57,7 +58,7 @@ enum proto_class request_key_hand_over(struct call *k, const struct secret *root
 	}
 	k->reply_fd = h->fd;
 	h->id = k->req->id;
-	h->deadline_ms = packet_now_ms() + AGENT_ACK_MS;
+	h->deadline_ms = clock_boot_ms() + AGENT_ACK_MS;
 	return PROTO_CLASS_OK;
 }
 

@@ -9,6 +9,7 @@
 
 #include "agent/lease_run.h"
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 /* Somebody who asked, and the events first..last that he waits for. */
@@ -49,14 +50,14 @@ void request_lock_mount(struct agent *a, struct conn *c, const char *reason)
 	if (m->lock_id)
 		waits_tell(a, c, m->lock_id, "it was locked anew before it had answered");
 	m->lock_id = ev.id;
-	m->lock_deadline_ms = packet_now_ms() + AGENT_LOCK_MS;
+	m->lock_deadline_ms = clock_boot_ms() + AGENT_LOCK_MS;
 	server_push(a, c, &ev);
 }
 
 void request_lock_open_mount(struct agent *a, struct conn *c)
 {
 	struct proto_event ev = { .push = PROTO_PUSH_UNLOCK, .id = ++a->next_event_id };
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 
 	if (c->mount->unlock_id)
 		waits_tell(a, c, c->mount->unlock_id, "it was asked anew before it had answered");

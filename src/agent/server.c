@@ -17,6 +17,7 @@
 #include "agent/jobs.h"
 #include "agent/lease_run.h"
 #include "agent/packet.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
 
@@ -155,7 +156,7 @@ static int conn_read(struct agent *a, struct conn *c)
 		server_drop(a, c, NULL);
 		return 0;
 	}
-	c->last_ms = packet_now_ms();
+	c->last_ms = clock_boot_ms();
 	message_handle(a, c, buf, (size_t)r, fd);
 	return 0;
 }
@@ -244,7 +245,7 @@ static int conn_new(struct agent *a, int *fd)
 	}
 	c->fd = take_fd(fd);
 	c->serial = ++a->next_serial;
-	c->accepted_ms = c->last_ms = packet_now_ms();
+	c->accepted_ms = c->last_ms = clock_boot_ms();
 	c->next = a->conns;
 	a->conns = c;
 	a->conn_count++;
@@ -262,7 +263,7 @@ static void accept_pause(struct agent *a, int err)
 		log_warning("cannot accept: %s; trying again every %d ms", strerror(err), AGENT_ACCEPT_PAUSE_MS);
 	a->accept_fails = true;
 	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_MOD, a->listen_fd, &ev) == 0)
-		a->accept_again_ms = packet_now_ms() + AGENT_ACCEPT_PAUSE_MS;
+		a->accept_again_ms = clock_boot_ms() + AGENT_ACCEPT_PAUSE_MS;
 }
 
 static void accept_resume(struct agent *a, uint64_t now)
@@ -312,7 +313,7 @@ static void conn_tick(struct agent *a, struct conn *c, uint64_t now)
 
 static void tick(struct agent *a)
 {
-	uint64_t now = packet_now_ms();
+	uint64_t now = clock_boot_ms();
 	struct conn *c;
 
 	relay_tick(a, now);
@@ -437,7 +438,7 @@ int server_run(struct agent *a)
 			else if (!c->dead && conn_read(a, c) == -ENOMEM)
 				server_drop(a, c, "out of memory");
 		}
-		now = packet_now_ms();
+		now = clock_boot_ms();
 		if (now >= next_tick) {
 			tick(a);
 			next_tick = now + TICK_MS;

@@ -11,6 +11,7 @@
  * A write whose flush fails is written again, byte for byte, at its place (nothing is answered meanwhile); if that fails too the volume turns read-only. */
 #include "io/log_tx.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "io/gather_log.h"
 
@@ -325,7 +326,7 @@ static int commit_tx(struct tx *tx)
 		v->done_pos = pos + need;
 		lock_drop(&v->commit_m);
 		atomic_fetch_add(&v->commits, 1);
-		atomic_store(&v->last_commit_ms, vio_now_ms());
+		atomic_store(&v->last_commit_ms, clock_boot_ms());
 	}
 	return rs;
 }

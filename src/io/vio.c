@@ -5,6 +5,7 @@
  * the dirty bound and make writers checkpoint at the bound. */
 #include "io/vio_impl.h"
 
+#include "base/clock.h"
 #include "io/freeze.h"
 #include "io/quarantine.h"
 #include "io/replay.h"
@@ -139,14 +140,6 @@ struct ioq *vio_ioq(struct vio *v)
 
 /* ---- telling */
 
-uint64_t vio_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 void vio_event(struct vio *v, enum vio_event ev, const char *fmt, ...)
 {
 	char text[256];
@@ -273,7 +266,7 @@ void vio_unreserve(struct vio *v, uint64_t n)
 
 static void background(struct vio *v, bool periodic, uint64_t *idle_since)
 {
-	uint64_t commits = atomic_load(&v->commits), now = vio_now_ms();
+	uint64_t commits = atomic_load(&v->commits), now = clock_boot_ms();
 	bool commit, checkpoint;
 
 	lock_take(&v->m);
@@ -303,7 +296,7 @@ static void background(struct vio *v, bool periodic, uint64_t *idle_since)
 static void *timer_main(void *arg)
 {
 	struct vio *v = arg;
-	uint64_t idle_since = vio_now_ms();
+	uint64_t idle_since = clock_boot_ms();
 	struct timespec until;
 	bool kicked;
 

@@ -361,7 +361,6 @@ void vio_kick(struct vio *v);                                     /* wake the ti
 int vio_reserve(struct vio *v, uint64_t n) must_check;
 void vio_unreserve(struct vio *v, uint64_t n);
 void vio_pend(struct vio *v, int64_t pend, int64_t dirty);
-uint64_t vio_now_ms(void);
 void vio_event(struct vio *v, enum vio_event ev, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "net/retry.h"
 
 #define HEALTHS 128
@@ -31,14 +32,6 @@ static struct {
 	struct health of[HEALTHS];    /* lock: m */
 } healths = { .m = PTHREAD_MUTEX_INITIALIZER };
 
-uint64_t kms_now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void kms_call_forget(void)
 {
 	pthread_mutex_lock(&healths.m);
@@ -53,13 +46,13 @@ static struct retry *health_of(const char *key)
 
 	for (h = healths.of; h < healths.of + HEALTHS; h++) {
 		if (strcmp(h->key, key) == 0) {
-			h->used_ms = kms_now_ms();
+			h->used_ms = clock_boot_ms();
 			return &h->retry;
 		}
 		if (h->used_ms < oldest->used_ms)
 			oldest = h;
 	}
-	*oldest = (struct health){ .used_ms = kms_now_ms() };
+	*oldest = (struct health){ .used_ms = clock_boot_ms() };
 	(void)snprintf(oldest->key, sizeof(oldest->key), "%s", key);
 	return &oldest->retry;
 }
@@ -69,7 +62,7 @@ static bool health_call(const char *key, uint64_t *ret_wait_ms)
 	bool may;
 
 	pthread_mutex_lock(&healths.m);
-	may = retry_call(health_of(key), kms_now_ms(), ret_wait_ms);
+	may = retry_call(health_of(key), clock_boot_ms(), ret_wait_ms);
 	pthread_mutex_unlock(&healths.m);
 	return may;
 }
@@ -77,7 +70,7 @@ static bool health_call(const char *key, uint64_t *ret_wait_ms)
 static void health_ended(const char *key, bool answered)
 {
 	pthread_mutex_lock(&healths.m);
-	retry_ended(health_of(key), answered, kms_now_ms());
+	retry_ended(health_of(key), answered, clock_boot_ms());
 	pthread_mutex_unlock(&healths.m);
 }
 
@@ -105,7 +98,7 @@ static void name_host(const struct http_request *req, struct kms_error *err)
 static enum kms_class try_once(const struct kms_call *call, struct http_request *req, struct kms_error *err,
 			       struct http_answer *a, bool *ret_again)
 {
-	uint64_t start = kms_now_ms();
+	uint64_t start = clock_boot_ms();
 	enum kms_class class;
 	int r;
 
@@ -116,7 +109,7 @@ static enum kms_class try_once(const struct kms_call *call, struct http_request 
 	err->http_status = 0;
 	err->alarm = false;
 	r = http_call(req, a);
-	err->latency_ms = (uint32_t)(kms_now_ms() - start);
+	err->latency_ms = (uint32_t)(clock_boot_ms() - start);
 	if (r < 0) {
 		err->alarm = r == -EPROTO || r == -EFBIG;
 		*ret_again = !err->alarm && r != -EINVAL;
@@ -147,7 +140,7 @@ static int64_t pause_after(const struct kms_call *call, const char *key, const s
 			   const struct http_answer *a)
 {
 	struct retry_try t = { .attempts = attempts, .throttled = err->class == KMS_THROTTLED,
-			       .retry_after_ms = a->retry_after_ms, .now_ms = kms_now_ms(), .deadline_ms = call->deadline_ms };
+			       .retry_after_ms = a->retry_after_ms, .now_ms = clock_boot_ms(), .deadline_ms = call->deadline_ms };
 
 	if (secret_random(&t.random, sizeof(t.random)) < 0)
 		t.random = t.now_ms;

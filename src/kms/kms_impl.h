@@ -5,8 +5,6 @@
 #include "kms/kms.h"
 #include "net/http.h"
 
-uint64_t kms_now_ms(void); /* CLOCK_BOOTTIME */
-
 /* One operation at a provider. classify is pure: from an answer to its class, with code and message put into err. */
 struct kms_call {
 	const char *tenant;

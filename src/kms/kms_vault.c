@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #define ID_LEN 32
@@ -29,7 +30,7 @@ static int call_start(struct vault_call *c, const struct kms_host *host, const s
 	int r;
 
 	c->err = err;
-	c->deadline_ms = host->deadline_ms ? host->deadline_ms : kms_now_ms() + KMS_CALL_MS;
+	c->deadline_ms = host->deadline_ms ? host->deadline_ms : clock_boot_ms() + KMS_CALL_MS;
 	r = secret_random(random, sizeof(random));
 	if (r < 0)
 		return kms_fail(err, KMS_TRANSIENT, "hcvault: no random numbers");

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 #define SESSIONS 128
 #define SESSION_KEY_MAX 2048
 #define RETRY_MS 10000
@@ -88,7 +90,7 @@ static struct session *session_of(const char *key)
 /* Wait until nobody logs in for s. lock: sessions.m */
 static bool session_wait(struct session *s, uint64_t deadline_ms)
 {
-	uint64_t now = kms_now_ms(), left = deadline_ms > now ? deadline_ms - now : 0;
+	uint64_t now = clock_boot_ms(), left = deadline_ms > now ? deadline_ms - now : 0;
 	struct timespec t;
 	int r = 0;
 
@@ -111,7 +113,7 @@ static bool session_valid(const struct session *s, uint64_t refused, uint64_t no
 /* Two thirds of the lease, and up to a fifteenth less. */
 static void session_lease(struct session *s, uint64_t lease_s, bool renewable)
 {
-	uint64_t now = kms_now_ms(), lease_ms = lease_s * 1000, chance = 0;
+	uint64_t now = clock_boot_ms(), lease_ms = lease_s * 1000, chance = 0;
 
 	s->renewable = renewable;
 	s->until_ms = lease_s ? now + lease_ms : 0;
@@ -171,7 +173,7 @@ static bool outage(const struct kms_error *err)
 static int session_refresh(const struct vault_place *p, struct session *s, uint64_t refused, const char *id,
 			   uint64_t deadline_ms, struct kms_error *err, bool *ret_fresh)
 {
-	bool valid = session_valid(s, refused, kms_now_ms());
+	bool valid = session_valid(s, refused, clock_boot_ms());
 	int r = -1;
 
 	if (valid && s->renewable)
@@ -181,7 +183,7 @@ static int session_refresh(const struct vault_place *p, struct session *s, uint6
 		*ret_fresh = r >= 0;
 	}
 	if (r < 0 && valid) { /* good as long as it lasts */
-		s->due_ms = kms_now_ms() + RETRY_MS;
+		s->due_ms = clock_boot_ms() + RETRY_MS;
 		return 0;
 	}
 	return r;
@@ -202,7 +204,7 @@ static int session_copy(struct session *s, struct vault_token *ret_token)
 {
 	if (s->generation == 0)
 		s->generation = ++sessions.generation;
-	s->used_ms = kms_now_ms();
+	s->used_ms = clock_boot_ms();
 	memcpy(ret_token->accessor, s->accessor, sizeof(ret_token->accessor));
 	ret_token->generation = s->generation;
 	return secret_new_copy(secret_bytes_const(s->token), secret_len(s->token), &ret_token->token);
@@ -230,7 +232,7 @@ int kms_vault_token_get(const struct vault_place *p, uint64_t refused, const cha
 		pthread_mutex_unlock(&sessions.m);
 		return kms_fail(err, KMS_TRANSIENT, "hcvault: another login is not over in time");
 	}
-	if (!session_valid(s, refused, kms_now_ms()) || (s->due_ms != 0 && kms_now_ms() >= s->due_ms)) {
+	if (!session_valid(s, refused, clock_boot_ms()) || (s->due_ms != 0 && clock_boot_ms() >= s->due_ms)) {
 		s->busy = true;
 		pthread_mutex_unlock(&sessions.m);
 		r = session_refresh(p, s, refused, id, deadline_ms, err, &t.fresh);

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "crypt/heap.h"
 #include "net/header.h"
 
@@ -26,7 +26,7 @@
 struct slot {
 	CURLSH *share;
 	char key[KEY_MAX];  /* owner, origin, CA file, proxy; empty: free */
-	time_t used;
+	uint64_t used_ms;
 	bool busy;
 };
 
@@ -83,14 +83,6 @@ static void set_up(void)
 
 /* --- slots --- */
 
-static time_t now_s(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec;
-}
-
 /* Blanks do not occur in an origin; the other texts are from the host's configuration. */
 static int slot_key(const struct http_request *req, char ret_key[static KEY_MAX])
 {
@@ -116,11 +108,11 @@ static struct slot *slot_choose(const char *key)
 	for (s = http.slots; s < http.slots + SLOTS; s++) {
 		if (s->busy)
 			continue;
-		if (s->share && now_s() - s->used > KEEP_S)
+		if (s->share && clock_boot_ms() - s->used_ms > KEEP_S * 1000)
 			slot_clear(s);
 		if (s->share && strcmp(s->key, key) == 0)
 			return s;
-		if (!best || (best->share && (!s->share || s->used < best->used)))
+		if (!best || (best->share && (!s->share || s->used_ms < best->used_ms)))
 			best = s;
 	}
 	if (best && best->share)
@@ -152,7 +144,7 @@ static void slot_give(struct slot *s)
 		return;
 	pthread_mutex_lock(&http.m);
 	s->busy = false;
-	s->used = now_s();
+	s->used_ms = clock_boot_ms();
 	pthread_mutex_unlock(&http.m);
 }
 

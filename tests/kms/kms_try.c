@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "base/b64.h"
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "crypt/keys.h"
 #include "kms/kms_vault_impl.h"
@@ -71,7 +72,7 @@ static struct kms_host host_now(void)
 {
 	struct kms_host h = t.host;
 
-	h.deadline_ms = t.deadline ? kms_now_ms() + t.deadline : 0;
+	h.deadline_ms = t.deadline ? clock_boot_ms() + t.deadline : 0;
 	return h;
 }
 
@@ -146,7 +147,7 @@ static void many(const struct kms_context *ctx, const char *text)
 	struct many m[8] = { 0 };
 	unsigned good = 0, i;
 	char *file;
-	uint64_t start = kms_now_ms();
+	uint64_t start = clock_boot_ms();
 	unsigned n = (unsigned)strtoul(text, &file, 10);
 
 	for (i = 0; i < 8; i++) {
@@ -158,7 +159,7 @@ static void many(const struct kms_context *ctx, const char *text)
 		pthread_join(m[i].thread, NULL);
 		good += m[i].good;
 	}
-	(void)printf("OK: %u of %u in %llu ms\n", good, n / 8 * 8, (unsigned long long)(kms_now_ms() - start));
+	(void)printf("OK: %u of %u in %llu ms\n", good, n / 8 * 8, (unsigned long long)(clock_boot_ms() - start));
 }
 
 /* How often the inverted needle stands in [p, end). */

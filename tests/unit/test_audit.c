@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "agent/packet.h"
+#include "base/clock.h"
 
 /* The n-th call from now that changes something fails with fail_errno; a write has written fail_short bytes before. 0: none. Counts calls either way. */
 static int calls, fail_at, fail_errno;
@@ -554,7 +555,7 @@ static void refusals_of_one_do_not_hide_anothers(void **state)
 
 	(void)state;
 	boot_offset_ns = 0;
-	boot_offset_ns = (int64_t)(60000 - packet_now_ms() % 60000 + 1) * 1000000; /* a minute begins */
+	boot_offset_ns = (int64_t)(60000 - clock_boot_ms() % 60000 + 1) * 1000000; /* a minute begins */
 	refuse(1000, 1000);
 	refuse(2000, 2);
 	assert_int_equal(count_of("\"uid\":1000"), AUDIT_REFUSALS);

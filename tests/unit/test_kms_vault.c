@@ -13,6 +13,8 @@
 
 #include "kms/kms_vault_impl.h"
 
+#include "base/clock.h"
+
 #define ERR(text) "{\"errors\":[\"" text "\"]}\n"
 #define POLICY_403 ERR("1 error occurred:\\n\\t* permission denied\\n\\n")
 #define KEK_B64 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -500,16 +502,16 @@ static void a_credential_file_that_others_reach_is_refused(void **state)
 		put_file(path, of[i].text, of[i].mode);
 		memset(&err, 0, sizeof(err));
 		kms_call_forget();
-		assert_int_equal(kms_vault_login(&p, "id", kms_now_ms() + 1, &err, &a), kms_class_errno(of[i].class));
+		assert_int_equal(kms_vault_login(&p, "id", clock_boot_ms() + 1, &err, &a), kms_class_errno(of[i].class));
 		assert_int_equal(err.class, of[i].class);
 		if (!strstr(err.message, of[i].says))
 			fail_msg("%s", err.message);
 	}
 	(void)unlink(path);
-	assert_int_equal(kms_vault_login(&p, "id", kms_now_ms() + 1, &err, &a), -EACCES);
+	assert_int_equal(kms_vault_login(&p, "id", clock_boot_ms() + 1, &err, &a), -EACCES);
 	assert_int_equal(err.class, KMS_AUTH);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_int_equal(kms_vault_login(&p, "id", kms_now_ms() + 1, &err, &a), -EINVAL);
+	assert_int_equal(kms_vault_login(&p, "id", clock_boot_ms() + 1, &err, &a), -EINVAL);
 	(void)rmdir(path);
 }
 
@@ -522,13 +524,13 @@ static void a_token_of_the_environment_is_a_word_too(void **state)
 	(void)state;
 	(void)unsetenv("VAULT_TOKEN");
 	(void)unsetenv("BAO_TOKEN");
-	assert_int_equal(kms_vault_login(&p, "id", kms_now_ms() + 1, &err, &a), -EINVAL);
+	assert_int_equal(kms_vault_login(&p, "id", clock_boot_ms() + 1, &err, &a), -EINVAL);
 	assert_int_equal(err.class, KMS_CONFIG);
 	assert_int_equal(setenv("BAO_TOKEN", "s.a b", 1), 0);
-	assert_int_equal(kms_vault_login(&p, "id", kms_now_ms() + 1, &err, &a), -EINVAL);
+	assert_int_equal(kms_vault_login(&p, "id", clock_boot_ms() + 1, &err, &a), -EINVAL);
 	assert_int_equal(setenv("VAULT_TOKEN", "s.ab", 1), 0);
 	kms_call_forget();
-	assert_int_equal(kms_vault_login(&p, "id", kms_now_ms() + 1, &err, &a), -EAGAIN);
+	assert_int_equal(kms_vault_login(&p, "id", clock_boot_ms() + 1, &err, &a), -EAGAIN);
 	assert_null(strstr(err.message, "s.ab"));
 	(void)unsetenv("VAULT_TOKEN");
 	(void)unsetenv("BAO_TOKEN");
