@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include <curl/curl.h>
@@ -18,6 +19,7 @@
 #include "base/clock.h"
 #include "crypt/heap.h"
 #include "net/header.h"
+#include "net/http_impl.h"
 
 #define SLOTS 16
 #define KEEP_S 60
@@ -86,8 +88,11 @@ static void set_up(void)
 /* Blanks do not occur in an origin; the other texts are from the host's configuration. */
 static int slot_key(const struct http_request *req, char ret_key[static KEY_MAX])
 {
-	int origin = (int)(8 + strcspn(req->url.text + 8, "/"));
-	int n = snprintf(ret_key, KEY_MAX, "%.*s\n%s\n%s\n%s", origin, req->url.text, req->owner, req->ca_file, req->proxy);
+	int len, n;
+	const char *host = url_host(req->url.text, &len);
+
+	n = snprintf(ret_key, KEY_MAX, "%.*s\n%s\n%s\n%s", (int)(host - req->url.text) + len, req->url.text, req->owner, req->ca_file,
+		     req->metadata ? "" : req->proxy);
 
 	return n < KEY_MAX ? 0 : -EINVAL;
 }
@@ -164,7 +169,35 @@ void http_forget(void)
 struct transfer {
 	const struct http_request *req;
 	struct http_answer *answer;
+	size_t room;     /* of answer->data */
+	bool no_memory;
 };
+
+/* Grown by doubling: an answer's length is the server's word, and may be a lie. */
+static size_t take_data(char *p, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	struct http_answer *a = t->answer;
+	size_t len = size * n, room = t->room;
+	uint8_t *more;
+
+	if (len > t->req->body_max - a->data_len)
+		return 0; /* ends the transfer with CURLE_WRITE_ERROR */
+	while (room < a->data_len + len)
+		room = room ? room * 2 : 65536;
+	if (room > t->room) {
+		more = realloc(a->data, room);
+		if (!more) {
+			t->no_memory = true;
+			return 0;
+		}
+		a->data = more;
+		t->room = room;
+	}
+	memcpy(a->data + a->data_len, p, len);
+	a->data_len += len;
+	return len;
+}
 
 static size_t take_body(char *p, size_t size, size_t n, void *arg)
 {
@@ -185,11 +218,16 @@ static size_t take_header(char *p, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	char text[HTTP_ID_MAX + 1];
 	int64_t date;
+	size_t i;
 
 	if (len >= 5 && strncmp(p, "HTTP/", 5) == 0) { /* a new head, after one of 1xx */
 		a->retry_after_ms = 0;
 		a->id[0] = '\0';
+		memset(a->got, 0, sizeof(a->got));
 	}
+	for (i = 0; i < HTTP_WANT_MAX && t->req->want[i]; i++)
+		if (header_value(p, len, t->req->want[i], a->got[i], sizeof(a->got[i])) == -EMSGSIZE)
+			a->got[i][0] = '\0';
 	if (header_value(p, len, "Retry-After", text, sizeof(text)) == 0 &&
 	    header_retry_after(text, (int64_t)time(NULL), &a->retry_after_ms) < 0)
 		a->retry_after_ms = 0;
@@ -232,14 +270,17 @@ static int header_add(struct curl_slist **list, const char *name, const char *va
 static int headers_make(const struct http_request *req, struct curl_slist **ret_list)
 {
 	AUTO(curl_slist_free_all_p) struct curl_slist *list = NULL;
+	bool typed = false;
 	size_t i;
 	int r;
 
 	r = header_add(&list, "Expect", "");
-	for (i = 0; r >= 0 && i < HTTP_HEADERS_MAX && req->headers[i].name; i++)
+	for (i = 0; r >= 0 && i < HTTP_HEADERS_MAX && req->headers[i].name; i++) {
+		typed = typed || strcasecmp(req->headers[i].name, "Content-Type") == 0;
 		r = header_add(&list, req->headers[i].name, req->headers[i].value);
-	if (r >= 0 && req->body)
-		r = header_add(&list, "Content-Type", "application/json");
+	}
+	if (r >= 0 && !typed) /* without a body: none, where libcurl would say that it is a form */
+		r = header_add(&list, "Content-Type", req->body || req->data ? "application/json" : "");
 	if (r < 0)
 		return r;
 	*ret_list = take_ptr(list);
@@ -255,7 +296,7 @@ static bool set_peer(CURL *c, const struct http_request *req)
 
 	SET(CURLOPT_URL, req->url.text);
 	SET(CURLOPT_PATH_AS_IS, 1L);
-	SET(CURLOPT_PROTOCOLS_STR, "https");
+	SET(CURLOPT_PROTOCOLS_STR, req->metadata && url_plain_ok(req->url.text, req->loopback_ok) ? "http" : "https");
 	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3 | (long)CURL_SSLVERSION_MAX_TLSv1_3);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
@@ -264,7 +305,7 @@ static bool set_peer(CURL *c, const struct http_request *req)
 		SET(CURLOPT_CAINFO, req->ca_file);
 		SET(CURLOPT_CAPATH, NULL); /* else the system's directory counts as well */
 	}
-	SET(CURLOPT_PROXY, req->proxy); /* empty: none, whatever the environment says */
+	SET(CURLOPT_PROXY, req->metadata ? "" : req->proxy); /* empty: none, whatever the environment says */
 	SET(CURLOPT_NOPROXY, "");
 	SET(CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3 | (long)CURL_SSLVERSION_MAX_TLSv1_3);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -274,10 +315,37 @@ static bool set_peer(CURL *c, const struct http_request *req)
 	return ok;
 }
 
+/* libcurl's POST carries the body of every method that has one: its PUT wants a function to read from. */
+static bool set_body(CURL *c, const struct http_request *req, const char *method)
+{
+	bool ok = true;
+
+	if (strcmp(method, "HEAD") == 0) {
+		SET(CURLOPT_NOBODY, 1L);
+		return ok;
+	}
+	if (strcmp(method, "GET") == 0)
+		return ok;
+	if (req->body || req->data || strcmp(method, "DELETE") != 0) {
+		SET(CURLOPT_POST, 1L);
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(req->body ? req->body_len : req->data_len));
+		SET(CURLOPT_POSTFIELDS, req->body ? (const void *)secret_bytes_const(req->body) : req->data ? req->data : "");
+	}
+	SET(CURLOPT_CUSTOMREQUEST, method);
+	return ok;
+}
+
+static uint32_t time_limit(const struct http_request *req)
+{
+	uint32_t most = req->data || req->body_max ? HTTP_BULK_MS : HTTP_TRY_MS;
+
+	return req->timeout_ms < most ? req->timeout_ms : most;
+}
+
 static bool set_transfer(CURL *c, const struct http_request *req, struct transfer *t, struct curl_slist *headers,
 			 CURLSH *share, char error[static CURL_ERROR_SIZE])
 {
-	uint32_t ms = req->timeout_ms < HTTP_TRY_MS ? req->timeout_ms : HTTP_TRY_MS;
+	uint32_t ms = time_limit(req);
 	bool ok = true;
 
 	SET(CURLOPT_NOSIGNAL, 1L);
@@ -291,88 +359,40 @@ static bool set_transfer(CURL *c, const struct http_request *req, struct transfe
 	SET(CURLOPT_MAXCONNECTS, 1L);
 	SET(CURLOPT_MAXAGE_CONN, (long)KEEP_S);
 	SET(CURLOPT_ERRORBUFFER, error);
-	SET(CURLOPT_WRITEFUNCTION, take_body);
+	SET(CURLOPT_WRITEFUNCTION, req->body_max ? take_data : take_body);
 	SET(CURLOPT_WRITEDATA, t);
 	SET(CURLOPT_HEADERFUNCTION, take_header);
 	SET(CURLOPT_HEADERDATA, t);
-	if (req->body) {
-		SET(CURLOPT_POST, 1L);
-		SET(CURLOPT_POSTFIELDSIZE, (long)req->body_len);
-		SET(CURLOPT_POSTFIELDS, secret_bytes_const(req->body));
-	}
 	return ok;
-}
-
-/* --- what went wrong --- */
-
-static const struct {
-	CURLcode code;
-	int r;
-	const char *text;
-} faults[] = {
-	{ CURLE_COULDNT_RESOLVE_HOST, -ECONNREFUSED, "the name cannot be resolved" },
-	{ CURLE_COULDNT_RESOLVE_PROXY, -ECONNREFUSED, "the proxy's name cannot be resolved" },
-	{ CURLE_COULDNT_CONNECT, -ECONNREFUSED, "no connection" },
-	{ CURLE_GOT_NOTHING, -ECONNREFUSED, "the connection was closed without an answer" },
-	{ CURLE_RECV_ERROR, -ECONNREFUSED, "the connection was lost" },
-	{ CURLE_SEND_ERROR, -ECONNREFUSED, "the connection was lost" },
-	{ CURLE_PARTIAL_FILE, -ECONNREFUSED, "the connection was lost in the middle of the answer" },
-	{ CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT, "no answer in time" },
-	{ CURLE_WRITE_ERROR, -EFBIG, "the answer is larger than 64 KiB" },
-	{ CURLE_SSL_CACERT_BADFILE, -EINVAL, "the CA file cannot be used" },
-	{ CURLE_OUT_OF_MEMORY, -ENOMEM, "no (locked) memory" },
-	{ CURLE_UNSUPPORTED_PROTOCOL, -EINVAL, "not https" },
-	{ CURLE_URL_MALFORMAT, -EINVAL, "the URL is malformed" },
-};
-
-/* OpenSSL's texts for one cause differ by who says it first. */
-static const struct {
-	const char *in, *text;
-} tls_faults[] = {
-	{ "alert protocol version", "the server does not speak TLS 1.3, which is required" },
-	{ "unsupported protocol", "the server does not speak TLS 1.3, which is required" },
-	{ "wrong version number", "the server does not speak TLS (1.3 is required)" },
-	{ "unable to get local issuer", "the server's certificate is from an authority that is not trusted here" },
-	{ "self-signed certificate", "the server's certificate is from an authority that is not trusted here" },
-	{ "certificate has expired", "the server's certificate has expired" },
-	{ "no alternative certificate subject name", "the server's certificate is for another name" },
-	{ "does not match target host name", "the server's certificate is for another name" },
-};
-
-static int failed(const struct http_request *req, CURL *c, CURLcode code, const char *error, struct http_answer *a)
-{
-	const char *host = req->url.text + 8;
-	int host_len = (int)strcspn(host, "/");
-	const char *text = NULL;
-	long os = 0;
-	int r = -EPROTO;
-	size_t i;
-
-	if (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION)
-		for (i = 0; !text && i < sizeof(tls_faults) / sizeof(tls_faults[0]); i++)
-			if (strstr(error, tls_faults[i].in))
-				text = tls_faults[i].text;
-	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-		if (faults[i].code == code) {
-			r = faults[i].r;
-			text = faults[i].text;
-		}
-	}
-	if (code == CURLE_COULDNT_CONNECT)
-		(void)curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &os);
-	if (os != 0)
-		(void)snprintf(a->message, sizeof(a->message), "%.*s: %s: %s", host_len, host, text, strerror((int)os));
-	else if (text)
-		(void)snprintf(a->message, sizeof(a->message), "%.*s: %s", host_len, host, text);
-	else
-		(void)snprintf(a->message, sizeof(a->message), "%.*s: %s%.150s", host_len, host,
-			       code == CURLE_SSL_CONNECT_ERROR ? "TLS 1.3: " : "", *error ? error : curl_easy_strerror(code));
-	return r;
 }
 
 /* --- the call --- */
 
-static int perform(const struct http_request *req, struct slot *slot, struct http_answer *a)
+static const char *method_of(const struct http_request *req)
+{
+	static const char *const methods[] = { "GET", "HEAD", "PUT", "POST", "DELETE" };
+	size_t i;
+
+	if (!req->method)
+		return req->body || req->data ? "POST" : "GET";
+	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strcmp(req->method, methods[i]) == 0)
+			return methods[i];
+	return NULL;
+}
+
+static int failed(const struct http_request *req, CURL *c, CURLcode code, const char *error, struct http_answer *a)
+{
+	long os = 0;
+
+	if (code == CURLE_COULDNT_CONNECT)
+		(void)curl_easy_getinfo(c, CURLINFO_OS_ERRNO, &os);
+	if (*error == '\0')
+		error = curl_easy_strerror(code);
+	return http_fault(req->url.text, (int)code, (int)os, error, a->message);
+}
+
+static int perform(const struct http_request *req, const char *method, struct slot *slot, struct http_answer *a)
 {
 	struct transfer t = { .req = req, .answer = a };
 	AUTO(curl_slist_free_all_p) struct curl_slist *headers = NULL;
@@ -384,12 +404,14 @@ static int perform(const struct http_request *req, struct slot *slot, struct htt
 
 	r = headers_make(req, &headers);
 	if (r < 0 || !c || !set_peer(c, req) ||
-	    !set_transfer(c, req, &t, headers, slot ? slot->share : NULL, error)) {
+	    !set_transfer(c, req, &t, headers, slot ? slot->share : NULL, error) || !set_body(c, req, method)) {
 		(void)snprintf(a->message, sizeof(a->message), "%s",
 			       r == -EINVAL ? "a header has a line end in it" : "no (locked) memory");
 		return r == -EINVAL ? r : -ENOMEM;
 	}
 	code = curl_easy_perform(c);
+	if (t.no_memory)
+		code = CURLE_OUT_OF_MEMORY;
 	if (code != CURLE_OK)
 		return failed(req, c, code, error, a);
 	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
@@ -397,27 +419,34 @@ static int perform(const struct http_request *req, struct slot *slot, struct htt
 	return 0;
 }
 
+static bool scheme_ok(const struct http_request *req)
+{
+	return strncmp(req->url.text, "https://", 8) == 0 || (req->metadata && url_plain_ok(req->url.text, req->loopback_ok));
+}
+
 int http_call(const struct http_request *req, struct http_answer *ret_answer)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct http_answer *a = ret_answer;
+	const char *method = method_of(req);
 	char key[KEY_MAX];
 	struct slot *slot;
 	int r;
 
 	*a = (struct http_answer){ 0 };
 	pthread_once(&once, set_up);
-	if (url_done(&req->url) < 0 || strncmp(req->url.text, "https://", 8) != 0 || slot_key(req, key) < 0) {
-		(void)snprintf(a->message, sizeof(a->message), "no URL can be made of it");
+	if (!method || req->data_len > HTTP_BULK_MAX || req->body_max > HTTP_BULK_MAX || url_done(&req->url) < 0 || !scheme_ok(req) ||
+	    slot_key(req, key) < 0) {
+		(void)snprintf(a->message, sizeof(a->message), "no request can be made of it");
 		return -EINVAL;
 	}
-	r = secret_new(HTTP_BODY_MAX, &a->body);
+	r = req->body_max ? 0 : secret_new(HTTP_BODY_MAX, &a->body);
 	if (r < 0 || http.init != CURLE_OK) {
 		(void)snprintf(a->message, sizeof(a->message), "no (locked) memory");
 		return -ENOMEM;
 	}
 	slot = slot_take(key);
-	r = perform(req, slot, a);
+	r = perform(req, method, slot, a);
 	slot_give(slot);
 	return r;
 }
@@ -432,4 +461,6 @@ void http_answer_done(struct http_answer *a)
 {
 	secret_free(a->body);
 	a->body = NULL;
+	free(a->data);
+	a->data = NULL;
 }

@@ -74,16 +74,13 @@ void url_start(struct url *u, const char *origin)
 		put(u, *origin++);
 }
 
-static void component(struct url *u, const char *p, size_t n)
+static void encoded(struct url *u, const char *p, size_t n)
 {
 	static const char hex[] = "0123456789ABCDEF";
 	size_t i;
 
-	if (n == 0 || (p[0] == '.' && (n == 1 || (n == 2 && p[1] == '.'))))
-		u->failed = true;
-	put(u, '/');
 	for (i = 0; i < n; i++) {
-		if (strchr(UNRESERVED, p[i])) {
+		if (p[i] != '\0' && strchr(UNRESERVED, p[i])) {
 			put(u, p[i]);
 			continue;
 		}
@@ -91,6 +88,14 @@ static void component(struct url *u, const char *p, size_t n)
 		put(u, hex[(unsigned char)p[i] >> 4]);
 		put(u, hex[(unsigned char)p[i] & 15]);
 	}
+}
+
+static void component(struct url *u, const char *p, size_t n)
+{
+	if (n == 0 || (p[0] == '.' && (n == 1 || (n == 2 && p[1] == '.'))))
+		u->failed = true;
+	put(u, '/');
+	encoded(u, p, n);
 }
 
 void url_component(struct url *u, const char *text)
@@ -111,7 +116,45 @@ void url_path(struct url *u, const char *path)
 	}
 }
 
+void url_query(struct url *u, const char *name, const char *value)
+{
+	put(u, strchr(u->text, '?') ? '&' : '?');
+	encoded(u, name, strlen(name));
+	put(u, '=');
+	encoded(u, value, strlen(value));
+}
+
 int url_done(const struct url *u)
 {
 	return u->failed ? -EINVAL : 0;
+}
+
+const char *url_host(const char *url, int *ret_len)
+{
+	const char *host = strstr(url, "://");
+
+	host = host ? host + 3 : url;
+	*ret_len = (int)strcspn(host, "/?");
+	return host;
+}
+
+bool url_plain_ok(const char *url, bool loopback_ok)
+{
+	static const char *const hosts[] = { "169.254.169.254", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]",
+					     "metadata.google.internal", "127.0.0.1", "[::1]", "localhost" };
+	size_t i, n = loopback_ok ? 8 : 5;
+	const char *host;
+	int len;
+
+	if (strncmp(url, "http://", 7) != 0)
+		return false;
+	host = url_host(url, &len);
+	for (i = 0; i < n; i++) {
+		size_t want = strlen(hosts[i]);
+
+		if ((size_t)len >= want && strncmp(host, hosts[i], want) == 0 &&
+		    ((size_t)len == want || (host[want] == ':' && strspn(host + want + 1, "0123456789") == (size_t)len - want - 1)))
+			return true;
+	}
+	return false;
 }

@@ -29,7 +29,15 @@ void url_start(struct url *u, const char *origin);
 void url_component(struct url *u, const char *text);
 /* The components of a path "a/b"; refused when one is empty. */
 void url_path(struct url *u, const char *path);
+/* "?NAME=VALUE", or "&NAME=VALUE" behind another one; both encoded as a component is, '/' too. */
+void url_query(struct url *u, const char *name, const char *value);
 /* -EINVAL: something was refused, or the URL is longer than URL_MAX. */
 int url_done(const struct url *u) must_check;
+
+/* HOST[:PORT] of a URL: where it begins, and its length; it is not ended there. */
+const char *url_host(const char *url, int *ret_len);
+/* May this URL be asked without TLS? http:// and one of 169.254.169.254, 169.254.170.2, 169.254.170.23, [fd00:ec2::23],
+ * metadata.google.internal, and with loopback_ok 127.0.0.1, [::1], localhost; with a port or without. */
+bool url_plain_ok(const char *url, bool loopback_ok) must_check;
 
 #endif

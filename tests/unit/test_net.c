@@ -68,6 +68,19 @@ static void a_url_is_encoded_once_and_has_no_way_up(void **state)
 	assert_int_equal(url_done(&u), -EINVAL);
 }
 
+static void a_query_is_encoded_whole_and_keeps_its_order(void **state)
+{
+	struct url u;
+
+	(void)state;
+	url_start(&u, "https://example.com");
+	url_component(&u, "k");
+	url_query(&u, "prefix", "a/b c&d=\xc3\xa9");
+	url_query(&u, "uploads", "");
+	assert_int_equal(url_done(&u), 0);
+	assert_string_equal(u.text, "https://example.com/k?prefix=a%2Fb%20c%26d%3D%C3%A9&uploads=");
+}
+
 static void a_url_that_is_too_long_is_refused(void **state)
 {
 	struct url u;
@@ -260,6 +273,7 @@ int main(void)
 		cmocka_unit_test(hosts_are_names_and_ports_and_nothing_else),
 		cmocka_unit_test(an_origin_is_https_and_a_host),
 		cmocka_unit_test(a_url_is_encoded_once_and_has_no_way_up),
+		cmocka_unit_test(a_query_is_encoded_whole_and_keeps_its_order),
 		cmocka_unit_test(a_url_that_is_too_long_is_refused),
 		cmocka_unit_test(headers_are_found_by_name),
 		cmocka_unit_test(dates_are_those_of_the_calendar),
