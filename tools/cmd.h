@@ -63,6 +63,11 @@ void cmd_volume_done(struct cmd_volume *v);
 int cmd_volume_open(const char *path, struct cmd_volume *ret_v) must_check;
 /* The instance of an open volume directory. -errno. */
 int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_instance *ret_i) must_check;
+/* What cmd_keys.c gives to cmd_keys_copy.c. */
+int cmd_keys_export(const struct cmd_global *g, int argc, char **argv) must_check;
+int cmd_keys_import(const struct cmd_global *g, int argc, char **argv) must_check;
+/* Make the name of path durable: fsync of the directory it is in. -errno. */
+int cmd_dir_sync(const char *path) must_check;
 /* Connect and unlock; 0, or an exit code after a message. */
 int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose, const struct cmd_volume *v, struct client **ret_c,
 	       struct client_unlocked *ret_u, struct secret **ret_root) must_check;
@@ -89,6 +94,7 @@ int cmd_init_dir(const struct cmd_global *g, const char *path, int *ret_fd, bool
 int cmd_audit(const struct cmd_global *g, int argc, char **argv);
 int cmd_bench(const struct cmd_global *g, int argc, char **argv);
 int cmd_init(const struct cmd_global *g, int argc, char **argv);
+int cmd_keys(const struct cmd_global *g, int argc, char **argv);
 int cmd_mount(const struct cmd_global *g, int argc, char **argv);
 int cmd_lock_set(const struct cmd_global *g, int argc, char **argv);
 int cmd_lock_end(const struct cmd_global *g, int argc, char **argv);

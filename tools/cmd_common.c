@@ -154,6 +154,23 @@ char *cmd_printable(const char *text)
 	return out;
 }
 
+int cmd_dir_sync(const char *path)
+{
+	AUTO_FREE char *parent = strdup(path);
+	AUTO_CLOSE int fd = -1;
+	char *slash;
+
+	if (!parent)
+		return -ENOMEM;
+	slash = strrchr(parent, '/');
+	if (slash)
+		slash[slash == parent] = '\0';
+	fd = open(slash ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
 /* ---- opening */
 
 int cmd_descriptors(const char *object)

@@ -19,6 +19,8 @@ static const struct cmd commands[] = {
 	{ "status", cmd_status, "", "mounts of this host" },
 	{ "lock", cmd_lock_set, "VOLUME|--tenant T [--reason TEXT]", "take the keys from its mounts and refuse them until unlock" },
 	{ "unlock", cmd_lock_end, "VOLUME|--tenant T", "undo lock; a key that its KMS refuses stays refused" },
+	{ "keys", cmd_keys, "list VOLUME | export VOLUME [FILE] [--uuid UUID] | import VOLUME [FILE]",
+	  "the keys of a volume; a copy of coffer.volume from the agent, and back into a volume that lost it" },
 	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },
 	{ "fsck", cmd_fsck, "VOLUME [--repair] [--accept-log-loss]", "verify, or mend, every name, group and block of an unmounted volume" },
 	{ "scrub", cmd_scrub, "VOLUME|MOUNTPOINT", "verify the checksums of a volume, mounted or not, without its key" },
@@ -31,7 +33,7 @@ static const struct cmd commands[] = {
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "top", "keys", "rekey", "seal", "unseal",
+static const char *const later[] = { "top", "rekey", "seal", "unseal",
 				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", "drill", NULL };
 
 static void usage(FILE *to)

@@ -106,7 +106,7 @@ static int refused(struct client *c, const struct proto_reply *reply)
 	return c->error.r;
 }
 
-static int lost(struct client *c, int r)
+int client_lost(struct client *c, int r)
 {
 	client_disconnect(c);
 	if (r == -ETIMEDOUT)
@@ -241,7 +241,7 @@ int client_call(struct client *c, struct proto_request *req, int fd, unsigned ms
 		return fail(c, r, "a value that the agent's protocol cannot carry");
 	r = send_text(c, text, fd, deadline);
 	if (r < 0)
-		return lost(c, r);
+		return client_lost(c, r);
 	do {
 		r = client_receive(c, deadline, req->op, reply, ev, &is_event, &got);
 		if (r >= 0 && is_event)
@@ -250,7 +250,7 @@ int client_call(struct client *c, struct proto_request *req, int fd, unsigned ms
 	if (r >= 0 && reply->id != req->id)
 		r = -EPROTO;
 	if (r < 0)
-		return lost(c, r);
+		return client_lost(c, r);
 	if (reply->class != PROTO_CLASS_OK)
 		return refused(c, reply);
 	if (ret_fd)
@@ -282,10 +282,10 @@ static int key_take(struct client *c, int fd, int64_t of, const uint8_t uuid[sta
 	int r;
 
 	if (fd < 0)
-		return lost(c, -EPROTO);
+		return client_lost(c, -EPROTO);
 	r = secret_from_fd(fd, KEY_LEN, &root);
 	if (r == -EPROTO)
-		return lost(c, r);
+		return client_lost(c, r);
 	if (r >= 0)
 		r = keys_commitment(root, uuid, own);
 	if (r < 0)
@@ -418,10 +418,10 @@ int client_status(struct client *c, char **ret_text)
 	if (r < 0)
 		return r;
 	if (fd < 0)
-		return lost(c, -EPROTO);
+		return client_lost(c, -EPROTO);
 	r = packet_read_sealed(fd, PROTO_STATUS_MAX, &p, &len);
 	if (r < 0)
-		return lost(c, r);
+		return client_lost(c, r);
 	*ret_text = (char *)take_ptr(p);
 	return 0;
 }

@@ -98,6 +98,20 @@ struct client_trusted {
 int client_trust(struct client *c, const void *config, size_t config_len, const struct proto_instance *instance,
 		 bool older, struct client_trusted *ret_trusted) must_check;
 
+struct client_keys {
+	char tenant[TENANT_LEN_MAX + 1];
+	size_t kms_count;    /* what is pinned */
+	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
+	char key_uri[KMS_URI_MAX + 1]; /* the one that opened last */
+	struct proto_seen seen;
+	uint8_t *config;     /* the agent's copy of coffer.volume, which it has verified; NULL: it has none */
+	size_t config_len;
+};
+
+/* What the agent knows about the keys of a pinned volume; nothing of it is secret. Caller: client_keys_done. */
+int client_keys(struct client *c, const struct proto_instance *instance, struct client_keys *ret_keys) must_check;
+void client_keys_done(struct client_keys *k);
+
 /* The text of `coffer status --json` (one JSON object, INTERFACE "status"); malloc'ed. */
 int client_status(struct client *c, char **ret_text) must_check;
 /* Wait until the mount at mountpoint has committed everything. Exit code 14: not mounted. */

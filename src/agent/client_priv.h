@@ -29,6 +29,8 @@ static inline void client_reply_done_p(struct proto_reply *reply)
 #define AUTO_CLIENT_REPLY __attribute__((cleanup(client_reply_done_p)))
 
 void client_disconnect(struct client *c);
+/* The line failed with r: disconnects, fills c->error; returns the -errno to give on. */
+int client_lost(struct client *c, int r);
 /* Clear c->req for this op. */
 void client_request_begin(struct client *c, enum proto_op op);
 /* Send, wait for its answer; fills c->error on failure. ret_fd may be NULL. */

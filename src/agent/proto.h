@@ -41,6 +41,7 @@ enum proto_op {
 	PROTO_OP_THAW,
 	PROTO_OP_LOCK,
 	PROTO_OP_UNLOCK_TENANT,
+	PROTO_OP_KEYS,
 	PROTO_OPS,
 };
 
@@ -128,7 +129,7 @@ struct proto_request {
 	char reason[PROTO_REASON_MAX];              /* lock: one line, may be empty */
 	size_t kms_count;                           /* init; 0: a fresh local: key */
 	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
-	struct proto_instance instance;             /* pin, unlock, trust, register */
+	struct proto_instance instance;             /* pin, unlock, trust, register, keys */
 	char purpose[PROTO_TEXT_MAX];               /* unlock: mount, fsck, … (for the audit log) */
 	int64_t of;                                 /* ack: id of the init or unlock */
 	bool older;                                 /* trust */
@@ -150,13 +151,13 @@ struct proto_reply {
 	char message[PROTO_MESSAGE_MAX];            /* of a failure */
 	char version[PROTO_TEXT_MAX];               /* hello */
 	int64_t pid;                                /* hello */
-	char tenant[TENANT_LEN_MAX + 1];            /* unlock, trust */
+	char tenant[TENANT_LEN_MAX + 1];            /* unlock, trust, keys */
 	size_t slot_count;                          /* init */
 	struct key_slot *slots;                     /* init; malloc'ed, proto_reply_done */
-	char key_uri[KMS_URI_MAX + 1];              /* unlock: the slot that opened */
+	char key_uri[KMS_URI_MAX + 1];              /* unlock: the slot that opened; keys: the one that did last */
 	uint8_t commitment[COMMITMENT_LEN];         /* unlock */
-	struct proto_seen seen;                     /* unlock, trust */
-	size_t kms_count;                           /* trust */
+	struct proto_seen seen;                     /* unlock, trust, keys */
+	size_t kms_count;                           /* trust, keys */
 	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
 	uint64_t agent_grace_ms;                    /* register: how long the mount may go on without an agent; 0: it was not told */
 	uint64_t mounts;                            /* lock, unlock-tenant: how many were told, and obeyed */

@@ -127,7 +127,8 @@ static int unlock_parse(const struct json *o, struct proto_reply *reply)
 	return r;
 }
 
-static int trust_put(struct json *o, const struct proto_reply *reply)
+/* What a pin says, of `trust` and `keys`. */
+static int pin_put(struct json *o, const struct proto_reply *reply)
 {
 	AUTO_JSON struct json *a = json_new_array();
 	size_t i;
@@ -144,15 +145,11 @@ static int trust_put(struct json *o, const struct proto_reply *reply)
 	if (r >= 0)
 		r = json_put_json(o, "kms", take_ptr(a));
 	if (r >= 0)
-		r = json_put_bool(o, "known", reply->known);
-	if (r >= 0)
-		r = json_put_bool(o, "other_instance", reply->other_instance);
-	if (r >= 0)
 		r = proto_seen_put(o, "seen", &reply->seen);
 	return r;
 }
 
-static int trust_parse(const struct json *o, struct proto_reply *reply)
+static int pin_parse(const struct json *o, struct proto_reply *reply)
 {
 	const struct json *a;
 	const char *text;
@@ -173,12 +170,48 @@ static int trust_parse(const struct json *o, struct proto_reply *reply)
 	reply->kms_count = json_array_len(a);
 	r = proto_str_parse(o, "tenant", sizeof(reply->tenant), reply->tenant);
 	if (r >= 0)
+		r = proto_seen_parse(o, "seen", &reply->seen);
+	return r;
+}
+
+static int trust_put(struct json *o, const struct proto_reply *reply)
+{
+	int r;
+
+	r = pin_put(o, reply);
+	if (r >= 0)
+		r = json_put_bool(o, "known", reply->known);
+	if (r >= 0)
+		r = json_put_bool(o, "other_instance", reply->other_instance);
+	return r;
+}
+
+static int trust_parse(const struct json *o, struct proto_reply *reply)
+{
+	int r;
+
+	r = pin_parse(o, reply);
+	if (r >= 0)
 		r = json_get_bool(o, "known", &reply->known);
 	if (r >= 0)
 		r = json_get_bool(o, "other_instance", &reply->other_instance);
-	if (r >= 0)
-		r = proto_seen_parse(o, "seen", &reply->seen);
 	return r;
+}
+
+static int keys_put(struct json *o, const struct proto_reply *reply)
+{
+	int r;
+
+	r = pin_put(o, reply);
+	return r < 0 ? r : json_put_str(o, "key_uri", reply->key_uri);
+}
+
+static int keys_parse(const struct json *o, struct proto_reply *reply)
+{
+	int r;
+
+	r = pin_parse(o, reply);
+	return r < 0 ? r : proto_str_parse(o, "key_uri", sizeof(reply->key_uri), reply->key_uri);
 }
 
 static int register_put(struct json *o, const struct proto_reply *reply)
@@ -208,6 +241,8 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 		return unlock_put(o, reply);
 	case PROTO_OP_TRUST:
 		return trust_put(o, reply);
+	case PROTO_OP_KEYS:
+		return keys_put(o, reply);
 	case PROTO_OP_REGISTER:
 		return register_put(o, reply);
 	case PROTO_OP_LOCK:
@@ -232,6 +267,8 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 		return unlock_parse(o, reply);
 	case PROTO_OP_TRUST:
 		return trust_parse(o, reply);
+	case PROTO_OP_KEYS:
+		return keys_parse(o, reply);
 	case PROTO_OP_REGISTER:
 		return register_parse(o, reply);
 	case PROTO_OP_LOCK:

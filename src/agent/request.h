@@ -64,6 +64,9 @@ enum proto_class request_key_pin(struct call *k);
 enum proto_class request_key_ack(struct call *k);
 enum proto_class request_key_trust(struct call *k);
 
+/* request_keys.c */
+enum proto_class request_keys_tell(struct call *k);
+
 /* request_unlock.c */
 enum proto_class request_unlock_start(struct call *k);
 

@@ -124,6 +124,17 @@ int volume_state_parse(const uint8_t p[static STATE_SLOT_LEN], struct volume_sta
 	return 0;
 }
 
+int volume_state_uuid(const uint8_t p[static STATE_SLOT_LEN], uint8_t ret_uuid[static UUID_LEN])
+{
+	struct volume_state s;
+	int r;
+
+	r = volume_state_parse(p, &s);
+	if (r == 0)
+		memcpy(ret_uuid, p + AT_UUID, UUID_LEN);
+	return r;
+}
+
 int volume_state_open(struct blockcrypt *bc, const struct key_ring *ring, unsigned slot,
 		      const uint8_t p[static STATE_SLOT_LEN], struct volume_state *ret_s)
 {

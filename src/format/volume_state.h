@@ -34,6 +34,8 @@ int volume_state_seal(struct blockcrypt *bc, const struct key_ring *ring, const 
 		      uint64_t nonce, uint8_t ret_p[static STATE_SLOT_LEN]) must_check;
 /* Without a key: form alone, neither uuid nor tag; nothing in it may be believed. -EUCLEAN, -EOPNOTSUPP (version). */
 int volume_state_parse(const uint8_t p[static STATE_SLOT_LEN], struct volume_state *ret_s) must_check;
+/* The uuid of a slot that has the form of one; as little to be believed. -EUCLEAN, -EOPNOTSUPP. */
+int volume_state_uuid(const uint8_t p[static STATE_SLOT_LEN], uint8_t ret_uuid[static UUID_LEN]) must_check;
 /* -EBADMSG tag or uuid, -EUCLEAN form, -EOPNOTSUPP version. */
 int volume_state_open(struct blockcrypt *bc, const struct key_ring *ring, unsigned slot,
 		      const uint8_t p[static STATE_SLOT_LEN], struct volume_state *ret_s) must_check;

@@ -112,6 +112,7 @@ static void the_table(void **state)
 		{ PROTO_OP_REGISTER, "u" },   { PROTO_OP_EVENT, "u" },    { PROTO_OP_STATUS, "uars" },
 		{ PROTO_OP_SYNC, "uars" },    { PROTO_OP_FREEZE, "ars" }, { PROTO_OP_THAW, "ars" },
 		{ PROTO_OP_LOCK, "ars" },     { PROTO_OP_UNLOCK_TENANT, "ars" },
+		{ PROTO_OP_KEYS, "ars" },
 	};
 	static const struct {
 		char letter;

@@ -108,6 +108,9 @@ static void requests_come_back_as_they_were_put(void **state)
 	round_trip(q);
 	q->op = PROTO_OP_UNLOCK_TENANT;
 	round_trip(q);
+	q = request(PROTO_OP_KEYS);
+	instance_fill(&q->instance);
+	round_trip(q);
 	q = request(PROTO_OP_SYNC);
 	strcpy(q->mountpoint, "/mnt");
 	round_trip(q);
@@ -266,6 +269,14 @@ static void answers_come_back_as_they_were_put(void **state)
 	in.known = true;
 	assert_int_equal(proto_reply_put(&in, &text), 0);
 	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_TRUST, &out, &ev, &is_event), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	free(text);
+
+	in.op = PROTO_OP_KEYS;
+	in.known = false;
+	strcpy(in.key_uri, "local:acme");
+	assert_int_equal(proto_reply_put(&in, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_KEYS, &out, &ev, &is_event), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
 	free(text);
 }

@@ -51,6 +51,21 @@ static void a_state_survives_seal_and_open(void **state)
 	}
 }
 
+static void the_uuid_is_read_without_a_key_from_what_has_the_form_of_a_slot(void **state)
+{
+	uint8_t p[STATE_SLOT_LEN], uuid[UUID_LEN] = { 0 };
+
+	(void)state;
+	valid(p);
+	p[500] ^= 1; /* the tag is not looked at */
+	assert_int_equal(volume_state_uuid(p, uuid), 0);
+	assert_memory_equal(uuid, key_ring_uuid(fixture_ring()), UUID_LEN);
+	p[0] ^= 1;
+	uuid[0] ^= 1;
+	assert_int_equal(volume_state_uuid(p, uuid), -EUCLEAN);
+	assert_int_equal(uuid[0] ^ 1, key_ring_uuid(fixture_ring())[0]);
+}
+
 static void what_no_reader_takes_is_not_sealed(void **state)
 {
 	struct volume_state good = { .log_blocks = LOG_BLOCKS_MAX }, s;
@@ -149,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_state_survives_seal_and_open),
+		cmocka_unit_test(the_uuid_is_read_without_a_key_from_what_has_the_form_of_a_slot),
 		cmocka_unit_test(what_no_reader_takes_is_not_sealed),
 		cmocka_unit_test(each_broken_rule_refuses_an_authentic_slot),
 		cmocka_unit_test(slots_of_older_epochs_open_those_of_unknown_ones_do_not),

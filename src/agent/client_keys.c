@@ -1,0 +1,38 @@
+/* client_keys.c: what the agent knows about a volume's keys (docs/protocol.md, `keys`). */
+#include <string.h>
+
+#include "agent/client_priv.h"
+#include "agent/packet.h"
+
+int client_keys(struct client *c, const struct proto_instance *instance, struct client_keys *ret_keys)
+{
+	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
+	AUTO_FREE uint8_t *p = NULL;
+	AUTO_CLOSE int fd = -1;
+	size_t len = 0;
+	int r;
+
+	client_request_begin(c, PROTO_OP_KEYS);
+	c->req.instance = *instance;
+	r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, &fd);
+	if (r < 0)
+		return r;
+	if (fd >= 0)
+		r = packet_read_sealed(fd, VOLUME_CONFIG_MAX, &p, &len);
+	if (r < 0)
+		return client_lost(c, r);
+	memcpy(ret_keys->tenant, reply.tenant, sizeof(ret_keys->tenant));
+	memcpy(ret_keys->key_uri, reply.key_uri, sizeof(ret_keys->key_uri));
+	memcpy(ret_keys->kms, reply.kms, sizeof(ret_keys->kms));
+	ret_keys->kms_count = reply.kms_count;
+	ret_keys->seen = reply.seen;
+	ret_keys->config = take_ptr(p);
+	ret_keys->config_len = len;
+	return 0;
+}
+
+void client_keys_done(struct client_keys *k)
+{
+	free(k->config);
+	k->config = NULL;
+}
