@@ -66,6 +66,16 @@ int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_
 /* What cmd_keys.c gives to cmd_keys_copy.c. */
 int cmd_keys_export(const struct cmd_global *g, int argc, char **argv) must_check;
 int cmd_keys_import(const struct cmd_global *g, int argc, char **argv) must_check;
+/* init's recovery key: file is made at once, so that one that is there is refused before anything else is made; it is written and durable before the
+ * volume is one; it goes with an init that fails. Exit codes after a message. */
+struct cmd_recovery {
+	const char *file;        /* NULL: none is wanted */
+	int fd;                  /* -1: not begun */
+	struct secret *key;
+};
+int cmd_recovery_begin(struct cmd_recovery *r) must_check;
+int cmd_recovery_write(struct cmd_recovery *r, const char *volume, const struct volume_config *c) must_check;
+void cmd_recovery_end(struct cmd_recovery *r, bool keep);
 /* Make the name of path durable: fsync of the directory it is in. -errno. */
 int cmd_dir_sync(const char *path) must_check;
 /* Connect and unlock; 0, or an exit code after a message. */

@@ -25,6 +25,8 @@ struct init_args {
 	size_t kms_count;
 	uint64_t log_mib;
 	bool unsafe_backing;
+	struct cmd_recovery recovery;
+	bool made;               /* the volume is one */
 };
 
 static int init_log_size(const char *text, uint64_t *ret_mib)
@@ -59,8 +61,8 @@ static int init_parse(int argc, char **argv, struct init_args *a)
 				return r;
 		} else if (strcmp(argv[i], "--unsafe-backing") == 0) {
 			a->unsafe_backing = true;
-		} else if (strcmp(argv[i], "--recovery-key") == 0) {
-			return cmd_fail(EXIT_CODE_UNSUPPORTED, "init", "--recovery-key: not in this version");
+		} else if (strcmp(argv[i], "--recovery-key") == 0 && value && !a->recovery.file) {
+			a->recovery.file = argv[++i];
 		} else if (argv[i][0] == '-' || a->path) {
 			return cmd_usage("init", "%s: not understood", argv[i]);
 		} else {
@@ -87,7 +89,7 @@ static int init_config(const struct init_args *a, struct volume_config *c, const
 	return r < 0 ? r : volume_config_put(c, root, ret_p, ret_len);
 }
 
-static int init_make(const struct cmd_global *g, const struct init_args *a, int fd)
+static int init_make(const struct cmd_global *g, struct init_args *a, int fd)
 {
 	struct volume_options o = { .unsafe_backing = a->unsafe_backing };
 	AUTO_FREE struct volume_config *c = calloc(1, sizeof(*c));
@@ -106,17 +108,23 @@ static int init_make(const struct cmd_global *g, const struct init_args *a, int 
 	r = secret_random(c->uuid, UUID_LEN);
 	if (r < 0)
 		return cmd_fail(EXIT_CODE_OTHER, a->path, "no random bytes: %s", err_text(r));
-	r = client_init(cl, c->uuid, a->tenant, a->kms, a->kms_count, c->slots, &c->slot_count, &root);
+	r = client_init(cl, c->uuid, a->tenant, a->kms, a->kms_count, a->recovery.key, c->slots, &c->slot_count, &root);
 	if (r < 0)
 		return cmd_agent_fail(cl, a->path);
 	r = init_config(a, c, root, &p, &len);
 	if (r < 0)
 		return cmd_fail(cmd_exit_of(r), a->path, "cannot write %s: %s", NAME_VOLUME, err_text(r));
+	if (a->recovery.file) {
+		r = cmd_recovery_write(&a->recovery, a->path, c);
+		if (r != 0)
+			return r;
+	}
 	log_hold();
 	r = volume_create(lower_real(), fd, p, len, &root, a->log_mib * BLOCKS_PER_MIB, &o);
 	if (r < 0)
 		return cmd_open_fail(a->path, r, "");
 	(void)log_release(NULL, 0);
+	a->made = true;
 	r = cmd_instance(fd, c->uuid, &inst);
 	if (r == 0)
 		r = client_pin(cl, p, len, &inst);
@@ -132,7 +140,7 @@ static int init_make(const struct cmd_global *g, const struct init_args *a, int 
 
 int cmd_init(const struct cmd_global *g, int argc, char **argv)
 {
-	struct init_args a = { .log_mib = LOG_MIB_DEFAULT };
+	struct init_args a = { .log_mib = LOG_MIB_DEFAULT, .recovery.fd = -1 };
 	AUTO_FREE char *path = NULL;
 	AUTO_CLOSE int fd = -1;
 	bool made = false;
@@ -144,9 +152,13 @@ int cmd_init(const struct cmd_global *g, int argc, char **argv)
 	if (r != 0)
 		return r;
 	a.path = path;
-	r = cmd_init_dir(g, path, &fd, &made);
+	if (a.recovery.file)
+		r = cmd_recovery_begin(&a.recovery);
+	if (r == 0)
+		r = cmd_init_dir(g, path, &fd, &made);
 	if (r == 0)
 		r = init_make(g, &a, fd);
+	cmd_recovery_end(&a.recovery, a.made);
 	if (r != 0 && made)
 		(void)rmdir(path); /* only if nothing is in it */
 	return r;

@@ -12,7 +12,7 @@
 #define CONFIG_DIR "/etc/coffer"
 
 static const struct cmd commands[] = {
-	{ "init", cmd_init, "VOLUME --tenant NAME [--kms URI]... [--log-size MiB] [--unsafe-backing]", "make a volume in an empty directory" },
+	{ "init", cmd_init, "VOLUME --tenant NAME [--kms URI]... [--recovery-key FILE] [--log-size MiB] [--unsafe-backing]", "make a volume in an empty directory" },
 	{ "mount", cmd_mount, "VOLUME MOUNTPOINT [-o OPTIONS] [--foreground]", "mount a volume" },
 	{ "umount", cmd_umount, "MOUNTPOINT|NAME", "unmount; returns when all is durable and the volume is free" },
 	{ "sync", cmd_sync, "MOUNTPOINT", "wait until everything handed over is committed" },

@@ -302,10 +302,11 @@ static int key_take(struct client *c, int fd, int64_t of, const uint8_t uuid[sta
 }
 
 int client_init(struct client *c, const uint8_t uuid[static UUID_LEN], const char *tenant, const char *const *kms,
-		size_t kms_count, struct key_slot *ret_slots, size_t *ret_slot_count, struct secret **ret_root)
+		size_t kms_count, const struct secret *recovery, struct key_slot *ret_slots, size_t *ret_slot_count, struct secret **ret_root)
 {
 	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
 	AUTO_CLOSE int fd = -1;
+	AUTO_CLOSE int key_fd = -1;
 	size_t i;
 	int r;
 
@@ -322,7 +323,10 @@ int client_init(struct client *c, const uint8_t uuid[static UUID_LEN], const cha
 		memcpy(c->req.kms[i], kms[i], strlen(kms[i]) + 1);
 	}
 	c->req.kms_count = kms_count;
-	r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, &fd);
+	r = recovery ? secret_to_fd(recovery, &key_fd) : 0;
+	if (r < 0)
+		return fail(c, r, "key: no locked memory: %s", strerror(-r));
+	r = client_call(c, &c->req, key_fd, CLIENT_DEADLINE_MS, &reply, &fd);
 	if (r < 0)
 		return r;
 	r = key_take(c, fd, reply.id, uuid, reply.slots[0].commitment, ret_root);

@@ -62,9 +62,10 @@ const char *client_agent_version(const struct client *c);
 int client_agent_pid(const struct client *c);
 
 /* init, first half: the agent makes root key and slots. kms_count 0: a fresh `local:` key. The slots are ready to go into
- * coffer.volume; ret_slots has room for SLOTS_MAX and is filled only on success. R's commitment is checked on the copy. */
+ * coffer.volume; ret_slots has room for SLOTS_MAX and is filled only on success. R's commitment is checked on the copy.
+ * recovery: a new recovery key, whose slot comes last; or NULL. */
 int client_init(struct client *c, const uint8_t uuid[static UUID_LEN], const char *tenant, const char *const *kms,
-		size_t kms_count, struct key_slot *ret_slots, size_t *ret_slot_count, struct secret **ret_root) must_check;
+		size_t kms_count, const struct secret *recovery, struct key_slot *ret_slots, size_t *ret_slot_count, struct secret **ret_root) must_check;
 /* init, second half, on the same connection, once coffer.volume is durable: pins the new instance on this host. */
 int client_pin(struct client *c, const void *config, size_t config_len, const struct proto_instance *instance) must_check;
 

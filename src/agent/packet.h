@@ -4,6 +4,7 @@
 #define COFFER_AGENT_PACKET_H
 
 #include "base/err.h"
+#include "base/secret.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +34,10 @@ int packet_seal(const void *p, size_t len, int *ret_fd) must_check;
 /* Read one: -EPROTO when it is anything else than a wholly sealed memory file of at most max bytes. A descriptor that could
  * make us wait (a file of a hostile filesystem) is found out before its filesystem is asked anything. */
 int packet_read_sealed(int fd, size_t max, uint8_t **ret_p, size_t *ret_len) must_check;
+
+/* Take over the len bytes of a descriptor of secret_to_fd, and wipe them there. -EPROTO when it is no such thing; like packet_read_sealed it asks no foreign
+ * filesystem to find out. Does not close it. */
+int packet_read_secret(int fd, size_t len, struct secret **ret_s) must_check;
 
 /* Wipe the len bytes behind a descriptor of secret_to_fd, for everybody who has it open still. Where the memory is sealed against
  * that it goes when the last descriptor is closed. */

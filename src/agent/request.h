@@ -22,8 +22,11 @@ struct call {
 enum proto_class request_allowed(struct call *k, const char *tenant);
 /* The same for a volume that the request does not name; uuid: UUID_LEN bytes, NULL: none. */
 enum proto_class request_allowed_for(struct call *k, const char *tenant, const uint8_t *uuid);
-/* May the tenant's volumes have these keys (kms= of its rules)? OK, or DENIED and audited. */
+/* May the tenant's volumes have these keys (kms= of its rules)? OK, or DENIED and audited. Recovery keys are no matter of kms=: request_recovery_allowed
+ * is asked where one is made or used, so that forbidding them takes no other key away. */
 enum proto_class request_keys_allowed(struct call *k, const char *tenant, size_t count, const char (*kms)[KMS_URI_MAX + 1]);
+/* recovery= of its rules: OK, or DENIED and audited. */
+enum proto_class request_recovery_allowed(struct call *k, const char *tenant);
 /* May the pin of the request's instance, if there is one, be replaced by one for this tenant? OK, or DENIED and audited. */
 enum proto_class request_pin_taken(struct call *k, const char *tenant);
 /* Append to the audit log: OK or AUDIT. */
@@ -65,6 +68,8 @@ enum proto_class request_key_ack(struct call *k);
 enum proto_class request_key_trust(struct call *k);
 
 /* request_keys.c */
+/* The recovery key that came beside the request, and the URI of its slot. BADREQ: it is none. */
+enum proto_class request_keys_brought(struct call *k, struct secret **ret_key, char ret_uri[static KMS_RECOVERY_URI_MAX]);
 enum proto_class request_keys_tell(struct call *k);
 
 /* request_unlock.c */

@@ -101,6 +101,7 @@ struct init_job {
 	uint8_t uuid[UUID_LEN];
 	size_t kms_count;
 	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
+	struct secret *recovery;    /* host.recovery */
 	/* results */
 	enum proto_class class;
 	char message[PROTO_MESSAGE_MAX];
@@ -116,6 +117,7 @@ static void init_job_free(struct init_job *j)
 		(void)close(j->host.key_dirfd);
 	tenants_unref(j->tenants);
 	secret_free(j->root);
+	secret_free(j->recovery);
 	free(j->made);
 	free(j);
 }
@@ -142,9 +144,12 @@ static enum proto_class init_give(struct call *k, const void *arg)
 		class = request_lock_check(k, NULL, k->req->tenant);
 	if (class == PROTO_CLASS_OK)
 		class = request_keys_allowed(k, k->req->tenant, j->kms_count, j->kms);
+	if (class == PROTO_CLASS_OK && j->recovery)
+		class = request_recovery_allowed(k, k->req->tenant);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	e.key_uri = j->made->slots[0].kms;
+	e.detail = j->recovery ? j->made->slots[j->made->slot_count - 1].kms : NULL;
 	class = request_record(k, &e);
 	if (class != PROTO_CLASS_OK)
 		return class;
@@ -190,6 +195,25 @@ static enum proto_class init_job_new(struct call *k, struct init_job **ret_j)
 	return PROTO_CLASS_OK;
 }
 
+/* A recovery key that came beside the request gets the last slot. */
+static enum proto_class init_recovery(struct call *k, struct init_job *j)
+{
+	char uri[KMS_RECOVERY_URI_MAX];
+	enum proto_class class;
+
+	if (k->fd < 0)
+		return PROTO_CLASS_OK;
+	if (j->kms_count == PROTO_KMS_MAX)
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "init: at most %d keys, the recovery key included", PROTO_KMS_MAX);
+	class = request_recovery_allowed(k, j->tenant);
+	if (class == PROTO_CLASS_OK)
+		class = request_keys_brought(k, &j->recovery, uri);
+	if (class == PROTO_CLASS_OK)
+		memcpy(j->kms[j->kms_count++], uri, sizeof(uri));
+	j->host.recovery = j->recovery;
+	return class;
+}
+
 enum proto_class request_key_init(struct call *k)
 {
 	AUTO(init_job_free_p) struct init_job *j = NULL;
@@ -210,7 +234,9 @@ enum proto_class request_key_init(struct call *k)
 			return class;
 		j->kms_count = 1;
 	}
-	class = request_keys_allowed(k, j->tenant, j->kms_count, (const char (*)[KMS_URI_MAX + 1])j->kms);
+	class = init_recovery(k, j);
+	if (class == PROTO_CLASS_OK)
+		class = request_keys_allowed(k, j->tenant, j->kms_count, (const char (*)[KMS_URI_MAX + 1])j->kms);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	memcpy(j->made->uuid, j->uuid, UUID_LEN);

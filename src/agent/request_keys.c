@@ -48,3 +48,21 @@ enum proto_class request_keys_tell(struct call *k)
 	k->later = true;
 	return PROTO_CLASS_OK;
 }
+
+enum proto_class request_keys_brought(struct call *k, struct secret **ret_key, char ret_uri[static KMS_RECOVERY_URI_MAX])
+{
+	AUTO_SECRET struct secret *key = NULL;
+	uint8_t id[RECOVERY_ID_LEN];
+	int r;
+
+	r = k->fd < 0 ? -EPROTO : packet_read_secret(k->fd, KEY_LEN, &key);
+	if (r == -EPROTO)
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "%s: no key beside the request", proto_op_text(k->req->op));
+	if (r >= 0)
+		r = keys_recovery_id(key, id);
+	if (r < 0)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "key: no locked memory: %s", err_text(r));
+	kms_recovery_uri(id, ret_uri);
+	*ret_key = take_ptr(key);
+	return PROTO_CLASS_OK;
+}

@@ -37,16 +37,25 @@ enum proto_class request_allowed(struct call *k, const char *tenant)
 enum proto_class request_keys_allowed(struct call *k, const char *tenant, size_t count, const char (*kms)[KMS_URI_MAX + 1])
 {
 	const struct tenant *t = tenants_find(k->a->tenants, tenant);
+	struct kms_uri uri;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		if (tenant_key_allowed(t, kms[i]))
+		if (tenant_key_allowed(t, kms[i]) || (kms_uri_parse(kms[i], &uri) >= 0 && kms_uri_is_recovery(&uri)))
 			continue;
 		denied(k, tenant, "kms", kms[i]);
 		return request_refuse(k->reply, PROTO_CLASS_DENIED, "%s: no kms= of tenant %s allows %.200s",
 				      proto_op_text(k->req->op), tenant, kms[i]);
 	}
 	return PROTO_CLASS_OK;
+}
+
+enum proto_class request_recovery_allowed(struct call *k, const char *tenant)
+{
+	if (tenants_find(k->a->tenants, tenant)->recovery_allowed)
+		return PROTO_CLASS_OK;
+	denied(k, tenant, "recovery", NULL);
+	return request_refuse(k->reply, PROTO_CLASS_DENIED, "%s: tenant %s allows no recovery keys (recovery=allow in its file)", proto_op_text(k->req->op), tenant);
 }
 
 enum proto_class request_pin_taken(struct call *k, const char *tenant)

@@ -21,6 +21,7 @@ int tenants_default(struct tenants **ret_t)
 		return -ENOMEM;
 	t->refs = 1;
 	t->fallback.lease = (struct lease_conf)LEASE_CONF_DEFAULT;
+	t->fallback.recovery_allowed = true;
 	*ret_t = t;
 	return 0;
 }

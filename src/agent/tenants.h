@@ -55,7 +55,7 @@ struct tenant {
 	char name[65];
 	struct lease_conf lease;
 	struct kms_conf kms;
-	bool recovery_allowed; /* recovery=allow */
+	bool recovery_allowed; /* recovery=allow; a tenant without a file: true */
 	size_t key_count;
 	struct tenant_kms *keys;
 	size_t rule_count;

@@ -184,7 +184,8 @@ static void config_fill(struct agent_volume *v, const char *tenant, size_t slot_
 	assert_int_equal(key_ring_create(v->root, cfg->uuid, cfg->key_ring, &cfg->key_ring_len), 0);
 }
 
-static struct agent_volume *volume_init(struct agent_fixture *f, const char *tenant, const char *const *kms, size_t kms_count)
+static struct agent_volume *volume_init(struct agent_fixture *f, const char *tenant, const char *const *kms, size_t kms_count,
+					const struct secret *recovery)
 {
 	struct agent_volume *v = calloc(1, sizeof(*v));
 	size_t count = 0;
@@ -197,7 +198,7 @@ static struct agent_volume *volume_init(struct agent_fixture *f, const char *ten
 	v->instance.handle_len = 8;
 	assert_int_equal(secret_random(v->instance.handle, 8), 0);
 	v->instance.fsid = UINT64_C(0xfedcba9876543210);
-	assert_int_equal(client_init(f->c, v->instance.uuid, tenant, kms, kms_count, v->cfg->slots, &count, &v->root), 0);
+	assert_int_equal(client_init(f->c, v->instance.uuid, tenant, kms, kms_count, recovery, v->cfg->slots, &count, &v->root), 0);
 	config_fill(v, tenant, count);
 	agent_volume_rewrite(v);
 	return v;
@@ -205,7 +206,7 @@ static struct agent_volume *volume_init(struct agent_fixture *f, const char *ten
 
 struct agent_volume *agent_volume_init(struct agent_fixture *f, const char *tenant, const char *kms)
 {
-	return volume_init(f, tenant, &kms, kms ? 1 : 0);
+	return volume_init(f, tenant, &kms, kms ? 1 : 0, NULL);
 }
 
 int agent_volume_pin(struct agent_fixture *f, struct agent_volume *v)
@@ -223,8 +224,14 @@ struct agent_volume *agent_volume_new(struct agent_fixture *f, const char *tenan
 
 struct agent_volume *agent_volume_new2(struct agent_fixture *f, const char *tenant, const char *first, const char *second)
 {
+	return agent_volume_new_recovery(f, tenant, first, second, NULL);
+}
+
+struct agent_volume *agent_volume_new_recovery(struct agent_fixture *f, const char *tenant, const char *first, const char *second,
+					       const struct secret *recovery)
+{
 	const char *const kms[] = { first, second };
-	struct agent_volume *v = volume_init(f, tenant, kms, 2);
+	struct agent_volume *v = volume_init(f, tenant, kms, second ? 2 : 1, recovery);
 
 	assert_int_equal(agent_volume_pin(f, v), 0);
 	return v;

@@ -47,6 +47,9 @@ unsigned agent_fixture_said(struct agent_fixture *f, const char *text);
 struct agent_volume *agent_volume_new(struct agent_fixture *f, const char *tenant, const char *kms);
 /* With two keys. */
 struct agent_volume *agent_volume_new2(struct agent_fixture *f, const char *tenant, const char *first, const char *second);
+/* second may be NULL; with a slot of this recovery key behind them. */
+struct agent_volume *agent_volume_new_recovery(struct agent_fixture *f, const char *tenant, const char *first, const char *second,
+					       const struct secret *recovery);
 /* Only init: nothing is pinned. */
 struct agent_volume *agent_volume_init(struct agent_fixture *f, const char *tenant, const char *kms);
 int agent_volume_pin(struct agent_fixture *f, struct agent_volume *v);

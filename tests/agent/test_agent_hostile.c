@@ -256,7 +256,7 @@ static int try_everything_else(struct agent_fixture *f, struct agent_volume *v)
 	    client_trust(c, v->config, v->config_len, &v->instance, false, &t) >= 0)
 		return 3;
 	if (client_connect(c) < 0 ||
-	    client_init(c, v->instance.uuid, "acme", NULL, 0, slots, &n, &root) >= 0 ||
+	    client_init(c, v->instance.uuid, "acme", NULL, 0, NULL, slots, &n, &root) >= 0 ||
 	    client_error(c)->exit_code != 11)
 		return 4;
 	if (client_connect(c) < 0 || client_pin(c, v->config, v->config_len, &v->instance) >= 0)

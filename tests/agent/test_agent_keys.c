@@ -270,11 +270,11 @@ static void bad_key_uris_are_refused_at_init(void **state)
 	size_t i, n;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_true(client_init(f->c, uuid, "acme", &bad[i].uri, 1, slots, &n, &root) < 0);
+		assert_true(client_init(f->c, uuid, "acme", &bad[i].uri, 1, NULL, slots, &n, &root) < 0);
 		assert_int_equal(client_error(f->c)->class, bad[i].class);
 		assert_null(root);
 	}
-	assert_true(client_init(f->c, uuid, "..", NULL, 0, slots, &n, &root) < 0);
+	assert_true(client_init(f->c, uuid, "..", NULL, 0, NULL, slots, &n, &root) < 0);
 	free(slots);
 }
 

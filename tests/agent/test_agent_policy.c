@@ -274,11 +274,11 @@ static void a_key_that_no_kms_line_names_is_refused(void **state)
 	size_t count;
 
 	assert_non_null(slots);
-	assert_int_equal(client_init(f->c, uuid, "acme", &kms, 1, slots, &count, &root), -EPERM);
+	assert_int_equal(client_init(f->c, uuid, "acme", &kms, 1, NULL, slots, &count, &root), -EPERM);
 	assert_non_null(strstr(client_error(f->c)->message, "no kms= of tenant acme allows local:acme2"));
-	assert_int_equal(client_init(f->c, uuid, "acme", NULL, 0, slots, &count, &root), -EPERM);
+	assert_int_equal(client_init(f->c, uuid, "acme", NULL, 0, NULL, slots, &count, &root), -EPERM);
 	kms = "local:acme";
-	assert_int_equal(client_init(f->c, uuid, "acme", &kms, 1, slots, &count, &root), 0);
+	assert_int_equal(client_init(f->c, uuid, "acme", &kms, 1, NULL, slots, &count, &root), 0);
 	secret_free(root);
 	assert_int_equal(as(ACME, unlock, f, v.acme), 0);
 	agent_fixture_rules(f, "acme", "[tenant]\nkms=local:newer\n[allow]\nuser=54321\noperations=unlock\n");

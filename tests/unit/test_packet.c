@@ -157,6 +157,40 @@ static void what_is_not_wholly_sealed_is_refused(void **state)
 	assert_null(p);
 }
 
+static void a_secret_is_taken_over_and_wiped_and_nothing_else_is_one(void **state)
+{
+	const uint8_t key[32] = "0123456789abcdef0123456789abcde";
+	struct secret *in, *out = NULL;
+	int fd = -1;
+
+	(void)state;
+	assert_int_equal(secret_new_copy(key, sizeof(key), &in), 0);
+	assert_int_equal(secret_to_fd(in, &fd), 0);
+	assert_int_equal(packet_read_secret(fd, sizeof(key) - 1, &out), -EPROTO);
+	assert_int_equal(packet_read_secret(fd, sizeof(key), &out), 0);
+	assert_memory_equal(secret_bytes(out), key, sizeof(key));
+	secret_free(out);
+	out = NULL;
+	if (fcntl(fd, F_GET_SEALS) < 0) { /* secretmem: nobody finds it there again */
+		assert_int_equal(packet_read_secret(fd, sizeof(key), &out), 0);
+		assert_memory_not_equal(secret_bytes(out), key, sizeof(key));
+		secret_free(out);
+		out = NULL;
+	}
+	(void)close(fd);
+	fd = memfd_create("x", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+	assert_int_equal(ftruncate(fd, 32), 0);
+	assert_int_equal(packet_read_secret(fd, 32, &out), -EPROTO);
+	(void)close(fd);
+	fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(packet_read_secret(fd, 32, &out), -EPROTO);
+	(void)close(fd);
+	assert_int_equal(packet_read_secret(pair[0], 32, &out), -EPROTO);
+	assert_int_equal(packet_read_secret(-1, 32, &out), -EPROTO);
+	assert_null(out);
+	secret_free(in);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -169,6 +203,7 @@ int main(void)
 		TEST(a_peer_that_does_not_read_is_noticed),
 		TEST(a_sealed_file_comes_back_and_cannot_be_changed),
 		TEST(what_is_not_wholly_sealed_is_refused),
+		TEST(a_secret_is_taken_over_and_wiped_and_nothing_else_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
