@@ -76,6 +76,8 @@ struct cmd_recovery {
 int cmd_recovery_begin(struct cmd_recovery *r) must_check;
 int cmd_recovery_write(struct cmd_recovery *r, const char *volume, const struct volume_config *c) must_check;
 void cmd_recovery_end(struct cmd_recovery *r, bool keep);
+/* unlock --recovery-key. */
+int cmd_recovery_bring(const struct cmd_global *g, const char *volume, const char *file) must_check;
 /* Make the name of path durable: fsync of the directory it is in. -errno. */
 int cmd_dir_sync(const char *path) must_check;
 /* Connect and unlock; 0, or an exit code after a message. */

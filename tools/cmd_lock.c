@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct target {
-	const char *tenant, *volume, *reason;
+	const char *tenant, *volume, *reason, *recovery;
 	uint8_t uuid[UUID_LEN];
 };
 
@@ -16,11 +16,15 @@ static int target_args(const char *name, bool reason, int argc, char **argv, str
 			t->tenant = argv[++i];
 		else if (reason && strcmp(argv[i], "--reason") == 0 && i + 1 < argc)
 			t->reason = argv[++i];
+		else if (!reason && strcmp(argv[i], "--recovery-key") == 0 && i + 1 < argc)
+			t->recovery = argv[++i];
 		else if (argv[i][0] == '-' || t->volume)
 			return cmd_usage(name, "does not understand %s", argv[i]);
 		else
 			t->volume = argv[i];
 	}
+	if (t->recovery && t->tenant)
+		return cmd_usage(name, "--recovery-key opens one VOLUME");
 	return !t->tenant == !t->volume ? cmd_usage(name, "needs a VOLUME or --tenant T") : 0;
 }
 
@@ -49,6 +53,8 @@ static int target_tell(const struct cmd_global *g, bool lock, int argc, char **a
 	int r;
 
 	r = target_args(argv[0], lock, argc, argv, &t);
+	if (r == 0 && t.recovery)
+		return cmd_recovery_bring(g, t.volume, t.recovery);
 	if (r == 0)
 		r = target_find(g, &t);
 	if (r != 0)

@@ -68,3 +68,68 @@ void cmd_recovery_end(struct cmd_recovery *r, bool keep)
 	secret_free(r->key);
 	r->key = NULL;
 }
+
+/* ---- bringing one */
+
+static int key_read(const char *file, struct secret **ret_key)
+{
+	AUTO_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC);
+	AUTO_SECRET struct secret *text = NULL;
+	size_t len = 0;
+	ssize_t n = 1;
+	int r;
+
+	if (fd < 0)
+		return cmd_fail(cmd_exit_of(-errno), file, "cannot be opened: %s", err_text(-errno));
+	r = secret_new(RECOVERY_TEXT_MAX + 1, &text);
+	if (r < 0)
+		return cmd_fail(cmd_exit_of(r), file, "no locked memory: %s", err_text(r));
+	while (n > 0 && len <= RECOVERY_TEXT_MAX) {
+		n = read(fd, secret_bytes(text) + len, RECOVERY_TEXT_MAX + 1 - len);
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n < 0)
+			return cmd_fail(cmd_exit_of(-errno), file, "cannot be read: %s", err_text(-errno));
+		else
+			len += (size_t)n;
+	}
+	r = recovery_parse((const char *)secret_bytes_const(text), len, ret_key);
+	if (r == -EBADMSG)
+		return cmd_fail(EXIT_CODE_WRONG_KEY, file, "mistyped: the digits do not fit the ID in front of them");
+	if (r == -EINVAL)
+		return cmd_fail(EXIT_CODE_WRONG_KEY, file, "no recovery key: one line must read coffer-recovery-1 ID DIGITS");
+	return r < 0 ? cmd_fail(cmd_exit_of(r), file, "%s", err_text(r)) : 0;
+}
+
+int cmd_recovery_bring(const struct cmd_global *g, const char *volume, const char *file)
+{
+	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
+	AUTO_CLIENT struct client *c = client_new(g->agent);
+	AUTO_SECRET struct secret *key = NULL;
+	AUTO_FREE char *path = NULL;
+	char uri[KMS_URI_MAX + 1];
+	uint64_t ms = 0;
+	int r;
+
+	r = cmd_volume_path(g, volume, &path);
+	if (r == 0)
+		r = cmd_volume_open(path, &v);
+	if (r == 0)
+		r = key_read(file, &key);
+	if (r != 0)
+		return r;
+	if (!c)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, path, "out of memory");
+	if (client_connect(c) < 0)
+		return cmd_agent_fail(c, "agent");
+	if (client_recover(c, &v.instance, key, uri, &ms) < 0)
+		return cmd_agent_fail(c, path);
+	if (g->quiet)
+		return 0;
+	if (ms)
+		(void)printf("%s: opens with %s for at most %llu s, until another of its keys answers or the agent ends; mount it now\n", path, uri,
+			     (unsigned long long)ms / 1000);
+	else
+		(void)printf("%s: opens with %s; the recovery key is not needed and was not used\n", path, uri);
+	return 0;
+}

@@ -96,6 +96,7 @@ struct relay;
 struct lock_wait;
 struct jobs;
 struct flight;
+struct kept;
 
 struct agent {
 	struct agent_options options;
@@ -116,6 +117,7 @@ struct agent {
 	struct lock_wait *lock_waits;
 	struct jobs *jobs;
 	struct flight *flights;           /* unwraps under way */
+	struct kept *kept;                /* KEKs of recovery keys, for a while */
 	uint64_t next_serial;             /* of connections */
 	int64_t next_event_id;
 	bool stopping;

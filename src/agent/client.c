@@ -59,9 +59,7 @@ int client_agent_pid(const struct client *c)
 }
 
 /* A failure of our side: exit code by errno. */
-static int fail(struct client *c, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int fail(struct client *c, int r, const char *fmt, ...)
+int client_fail(struct client *c, int r, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -110,10 +108,10 @@ int client_lost(struct client *c, int r)
 {
 	client_disconnect(c);
 	if (r == -ETIMEDOUT)
-		return fail(c, r, "the agent does not answer");
+		return client_fail(c, r, "the agent does not answer");
 	if (r == -EUCLEAN || r == -EPROTO || r == -EMSGSIZE || r == -EFBIG)
-		return fail(c, -EPROTO, "the agent's answer is not understood; are coffer and coffer-agent of one version?");
-	return fail(c, r == -ENOMEM ? r : -ECONNRESET, "the agent closed the connection");
+		return client_fail(c, -EPROTO, "the agent's answer is not understood; are coffer and coffer-agent of one version?");
+	return client_fail(c, r == -ENOMEM ? r : -ECONNRESET, "the agent closed the connection");
 }
 
 /* --- connecting --- */
@@ -121,13 +119,13 @@ int client_lost(struct client *c, int r)
 static int connect_failed(struct client *c, int e)
 {
 	if (e == ENOENT || e == ECONNREFUSED)
-		return fail(c, -ECONNREFUSED, "no agent at %s; start it: systemctl start coffer-agent, or coffer-agent",
+		return client_fail(c, -ECONNREFUSED, "no agent at %s; start it: systemctl start coffer-agent, or coffer-agent",
 			    c->path);
 	if (e == EACCES || e == EPERM)
-		return fail(c, -EACCES, "%s: no permission to connect to the agent", c->path);
+		return client_fail(c, -EACCES, "%s: no permission to connect to the agent", c->path);
 	if (e == EAGAIN)
-		return fail(c, -ETIMEDOUT, "the agent at %s is too busy to accept", c->path);
-	return fail(c, -ECONNREFUSED, "%s: cannot connect to the agent: %s", c->path, strerror(e));
+		return client_fail(c, -ETIMEDOUT, "the agent at %s is too busy to accept", c->path);
+	return client_fail(c, -ECONNREFUSED, "%s: cannot connect to the agent: %s", c->path, strerror(e));
 }
 
 static int socket_connect(struct client *c)
@@ -136,11 +134,11 @@ static int socket_connect(struct client *c)
 	struct timeval tv = { .tv_sec = 5 };
 
 	if (strlen(c->path) >= sizeof(sa.sun_path))
-		return fail(c, -ENAMETOOLONG, "%s: too long for a socket's name", c->path);
+		return client_fail(c, -ENAMETOOLONG, "%s: too long for a socket's name", c->path);
 	memcpy(sa.sun_path, c->path, strlen(c->path) + 1);
 	c->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
-		return fail(c, -errno, "socket: %s", strerror(errno));
+		return client_fail(c, -errno, "socket: %s", strerror(errno));
 	/* Blocking, so that a full queue of a busy agent is waited for; SO_SNDTIMEO bounds that. */
 	(void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	if (connect(c->fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
@@ -232,13 +230,13 @@ int client_call(struct client *c, struct proto_request *req, int fd, unsigned ms
 	int r;
 
 	if (!ev)
-		return fail(c, -ENOMEM, "out of memory");
+		return client_fail(c, -ENOMEM, "out of memory");
 	if (c->fd < 0)
-		return fail(c, -ECONNREFUSED, "not connected to the agent");
+		return client_fail(c, -ECONNREFUSED, "not connected to the agent");
 	req->id = c->next_id++;
 	r = proto_request_put(req, &text);
 	if (r < 0)
-		return fail(c, r, "a value that the agent's protocol cannot carry");
+		return client_fail(c, r, "a value that the agent's protocol cannot carry");
 	r = send_text(c, text, fd, deadline);
 	if (r < 0)
 		return client_lost(c, r);
@@ -266,7 +264,7 @@ static int call_with_config(struct client *c, const void *config, size_t len, st
 
 	r = packet_seal(config, len, &fd);
 	if (r < 0)
-		return fail(c, r, "memory file: %s", strerror(-r));
+		return client_fail(c, r, "memory file: %s", strerror(-r));
 	return client_call(c, &c->req, fd, CLIENT_DEADLINE_MS, reply, ret_fd);
 }
 
@@ -289,9 +287,9 @@ static int key_take(struct client *c, int fd, int64_t of, const uint8_t uuid[sta
 	if (r >= 0)
 		r = keys_commitment(root, uuid, own);
 	if (r < 0)
-		return fail(c, r, "key: no locked memory: %s", strerror(-r));
+		return client_fail(c, r, "key: no locked memory: %s", strerror(-r));
 	if (!secret_equal(own, commitment, COMMITMENT_LEN))
-		return fail(c, -EKEYREJECTED, "key: what the agent handed over does not fit the commitment");
+		return client_fail(c, -EKEYREJECTED, "key: what the agent handed over does not fit the commitment");
 	client_request_begin(c, PROTO_OP_ACK);
 	c->req.of = of;
 	r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
@@ -311,21 +309,21 @@ int client_init(struct client *c, const uint8_t uuid[static UUID_LEN], const cha
 	int r;
 
 	if (!volume_config_tenant_ok(tenant))
-		return fail(c, -EINVAL, "not a tenant's name: 1 to 64 of A-Z a-z 0-9 _ - and, not first, a dot");
+		return client_fail(c, -EINVAL, "not a tenant's name: 1 to 64 of A-Z a-z 0-9 _ - and, not first, a dot");
 	if (kms_count > PROTO_KMS_MAX)
-		return fail(c, -EINVAL, "too many keys: at most %d", PROTO_KMS_MAX);
+		return client_fail(c, -EINVAL, "too many keys: at most %d", PROTO_KMS_MAX);
 	client_request_begin(c, PROTO_OP_INIT);
 	memcpy(c->req.uuid, uuid, UUID_LEN);
 	memcpy(c->req.tenant, tenant, strlen(tenant) + 1);
 	for (i = 0; i < kms_count; i++) {
 		if (strlen(kms[i]) > KMS_URI_MAX)
-			return fail(c, -EINVAL, "a key URI is longer than %d bytes", KMS_URI_MAX);
+			return client_fail(c, -EINVAL, "a key URI is longer than %d bytes", KMS_URI_MAX);
 		memcpy(c->req.kms[i], kms[i], strlen(kms[i]) + 1);
 	}
 	c->req.kms_count = kms_count;
 	r = recovery ? secret_to_fd(recovery, &key_fd) : 0;
 	if (r < 0)
-		return fail(c, r, "key: no locked memory: %s", strerror(-r));
+		return client_fail(c, r, "key: no locked memory: %s", strerror(-r));
 	r = client_call(c, &c->req, key_fd, CLIENT_DEADLINE_MS, &reply, &fd);
 	if (r < 0)
 		return r;
@@ -461,7 +459,7 @@ static int at_target(struct client *c, enum proto_op op, const char *tenant, con
 	int r;
 
 	if (tenant && !volume_config_tenant_ok(tenant))
-		return fail(c, -EINVAL, "not a tenant's name");
+		return client_fail(c, -EINVAL, "not a tenant's name");
 	client_request_begin(c, op);
 	if (tenant)
 		memcpy(c->req.tenant, tenant, strlen(tenant) + 1);

@@ -113,6 +113,10 @@ struct client_keys {
 int client_keys(struct client *c, const struct proto_instance *instance, struct client_keys *ret_keys) must_check;
 void client_keys_done(struct client_keys *k);
 
+/* Bring a recovery key: while no other key of the volume answers, and none says no, the agent opens the volume with it for *ret_ms ms; 0: another key opens it,
+ * and this one is not needed. ret_uri (KMS_URI_MAX + 1 bytes): which one does. */
+int client_recover(struct client *c, const struct proto_instance *instance, const struct secret *key, char *ret_uri, uint64_t *ret_ms) must_check;
+
 /* The text of `coffer status --json` (one JSON object, INTERFACE "status"); malloc'ed. */
 int client_status(struct client *c, char **ret_text) must_check;
 /* Wait until the mount at mountpoint has committed everything. Exit code 14: not mounted. */

@@ -36,3 +36,22 @@ void client_keys_done(struct client_keys *k)
 	free(k->config);
 	k->config = NULL;
 }
+
+int client_recover(struct client *c, const struct proto_instance *instance, const struct secret *key, char *ret_uri, uint64_t *ret_ms)
+{
+	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
+	AUTO_CLOSE int fd = -1;
+	int r;
+
+	r = secret_to_fd(key, &fd);
+	if (r < 0)
+		return client_fail(c, r, "key: no locked memory: %s", strerror(-r));
+	client_request_begin(c, PROTO_OP_RECOVER);
+	c->req.instance = *instance;
+	r = client_call(c, &c->req, fd, CLIENT_DEADLINE_MS, &reply, NULL);
+	if (r < 0)
+		return r;
+	memcpy(ret_uri, reply.key_uri, sizeof(reply.key_uri));
+	*ret_ms = reply.kept_ms;
+	return 0;
+}

@@ -29,6 +29,8 @@ static inline void client_reply_done_p(struct proto_reply *reply)
 #define AUTO_CLIENT_REPLY __attribute__((cleanup(client_reply_done_p)))
 
 void client_disconnect(struct client *c);
+/* A failure of our side, into c->error; returns r. */
+int client_fail(struct client *c, int r, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The line failed with r: disconnects, fills c->error; returns the -errno to give on. */
 int client_lost(struct client *c, int r);
 /* Clear c->req for this op. */

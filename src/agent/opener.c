@@ -61,13 +61,13 @@ enum proto_class opener_parse(const uint8_t *p, size_t len, char message[static 
 	return PROTO_CLASS_OK;
 }
 
-/* The pinned URI that the slot's names, taken apart. */
-static bool slot_pinned(const struct pin *pin, const struct key_slot *slot, struct kms_uri *ret_uri)
+/* The pinned URI that the slot's names, taken apart; of a recovery key, or of none. */
+static bool slot_pinned_as(const struct pin *pin, const struct key_slot *slot, bool recovery, struct kms_uri *ret_uri)
 {
 	struct kms_uri uri, pinned;
 	size_t i;
 
-	if (!slot->active || kms_uri_parse(slot->kms, &uri) < 0 || kms_uri_is_recovery(&uri))
+	if (!slot->active || kms_uri_parse(slot->kms, &uri) < 0 || kms_uri_is_recovery(&uri) != recovery)
 		return false;
 	for (i = 0; i < pin->kms_count; i++) {
 		if (kms_uri_parse(pin->kms[i], &pinned) < 0 || !kms_uri_equal(&uri, &pinned))
@@ -78,20 +78,18 @@ static bool slot_pinned(const struct pin *pin, const struct key_slot *slot, stru
 	return false;
 }
 
-static enum proto_class slot_open(const struct kms_host *host, const struct pin *pin, const struct key_slot *slot,
-				  const struct kms_uri *uri, char message[static PROTO_MESSAGE_MAX],
-				  struct kms_error *ret_kms, struct secret **ret_root)
+static bool slot_pinned(const struct pin *pin, const struct key_slot *slot, struct kms_uri *ret_uri)
 {
-	struct kms_context ctx = { .tenant = pin->tenant, .uuid = pin->instance.uuid };
-	AUTO_SECRET struct secret *kek = NULL;
+	return slot_pinned_as(pin, slot, false, ret_uri);
+}
+
+static enum proto_class slot_root(const struct secret *kek, const struct pin *pin, const struct key_slot *slot,
+				  char message[static PROTO_MESSAGE_MAX], struct secret **ret_root)
+{
 	AUTO_SECRET struct secret *root = NULL;
 	uint8_t commitment[COMMITMENT_LEN];
 	int r;
 
-	memset(ret_kms, 0, sizeof(*ret_kms));
-	r = kms_unwrap(host, uri, &ctx, slot->wrapped_kek, slot->wrapped_kek_len, ret_kms, &kek);
-	if (r < 0)
-		return say(message, opener_class(ret_kms->class), "key: %s", ret_kms->message);
 	r = keys_root_open(kek, pin->tenant, pin->instance.uuid, slot->sealed_root, &root);
 	if (r == -EKEYREJECTED)
 		return say(message, PROTO_CLASS_CORRUPT, "key: %s: the sealed root key does not open",
@@ -104,6 +102,29 @@ static enum proto_class slot_open(const struct kms_host *host, const struct pin 
 		return say(message, PROTO_CLASS_CORRUPT, "key: %s: the commitment does not fit", slot->kms);
 	*ret_root = take_ptr(root);
 	return PROTO_CLASS_OK;
+}
+
+static enum proto_class slot_unwrap(const struct kms_host *host, const struct pin *pin, const struct key_slot *slot,
+				    const struct kms_uri *uri, char message[static PROTO_MESSAGE_MAX],
+				    struct kms_error *ret_kms, struct secret **ret_kek)
+{
+	struct kms_context ctx = { .tenant = pin->tenant, .uuid = pin->instance.uuid };
+	int r;
+
+	memset(ret_kms, 0, sizeof(*ret_kms));
+	r = kms_unwrap(host, uri, &ctx, slot->wrapped_kek, slot->wrapped_kek_len, ret_kms, ret_kek);
+	return r < 0 ? say(message, opener_class(ret_kms->class), "key: %s", ret_kms->message) : PROTO_CLASS_OK;
+}
+
+static enum proto_class slot_open(const struct kms_host *host, const struct pin *pin, const struct key_slot *slot,
+				  const struct kms_uri *uri, char message[static PROTO_MESSAGE_MAX],
+				  struct kms_error *ret_kms, struct secret **ret_root)
+{
+	AUTO_SECRET struct secret *kek = NULL;
+	enum proto_class class;
+
+	class = slot_unwrap(host, pin, slot, uri, message, ret_kms, &kek);
+	return class == PROTO_CLASS_OK ? slot_root(kek, pin, slot, message, ret_root) : class;
 }
 
 static enum proto_class config_check(const struct volume_config *cfg, const uint8_t *p, size_t len,
@@ -201,6 +222,115 @@ enum proto_class opener_open(const struct kms_host *host, const struct pin *pin,
 	memcpy(ret_opened->key_uri, slot->kms, sizeof(ret_opened->key_uri));
 	memcpy(ret_opened->commitment, slot->commitment, COMMITMENT_LEN);
 	ret_opened->root = take_ptr(root);
+	return PROTO_CLASS_OK;
+}
+
+static bool says_no(enum proto_class class)
+{
+	return class == PROTO_CLASS_REVOKED || class == PROTO_CLASS_KMS_DENIED;
+}
+
+/* opener_open gave class and answers: does any slot say no, those that it did not come to as well? OK: none does. */
+static enum proto_class others_ask(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+				   enum proto_class class, char message[static PROTO_MESSAGE_MAX], struct opener_answers *answers)
+{
+	char what[PROTO_MESSAGE_MAX];
+	const unsigned asked = answers->count;
+	struct kms_uri uri;
+	unsigned n = 0;
+
+	if (says_no(class))
+		return class;
+	for (size_t i = 0; i < cfg->slot_count; i++) {
+		AUTO_SECRET struct secret *root = NULL;
+
+		if (!slot_pinned(pin, &cfg->slots[i], &uri) || n++ < asked)
+			continue;
+		class = slot_open(host, pin, &cfg->slots[i], &uri, what, &answers->kms, &root);
+		answers->slot[answers->count].asked = true;
+		answers->slot[answers->count++].class = class_for_lease(class);
+		if (says_no(class)) {
+			memcpy(message, what, sizeof(what));
+			return class;
+		}
+	}
+	return PROTO_CLASS_OK;
+}
+
+/* The slot of that recovery key, if it is pinned. */
+static const struct key_slot *recovery_slot(const struct pin *pin, const struct volume_config *cfg, const char *text, struct kms_uri *ret_uri)
+{
+	for (size_t i = 0; i < cfg->slot_count; i++)
+		if (strcmp(cfg->slots[i].kms, text) == 0 && slot_pinned_as(pin, &cfg->slots[i], true, ret_uri))
+			return &cfg->slots[i];
+	return NULL;
+}
+
+enum proto_class opener_open_kept(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+				  const uint8_t *p, size_t len, const struct opener_kept *kept, char message[static PROTO_MESSAGE_MAX],
+				  struct opener_answers *ret_answers, struct opened *ret_opened)
+{
+	AUTO_SECRET struct secret *root = NULL;
+	const struct key_slot *slot;
+	enum proto_class class, no;
+	struct kms_uri uri;
+
+	class = opener_open(host, pin, cfg, p, len, message, ret_answers, ret_opened);
+	if (class == PROTO_CLASS_OK)
+		return class;
+	no = others_ask(host, pin, cfg, class, message, ret_answers);
+	if (no != PROTO_CLASS_OK)
+		return no;
+	slot = recovery_slot(pin, cfg, kept->uri, &uri);
+	if (!slot)
+		return class;
+	class = slot_root(kept->kek, pin, slot, message, &root);
+	if (class == PROTO_CLASS_OK)
+		class = config_check(cfg, p, len, root, message);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	memcpy(ret_opened->key_uri, slot->kms, sizeof(ret_opened->key_uri));
+	memcpy(ret_opened->commitment, slot->commitment, COMMITMENT_LEN);
+	ret_opened->root = take_ptr(root);
+	return PROTO_CLASS_OK;
+}
+
+enum proto_class opener_recover(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+				const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
+				struct opener_answers *ret_answers, struct opener_kept *ret_kept)
+{
+	AUTO_SECRET struct secret *kek = NULL;
+	AUTO_SECRET struct secret *root = NULL;
+	struct opened opened = { 0 };
+	char text[KMS_RECOVERY_URI_MAX];
+	uint8_t id[RECOVERY_ID_LEN];
+	const struct key_slot *slot;
+	enum proto_class class;
+	struct kms_uri uri;
+
+	class = opener_open(host, pin, cfg, p, len, message, ret_answers, &opened);
+	secret_free(opened.root);
+	memcpy(ret_kept->uri, opened.key_uri, sizeof(ret_kept->uri));
+	if (class == PROTO_CLASS_OK)
+		return class;
+	class = others_ask(host, pin, cfg, class, message, ret_answers);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	if (keys_recovery_id(host->recovery, id) < 0)
+		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+	kms_recovery_uri(id, text);
+	slot = recovery_slot(pin, cfg, text, &uri);
+	if (!slot)
+		return say(message, PROTO_CLASS_CORRUPT, "key: %s is no pinned key of this volume", text);
+	class = slot_unwrap(host, pin, slot, &uri, message, &ret_answers->kms, &kek);
+	if (class == PROTO_CLASS_OK)
+		class = slot_root(kek, pin, slot, message, &root);
+	if (class == PROTO_CLASS_OK)
+		class = config_check(cfg, p, len, root, message);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	memcpy(ret_kept->uri, slot->kms, sizeof(ret_kept->uri));
+	ret_kept->kek = take_ptr(kek);
 	return PROTO_CLASS_OK;
 }
 

@@ -39,6 +39,22 @@ enum proto_class opener_open(const struct kms_host *host, const struct pin *pin,
 			     const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
 			     struct opener_answers *ret_answers, struct opened *ret_opened);
 
+/* The KEK of a recovery key's slot, as a host keeps it for a while after somebody brought the key. */
+struct opener_kept {
+	char uri[KMS_URI_MAX + 1];
+	struct secret *kek;
+};
+
+/* opener_open; then, when no slot gave its key and none said no (REVOKED, DENIED; all are asked), the slot of the kept KEK. */
+enum proto_class opener_open_kept(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+				  const uint8_t *p, size_t len, const struct opener_kept *kept, char message[static PROTO_MESSAGE_MAX],
+				  struct opener_answers *ret_answers, struct opened *ret_opened);
+/* With host->recovery at hand: the KEK of its slot under the same conditions, when that opens these bytes; ret_kept->kek is the caller's. NULL, and OK: another
+ * slot opens, ret_kept->uri, so it is not needed. */
+enum proto_class opener_recover(const struct kms_host *host, const struct pin *pin, const struct volume_config *cfg,
+				const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
+				struct opener_answers *ret_answers, struct opener_kept *ret_kept);
+
 /* New KEKs and a new root key, wrapped under each of the keys. */
 enum proto_class opener_make(const struct kms_host *host, const char *tenant, const uint8_t uuid[static UUID_LEN],
 			     size_t kms_count, const char (*kms)[KMS_URI_MAX + 1],

@@ -3,9 +3,10 @@
  *	hello     anybody: it tells a version
  *	nobody    uid 65534 is denied everything else, even if the agent itself runs so
  *	a rule    of the tenant's file: uid, unit, volume and operation all match
+ *	recover   is no tenant's: the host's root alone opens with a recovery key
  *	rules     whoever wants a key of a tenant that has rules, and matches none: denied, root and the agent's user included
  *	root      uid 0 may everything
- *	self      the agent's own user may all but trust: writing a pin overrides what the host believed */
+ *	self      the agent's own user may all but trust, since writing a pin overrides what the host believed, and recover */
 #include "agent/policy.h"
 
 #include <string.h>
@@ -83,7 +84,7 @@ static struct policy_verdict host_decide(const struct policy *p, const struct po
 	if (peer->uid == 0)
 		return verdict(true, "root");
 	if (peer->uid == p->agent_uid)
-		return verdict(op != PROTO_OP_TRUST, "self");
+		return verdict(op != PROTO_OP_TRUST && op != PROTO_OP_RECOVER, "self");
 	return verdict(false, "default");
 }
 
@@ -98,6 +99,8 @@ struct policy_verdict policy_decide(const struct policy *p, const struct tenants
 		return verdict(true, "hello");
 	if (peer->uid == POLICY_UID_NOBODY)
 		return verdict(false, "nobody");
+	if (op == PROTO_OP_RECOVER)
+		return host_decide(p, peer, op);
 	rule = t ? rule_of(t, peer, rights, about->uuid) : rule_anywhere(tenants, peer, rights);
 	if (rule)
 		return verdict(true, rule->name);

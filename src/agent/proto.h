@@ -42,6 +42,7 @@ enum proto_op {
 	PROTO_OP_LOCK,
 	PROTO_OP_UNLOCK_TENANT,
 	PROTO_OP_KEYS,
+	PROTO_OP_RECOVER,
 	PROTO_OPS,
 };
 
@@ -129,7 +130,7 @@ struct proto_request {
 	char reason[PROTO_REASON_MAX];              /* lock: one line, may be empty */
 	size_t kms_count;                           /* init; 0: a fresh local: key */
 	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
-	struct proto_instance instance;             /* pin, unlock, trust, register, keys */
+	struct proto_instance instance;             /* pin, unlock, trust, register, keys, recover */
 	char purpose[PROTO_TEXT_MAX];               /* unlock: mount, fsck, … (for the audit log) */
 	int64_t of;                                 /* ack: id of the init or unlock */
 	bool older;                                 /* trust */
@@ -154,13 +155,14 @@ struct proto_reply {
 	char tenant[TENANT_LEN_MAX + 1];            /* unlock, trust, keys */
 	size_t slot_count;                          /* init */
 	struct key_slot *slots;                     /* init; malloc'ed, proto_reply_done */
-	char key_uri[KMS_URI_MAX + 1];              /* unlock: the slot that opened; keys: the one that did last */
+	char key_uri[KMS_URI_MAX + 1];              /* unlock, recover: the slot that opened; keys: the one that did last */
 	uint8_t commitment[COMMITMENT_LEN];         /* unlock */
 	struct proto_seen seen;                     /* unlock, trust, keys */
 	size_t kms_count;                           /* trust, keys */
 	char kms[SLOTS_MAX][KMS_URI_MAX + 1];
 	uint64_t agent_grace_ms;                    /* register: how long the mount may go on without an agent; 0: it was not told */
 	uint64_t mounts;                            /* lock, unlock-tenant: how many were told, and obeyed */
+	uint64_t kept_ms;                           /* recover: how long the recovery key's KEK is kept; 0: it was not needed */
 	bool known;                                 /* trust: this instance was pinned before */
 	bool other_instance;                        /* trust: the same uuid is pinned elsewhere too */
 	enum proto_op op;                           /* of the request: which members there are */

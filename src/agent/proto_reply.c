@@ -214,6 +214,22 @@ static int keys_parse(const struct json *o, struct proto_reply *reply)
 	return r < 0 ? r : proto_str_parse(o, "key_uri", sizeof(reply->key_uri), reply->key_uri);
 }
 
+static int recover_put(struct json *o, const struct proto_reply *reply)
+{
+	int r;
+
+	r = json_put_str(o, "key_uri", reply->key_uri);
+	return r < 0 ? r : proto_u64_put(o, "kept_ms", reply->kept_ms);
+}
+
+static int recover_parse(const struct json *o, struct proto_reply *reply)
+{
+	int r;
+
+	r = proto_str_parse(o, "key_uri", sizeof(reply->key_uri), reply->key_uri);
+	return r < 0 ? r : proto_u64_parse(o, "kept_ms", &reply->kept_ms);
+}
+
 static int register_put(struct json *o, const struct proto_reply *reply)
 {
 	return reply->agent_grace_ms ? proto_u64_put(o, "agent_grace_ms", reply->agent_grace_ms) : 0;
@@ -243,6 +259,8 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 		return trust_put(o, reply);
 	case PROTO_OP_KEYS:
 		return keys_put(o, reply);
+	case PROTO_OP_RECOVER:
+		return recover_put(o, reply);
 	case PROTO_OP_REGISTER:
 		return register_put(o, reply);
 	case PROTO_OP_LOCK:
@@ -269,6 +287,8 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 		return trust_parse(o, reply);
 	case PROTO_OP_KEYS:
 		return keys_parse(o, reply);
+	case PROTO_OP_RECOVER:
+		return recover_parse(o, reply);
 	case PROTO_OP_REGISTER:
 		return register_parse(o, reply);
 	case PROTO_OP_LOCK:

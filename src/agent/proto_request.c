@@ -298,6 +298,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_LOCK] = { KNOWN("tenant", "uuid", "reason"), lock_parse, lock_put },
 	[PROTO_OP_UNLOCK_TENANT] = { KNOWN("tenant", "uuid"), target_parse, target_put },
 	[PROTO_OP_KEYS] = { KNOWN("instance"), pin_parse, pin_put },
+	[PROTO_OP_RECOVER] = { KNOWN("instance"), pin_parse, pin_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)

@@ -75,6 +75,9 @@ enum proto_class request_keys_tell(struct call *k);
 /* request_unlock.c */
 enum proto_class request_unlock_start(struct call *k);
 
+/* request_recover.c */
+enum proto_class request_recover_start(struct call *k);
+
 /* request_lock.c: an operator's locks. */
 enum proto_class request_lock_lock(struct call *k);
 enum proto_class request_lock_unlock(struct call *k);

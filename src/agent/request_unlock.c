@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "agent/kept.h"
 #include "agent/lease_run.h"
 #include "agent/unwrap.h"
 
@@ -54,6 +55,16 @@ static enum proto_class unlock_give(struct call *k, struct pin *p, const struct 
 	return request_key_hand_over(k, opened->root);
 }
 
+/* A key that was kept when the unwrap began is still. */
+static enum proto_class kept_check(struct call *k, const struct opened *opened)
+{
+	struct kms_uri uri;
+
+	if (kms_uri_parse(opened->key_uri, &uri) < 0 || !kms_uri_is_recovery(&uri) || kept_has(k->a, &k->req->instance))
+		return PROTO_CLASS_OK;
+	return request_refuse(k->reply, PROTO_CLASS_TRANSIENT, "the recovery key of this volume is not kept any longer; ask again");
+}
+
 /* A mount that was locked opens again: what its slots said counts for its lease, and may forbid it. */
 static enum proto_class lease_check(struct call *k, const struct unwrap_result *result)
 {
@@ -87,6 +98,8 @@ static enum proto_class unlock_finish(struct call *k, const void *arg)
 				       "nevertheless: coffer trust --older VOLUME",
 				       (unsigned long long)result->config_version, (unsigned long long)p->seen.config_version);
 	else
+		class = kept_check(k, result->opened);
+	if (class == PROTO_CLASS_OK)
 		class = lease_check(k, result);
 	if (class != PROTO_CLASS_OK) {
 		request_record_refusal(k, class == PROTO_CLASS_OLDER ? "volume.older" : "key.unwrap", p->tenant, class, &result->answers->kms);

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "agent/jobs.h"
+#include "agent/kept.h"
 #include "agent/lease_run.h"
 #include "agent/packet.h"
 #include "base/clock.h"
@@ -319,6 +320,7 @@ static void tick(struct agent *a)
 	relay_tick(a, now);
 	request_lock_tick(a, now);
 	lease_run_tick(a, now);
+	kept_tick(a, now);
 	accept_resume(a, now);
 	audit_tick(a->audit);
 	for (c = a->conns; c; c = c->next)
@@ -457,6 +459,7 @@ void server_free(struct agent *a)
 	if (!a)
 		return;
 	jobs_free(a->jobs, a);
+	kept_free_all(a);
 	relay_free_all(a);
 	while (a->conns) {
 		c = a->conns;

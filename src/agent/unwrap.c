@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/jobs.h"
+#include "agent/kept.h"
 
 struct waiter {
 	struct waiter *next;
@@ -23,6 +24,7 @@ struct flight {
 	uint8_t *bytes;             /* NULL: a probe */
 	size_t len;
 	uint32_t must;
+	struct opener_kept kept;    /* of a recovery key, or kek NULL */
 	struct waiter *waiters;     /* in the order they came */
 	/* results */
 	enum proto_class class;
@@ -53,6 +55,7 @@ static void flight_free(struct flight *f)
 		free(w);
 	}
 	secret_free(f->opened.root);
+	secret_free(f->kept.kek);
 	if (f->host.key_dirfd >= 0)
 		(void)close(f->host.key_dirfd);
 	tenants_unref(f->tenants);
@@ -75,7 +78,9 @@ static void flight_run(struct jobs_item *item)
 {
 	struct flight *f = (struct flight *)item;
 
-	if (f->bytes)
+	if (f->bytes && f->kept.kek)
+		f->class = opener_open_kept(&f->host, &f->pin, f->cfg, f->bytes, f->len, &f->kept, f->message, &f->answers, &f->opened);
+	else if (f->bytes)
 		f->class = opener_open(&f->host, &f->pin, f->cfg, f->bytes, f->len, f->message, &f->answers, &f->opened);
 	else
 		opener_probe(&f->host, &f->pin, f->cfg, asks, f, &f->answers);
@@ -102,6 +107,7 @@ static void flight_done(void *ctx, struct jobs_item *item, bool cancelled)
 	struct waiter *w;
 
 	flight_unlist(a, f); /* whoever comes from here on begins a new one */
+	kept_answers(a, &f->pin.instance, &f->answers);
 	if (cancelled) {
 		result.class = PROTO_CLASS_INTERNAL;
 		result.message = "the agent ends";
@@ -125,12 +131,12 @@ static int waiter_add(struct flight *f, unwrap_fn fn, void *arg)
 }
 
 /* The rules must be the same, too: after a reload the key may be elsewhere. */
-static struct flight *flight_find(const struct agent *a, const struct pin *pin, const uint8_t *bytes, size_t len)
+static struct flight *flight_find(struct agent *a, const struct pin *pin, const uint8_t *bytes, size_t len)
 {
 	struct flight *f;
 
 	for (f = a->flights; f; f = f->next)
-		if (f->bytes && f->tenants == a->tenants && f->len == len && memcmp(f->bytes, bytes, len) == 0 &&
+		if (f->bytes && f->tenants == a->tenants && !f->kept.kek == !kept_has(a, &pin->instance) && f->len == len && memcmp(f->bytes, bytes, len) == 0 &&
 		    proto_instance_equal(&f->pin.instance, &pin->instance) && f->pin.kms_count == pin->kms_count &&
 		    memcmp(f->pin.kms, pin->kms, sizeof(pin->kms)) == 0)
 			return f;
@@ -181,6 +187,9 @@ int unwrap_start(struct agent *a, const struct pin *pin, struct volume_config **
 		return waiter_add(other, fn, arg);
 	r = flight_new(a, pin, cfg, &f);
 	if (r < 0)
+		return r;
+	r = kept_copy(a, &pin->instance, &f->kept);
+	if (r < 0 && r != -ENOENT)
 		return r;
 	f->bytes = take_ptr(*bytes);
 	f->len = len;

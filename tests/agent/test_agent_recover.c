@@ -3,6 +3,7 @@
 #include "agent_fixture.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,193 @@ static void what_comes_beside_init_must_be_a_key_and_one_slot_must_be_free(void 
 	secret_free(key);
 }
 
+static int recover(struct agent_fixture *f, struct agent_volume *v, const struct secret *key, bool *ret_needed)
+{
+	char uri[KMS_URI_MAX + 1];
+	uint64_t ms = 0;
+	int r = client_recover(f->c, &v->instance, key, uri, &ms);
+
+	*ret_needed = ms > 0;
+	if (r == 0)
+		assert_int_equal(strncmp(uri, "recovery:", 9) == 0, ms > 0);
+	return r;
+}
+
+static void recovered(struct agent_fixture *f, struct agent_volume *v, const struct secret *key)
+{
+	bool needed;
+
+	assert_int_equal(recover(f, v, key, &needed), 0);
+	assert_true(needed);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+}
+
+static void not_recovered(struct agent_fixture *f, struct agent_volume *v, const struct secret *key, enum proto_class class)
+{
+	bool needed;
+
+	assert_int_equal(recover(f, v, key, &needed), proto_class_errno(class));
+	assert_int_equal(client_error(f->c)->class, class);
+}
+
+static void a_recovery_key_opens_while_no_other_answers(void **state)
+{
+	static const char *const none[] = { "TRANSIENT", "THROTTLED", "AUTH", "CONFIG", "CORRUPT", "BADREQ" };
+	struct agent_fixture *f = *state;
+	struct secret *key = key_new();
+	struct agent_volume *v = agent_volume_new_recovery(f, "acme", "fail:file-a", "fail:file-b", key);
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		answer(f, "a", none[i]);
+		answer(f, "b", none[sizeof(none) / sizeof(none[0]) - 1 - i]);
+		assert_int_not_equal(agent_volume_unlock(f, v), 0);
+		recovered(f, v, key);
+		agent_fixture_connect(f);
+		assert_int_equal(agent_volume_unlock(f, v), 0);
+		answer(f, "a", "OK"); /* another key answers: from here on that one counts */
+		assert_int_equal(agent_volume_unlock(f, v), 0);
+	}
+	assert_int_equal(agent_fixture_audited(f, "\"key.recovery\""), sizeof(none) / sizeof(none[0]));
+	agent_volume_free(v);
+	secret_free(key);
+}
+
+static void nothing_opens_while_any_other_key_says_no(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		enum proto_class class;
+	} rows[] = {
+		{ "REVOKED", "TRANSIENT", PROTO_CLASS_REVOKED }, { "TRANSIENT", "REVOKED", PROTO_CLASS_REVOKED },
+		{ "DENIED", "AUTH", PROTO_CLASS_KMS_DENIED },    { "AUTH", "DENIED", PROTO_CLASS_KMS_DENIED },
+		{ "CONFIG", "REVOKED", PROTO_CLASS_REVOKED },
+	};
+	struct agent_fixture *f = *state;
+	struct secret *key = key_new();
+	struct agent_volume *v = agent_volume_new_recovery(f, "acme", "fail:file-a", "fail:file-b", key);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		answer(f, "a", rows[i].a);
+		answer(f, "b", rows[i].b);
+		not_recovered(f, v, key, rows[i].class);
+		assert_int_not_equal(agent_volume_unlock(f, v), 0);
+		/* Nor with what is kept, when the no comes later; and that ends it. */
+		answer(f, "a", "AUTH");
+		answer(f, "b", "TRANSIENT");
+		recovered(f, v, key);
+		answer(f, "a", rows[i].a);
+		answer(f, "b", rows[i].b);
+		agent_volume_refused(f, v, rows[i].class, 12, "fail:file");
+		answer(f, "a", "AUTH");
+		answer(f, "b", "TRANSIENT");
+		assert_int_not_equal(agent_volume_unlock(f, v), 0);
+	}
+	agent_volume_free(v);
+	secret_free(key);
+}
+
+static void a_recovery_key_is_not_used_when_it_is_not_needed(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct secret *key = key_new();
+	struct agent_volume *v = agent_volume_new_recovery(f, "acme", "fail:file-a", "fail:file-b", key);
+	bool needed = true;
+
+	assert_int_equal(recover(f, v, key, &needed), 0);
+	assert_false(needed);
+	answer(f, "a", "TRANSIENT");
+	assert_int_equal(recover(f, v, key, &needed), 0);
+	assert_false(needed);
+	assert_int_equal(agent_fixture_audited(f, "not needed"), 2);
+	answer(f, "b", "TRANSIENT");
+	agent_volume_refused(f, v, PROTO_CLASS_TRANSIENT, 13, "fail:file-b");
+	agent_volume_free(v);
+	secret_free(key);
+}
+
+static void what_is_kept_ends(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct secret *key = key_new();
+	struct agent_volume *v;
+	int r = 0;
+
+	agent_fixture_rules(f, "acme", "[tenant]\nrecovery=allow\nmax-stale=24h\n");
+	agent_fixture_reload(f);
+	v = agent_volume_new_recovery(f, "acme", "fail:file-a", NULL, key);
+	answer(f, "a", "TRANSIENT");
+	recovered(f, v, key);
+	{ /* with the agent */
+		assert_int_equal(agent_fixture_stop(f, SIGTERM), 0);
+		agent_fixture_start(f);
+		agent_fixture_connect(f);
+		agent_volume_refused(f, v, PROTO_CLASS_TRANSIENT, 13, "fail:file-a");
+	}
+	{ /* with an operator's lock */
+		uint64_t mounts;
+
+		recovered(f, v, key);
+		assert_int_equal(client_lock(f->c, NULL, v->instance.uuid, "", &mounts), 0);
+		not_recovered(f, v, key, PROTO_CLASS_LOCKED);
+		assert_int_equal(client_lock_end(f->c, NULL, v->instance.uuid, &mounts), 0);
+		agent_volume_refused(f, v, PROTO_CLASS_TRANSIENT, 13, "fail:file-a");
+	}
+	{ /* with the tenant's leave */
+		recovered(f, v, key);
+		agent_fixture_rules(f, "acme", "[tenant]\nrecovery=forbid\n");
+		agent_fixture_reload(f);
+		agent_volume_refused(f, v, PROTO_CLASS_TRANSIENT, 13, "fail:file-a");
+		not_recovered(f, v, key, PROTO_CLASS_DENIED);
+	}
+	{ /* with its time */
+		agent_fixture_rules(f, "acme", "[tenant]\nrecovery=allow\nmax-stale=3s\nmax-auth=3s\nprobe=1s\n");
+		agent_fixture_reload(f);
+		recovered(f, v, key);
+		for (int i = 0; i < 600 && r == 0; i++) {
+			(void)usleep(50000);
+			r = agent_volume_unlock(f, v);
+		}
+		assert_int_equal(r, -EAGAIN);
+	}
+	agent_volume_free(v);
+	secret_free(key);
+}
+
+static void other_keys_and_other_directories_do_not_recover(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct secret *key = key_new(), *wrong = key_new(), *half;
+	struct agent_volume *v = agent_volume_new_recovery(f, "acme", "fail:file-a", NULL, key);
+	struct agent_volume *plain = agent_volume_new(f, "acme", "fail:file-a");
+
+	assert_int_equal(secret_new(KEY_LEN / 2, &half), 0);
+	answer(f, "a", "TRANSIENT");
+	not_recovered(f, v, wrong, PROTO_CLASS_CORRUPT);
+	not_recovered(f, plain, key, PROTO_CLASS_CORRUPT);
+	not_recovered(f, v, half, PROTO_CLASS_BADREQ);
+	v->instance.fsid++;
+	not_recovered(f, v, key, PROTO_CLASS_UNTRUSTED);
+	v->instance.fsid--;
+	agent_volume_refused(f, v, PROTO_CLASS_TRANSIENT, 13, "fail:file-a");
+	recovered(f, v, key);
+	/* Bytes that were changed do not open with it either; those before do. */
+	v->cfg->slots[1].sealed_root[3] ^= 1;
+	agent_volume_rewrite(v);
+	agent_volume_refused(f, v, PROTO_CLASS_CORRUPT, 7, "recovery:");
+	v->cfg->slots[1].sealed_root[3] ^= 1;
+	agent_volume_rewrite(v);
+	v->config[v->config_len - 3] ^= 1;
+	assert_int_not_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_rewrite(v);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_refused(f, plain, PROTO_CLASS_TRANSIENT, 13, "fail:file-a");
+	agent_volume_free(v);
+	agent_volume_free(plain);
+	secret_free(half);
+	secret_free(wrong);
+	secret_free(key);
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, agent_fixture_setup, agent_fixture_teardown)
 
 int main(void)
@@ -159,6 +347,11 @@ int main(void)
 		TEST(init_makes_a_slot_for_a_recovery_key_which_is_never_tried_by_itself),
 		TEST(a_tenant_may_forbid_recovery_keys),
 		TEST(what_comes_beside_init_must_be_a_key_and_one_slot_must_be_free),
+		TEST(a_recovery_key_opens_while_no_other_answers),
+		TEST(nothing_opens_while_any_other_key_says_no),
+		TEST(a_recovery_key_is_not_used_when_it_is_not_needed),
+		TEST(what_is_kept_ends),
+		TEST(other_keys_and_other_directories_do_not_recover),
 	};
 
 	if (geteuid() != 0)

@@ -7,7 +7,8 @@
 
 agent_start
 volume v
-for line in '' 'frobnicate' '--frob status' 'init' "init $tmp/x" "init $tmp/x --tenant a/b" "init $tmp/x --tenant a --log-size 7" "init $tmp/x --tenant a --recovery-key" 'keys' 'keys list' 'keys frob x' \
+for line in '' 'frobnicate' '--frob status' 'init' "init $tmp/x" "init $tmp/x --tenant a/b" "init $tmp/x --tenant a --log-size 7" "init $tmp/x --tenant a --recovery-key" \
+	'keys' 'keys list' 'keys frob x' "unlock --tenant v --recovery-key f" "lock $tmp/v --recovery-key f" \
 	'mount' "mount $tmp/v" 'umount' 'sync a b' 'status x' 'info' 'fsck' "fsck $tmp/v --accept-log-loss" "fsck $tmp/v --mend" 'trust' "trust $tmp/v --younger" \
 	"mount $tmp/v $mnt -o frob" "mount $tmp/v $mnt -o commit=0" "mount $tmp/v $mnt -o cache=4X" "mount $tmp/v $mnt -o key=secret"; do
 	# shellcheck disable=SC2086

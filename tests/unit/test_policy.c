@@ -92,7 +92,7 @@ static void a_tenant_without_rules_is_served_to_root(void **state)
 	for (i = 0; i < 2; i++) {
 		for (op = 0; op < PROTO_OPS; op++) {
 			assert_true(may(*state, 0, NULL, (enum proto_op)op, names[i], uuid_a));
-			assert_int_equal(may(*state, AGENT, NULL, (enum proto_op)op, names[i], uuid_a), op != PROTO_OP_TRUST);
+			assert_int_equal(may(*state, AGENT, NULL, (enum proto_op)op, names[i], uuid_a), op != PROTO_OP_TRUST && op != PROTO_OP_RECOVER);
 			assert_int_equal(may(*state, OTHER, NULL, (enum proto_op)op, names[i], uuid_a), op == PROTO_OP_HELLO);
 			assert_int_equal(may(*state, ACME, "coffer@acme.service", (enum proto_op)op, names[i], uuid_a),
 					 op == PROTO_OP_HELLO);
@@ -113,6 +113,7 @@ static void the_table(void **state)
 		{ PROTO_OP_SYNC, "uars" },    { PROTO_OP_FREEZE, "ars" }, { PROTO_OP_THAW, "ars" },
 		{ PROTO_OP_LOCK, "ars" },     { PROTO_OP_UNLOCK_TENANT, "ars" },
 		{ PROTO_OP_KEYS, "ars" },
+		{ PROTO_OP_RECOVER, "r" },
 	};
 	static const struct {
 		char letter;

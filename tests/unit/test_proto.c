@@ -111,6 +111,8 @@ static void requests_come_back_as_they_were_put(void **state)
 	q = request(PROTO_OP_KEYS);
 	instance_fill(&q->instance);
 	round_trip(q);
+	q->op = PROTO_OP_RECOVER;
+	round_trip(q);
 	q = request(PROTO_OP_SYNC);
 	strcpy(q->mountpoint, "/mnt");
 	round_trip(q);
@@ -277,6 +279,16 @@ static void answers_come_back_as_they_were_put(void **state)
 	strcpy(in.key_uri, "local:acme");
 	assert_int_equal(proto_reply_put(&in, &text), 0);
 	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_KEYS, &out, &ev, &is_event), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	free(text);
+
+	memset(&in, 0, sizeof(in));
+	in.id = 11;
+	in.op = PROTO_OP_RECOVER;
+	strcpy(in.key_uri, "recovery:0011223344556677");
+	in.kept_ms = 86400000;
+	assert_int_equal(proto_reply_put(&in, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_RECOVER, &out, &ev, &is_event), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
 	free(text);
 }
