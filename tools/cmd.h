@@ -93,6 +93,8 @@ char *cmd_absolute(const char *dir);
  * a mount. */
 char *cmd_mount_source(const char *mountpoint);
 char *cmd_mountpoint_of_source(const char *source);
+/* The uid that serves the coffer mount on top at this absolute path; -1: it cannot be known. */
+int64_t cmd_mounter(const char *mountpoint);
 /* The coffer mount point that an absolute path is in, malloc'ed, and what is behind it in path; NULL: none. */
 char *cmd_mount_above(const char *path, const char **ret_rest);
 

@@ -203,7 +203,7 @@ int cmd_sync(const struct cmd_global *g, int argc, char **argv)
 	r = client_connect(c);
 	if (r < 0)
 		return cmd_agent_fail(c, "agent");
-	r = client_sync(c, dir);
+	r = client_sync(c, dir, cmd_mounter(dir));
 	return r < 0 ? cmd_agent_fail(c, argv[1]) : 0;
 }
 

@@ -53,13 +53,13 @@ static int on_hold(void *ctx)
 {
 	struct scrub_run *s = ctx;
 
-	return client_freeze(s->c, s->mountpoint);
+	return client_freeze(s->c, s->mountpoint, cmd_mounter(s->mountpoint));
 }
 
 static int on_release(void *ctx)
 {
 	struct scrub_run *s = ctx;
-	int r = client_thaw(s->c, s->mountpoint);
+	int r = client_thaw(s->c, s->mountpoint, cmd_mounter(s->mountpoint));
 
 	return r == -EBUSY ? -ETIMEDOUT : r; /* it had ended by itself */
 }

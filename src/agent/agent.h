@@ -148,10 +148,10 @@ enum proto_class request_refuse(struct proto_reply *reply, enum proto_class clas
 
 /* relay.c: answers later. -ENOSPC too many at once, -ENOTCONN no such mount. */
 int relay_status(struct agent *a, struct conn *c, int64_t id) must_check;
-/* The newest mount that said it is there: root's, else that of the only user who says so. NULL: none. */
-struct conn *relay_mount_at(struct agent *a, const char *mountpoint);
+/* The newest mount of that uid that said it is there; mounter -1: root's, else that of the only user who says so. NULL: none. */
+struct conn *relay_mount_at(struct agent *a, const char *mountpoint, int64_t mounter);
 int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push,
-	       const char *mountpoint) must_check;
+	       struct conn *mount) must_check;
 void relay_event_done(struct agent *a, struct conn *c, const struct proto_event *ev);
 void relay_tick(struct agent *a, uint64_t now_ms);
 /* c is going away: as the one who asked, as the mount that was asked. */

@@ -428,28 +428,29 @@ int client_status(struct client *c, char **ret_text)
 	return 0;
 }
 
-static int at_mount(struct client *c, enum proto_op op, const char *mountpoint)
+static int at_mount(struct client *c, enum proto_op op, const char *mountpoint, int64_t mounter)
 {
 	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
 
 	client_request_begin(c, op);
 	client_text_copy(mountpoint, sizeof(c->req.mountpoint), c->req.mountpoint);
+	c->req.mounter = mounter;
 	return client_call(c, &c->req, -1, CLIENT_SYNC_DEADLINE_MS, &reply, NULL);
 }
 
-int client_sync(struct client *c, const char *mountpoint)
+int client_sync(struct client *c, const char *mountpoint, int64_t mounter)
 {
-	return at_mount(c, PROTO_OP_SYNC, mountpoint);
+	return at_mount(c, PROTO_OP_SYNC, mountpoint, mounter);
 }
 
-int client_freeze(struct client *c, const char *mountpoint)
+int client_freeze(struct client *c, const char *mountpoint, int64_t mounter)
 {
-	return at_mount(c, PROTO_OP_FREEZE, mountpoint);
+	return at_mount(c, PROTO_OP_FREEZE, mountpoint, mounter);
 }
 
-int client_thaw(struct client *c, const char *mountpoint)
+int client_thaw(struct client *c, const char *mountpoint, int64_t mounter)
 {
-	return at_mount(c, PROTO_OP_THAW, mountpoint);
+	return at_mount(c, PROTO_OP_THAW, mountpoint, mounter);
 }
 
 static int at_target(struct client *c, enum proto_op op, const char *tenant, const uint8_t *uuid, const char *reason,

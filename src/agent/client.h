@@ -119,12 +119,13 @@ int client_recover(struct client *c, const struct proto_instance *instance, cons
 
 /* The text of `coffer status --json` (one JSON object, INTERFACE "status"); malloc'ed. */
 int client_status(struct client *c, char **ret_text) must_check;
-/* Wait until the mount at mountpoint has committed everything. Exit code 14: not mounted. */
-int client_sync(struct client *c, const char *mountpoint) must_check;
+/* Wait until the mount at mountpoint has committed everything. mounter, here and below: the uid that serves it, as the caller's mountinfo says (user_id=), so
+ * that nobody else answers for it; -1: not known. Exit code 14: not mounted. */
+int client_sync(struct client *c, const char *mountpoint, int64_t mounter) must_check;
 
 /* Let the mount hold still what lies below it, for at most 5 s (io/freeze.h); the end of it. -EBUSY: somebody else does, or it had ended by itself. */
-int client_freeze(struct client *c, const char *mountpoint) must_check;
-int client_thaw(struct client *c, const char *mountpoint) must_check;
+int client_freeze(struct client *c, const char *mountpoint, int64_t mounter) must_check;
+int client_thaw(struct client *c, const char *mountpoint, int64_t mounter) must_check;
 
 /* An operator's lock of a tenant, or, tenant NULL, of a volume: stored, its mounts locked. ret_mounts: how many. -EBUSY: it is stored, but a mount has
  * not obeyed. */

@@ -137,6 +137,7 @@ struct proto_request {
 	char volume[PROTO_PATH_MAX];                /* register: as the user named it */
 	char source[PROTO_PATH_MAX];                /* register: the volume's directory */
 	char mountpoint[PROTO_PATH_MAX];            /* register, sync */
+	int64_t mounter;                            /* sync: uid that serves it, by the asker's mountinfo; -1: not said */
 	bool read_only;                             /* register */
 	bool locked;                                /* register: the mount has no keys now */
 	enum proto_kind kind;                       /* event */

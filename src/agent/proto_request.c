@@ -223,12 +223,20 @@ static int event_put(struct json *o, const struct proto_request *req)
 
 static int sync_parse(const struct json *o, struct proto_request *req)
 {
+	int r = json_get_int(o, "mounter", &req->mounter);
+
+	if (r == -ENOENT)
+		req->mounter = -1;
+	else if (r < 0 || req->mounter < 0 || req->mounter > UINT32_MAX)
+		return -EUCLEAN;
 	return proto_str_parse(o, "mountpoint", sizeof(req->mountpoint), req->mountpoint);
 }
 
 static int sync_put(struct json *o, const struct proto_request *req)
 {
-	return json_put_str(o, "mountpoint", req->mountpoint);
+	int r = json_put_str(o, "mountpoint", req->mountpoint);
+
+	return r >= 0 && req->mounter >= 0 ? json_put_int(o, "mounter", req->mounter) : r;
 }
 
 /* Exactly one of tenant and uuid. */
@@ -292,9 +300,9 @@ static const struct request_form forms[PROTO_OPS] = {
 				register_parse, register_put },
 	[PROTO_OP_EVENT] = { KNOWN("kind", "seen", "object", "detail", "count"), event_parse, event_put },
 	[PROTO_OP_STATUS] = { KNOWN(), none_parse, none_put },
-	[PROTO_OP_SYNC] = { KNOWN("mountpoint"), sync_parse, sync_put },
-	[PROTO_OP_FREEZE] = { KNOWN("mountpoint"), sync_parse, sync_put },
-	[PROTO_OP_THAW] = { KNOWN("mountpoint"), sync_parse, sync_put },
+	[PROTO_OP_SYNC] = { KNOWN("mountpoint", "mounter"), sync_parse, sync_put },
+	[PROTO_OP_FREEZE] = { KNOWN("mountpoint", "mounter"), sync_parse, sync_put },
+	[PROTO_OP_THAW] = { KNOWN("mountpoint", "mounter"), sync_parse, sync_put },
 	[PROTO_OP_LOCK] = { KNOWN("tenant", "uuid", "reason"), lock_parse, lock_put },
 	[PROTO_OP_UNLOCK_TENANT] = { KNOWN("tenant", "uuid"), target_parse, target_put },
 	[PROTO_OP_KEYS] = { KNOWN("instance"), pin_parse, pin_put },

@@ -203,15 +203,16 @@ static void sync_answer(struct agent *a, struct relay *relay, enum proto_class c
 	relay_end(a, relay);
 }
 
-/* The newest mount there is the one that is seen there: lists begin with the newest connection. But where a mount is, is what its process says: before root's
- * word nobody else's counts, and when several others claim a place none of them is believed. */
-struct conn *relay_mount_at(struct agent *a, const char *mountpoint)
+/* The newest mount there is the one that is seen there: lists begin with the newest connection. But where a mount is, is what its process says, and a tenant may
+ * say another's place: the asker tells whose mount he sees there, by the kernel's word. One who cannot tell (mounter -1) gets root's before anybody's, and
+ * when several others claim a place, none of them. */
+struct conn *relay_mount_at(struct agent *a, const char *mountpoint, int64_t mounter)
 {
 	struct conn *m, *found = NULL;
 	bool disputed = false;
 
 	for (m = a->conns; m; m = m->next) {
-		if (!m->mount || m->dead || strcmp(m->mount->said->mountpoint, mountpoint) != 0)
+		if (!m->mount || m->dead || strcmp(m->mount->said->mountpoint, mountpoint) != 0 || (mounter >= 0 && m->peer.uid != (uid_t)mounter))
 			continue;
 		if (m->peer.uid == 0)
 			return m;
@@ -222,23 +223,22 @@ struct conn *relay_mount_at(struct agent *a, const char *mountpoint)
 	return disputed ? NULL : found;
 }
 
-int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push, const char *mountpoint)
+int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push, struct conn *mount)
 {
 	struct proto_event ev = { .push = push };
 	struct relay *relay;
-	struct conn *m = relay_mount_at(a, mountpoint);
 	int r;
 
-	if (!m)
+	if (!mount)
 		return -ENOTCONN;
 	r = relay_new(a, c, RELAY_SYNC, id, AGENT_SYNC_MS, &relay);
 	if (r < 0)
 		return r;
 	ev.id = ++a->next_event_id;
 	relay->op = op;
-	relay->mount = m;
+	relay->mount = mount;
 	relay->event_id = ev.id;
-	server_push(a, m, &ev);
+	server_push(a, mount, &ev);
 	return 0;
 }
 

@@ -146,12 +146,12 @@ enum proto_class request_mount_status(struct call *k)
 
 static enum proto_class relay_to_mount(struct call *k, enum proto_push push)
 {
-	const struct conn *m = relay_mount_at(k->a, k->req->mountpoint);
+	struct conn *m = relay_mount_at(k->a, k->req->mountpoint, k->req->mounter);
 	enum proto_class class = request_allowed_for(k, m ? m->mount->tenant : NULL, m ? m->instance.uuid : NULL);
 
 	if (class != PROTO_CLASS_OK)
 		return class;
-	return relayed(k, relay_sync(k->a, k->c, k->req->id, k->req->op, push, k->req->mountpoint));
+	return relayed(k, relay_sync(k->a, k->c, k->req->id, k->req->op, push, m));
 }
 
 enum proto_class request_mount_sync(struct call *k)

@@ -250,7 +250,7 @@ static int try_everything_else(struct agent_fixture *f, struct agent_volume *v)
 
 	if (client_connect(c) < 0 || client_status(c, &text) >= 0 || client_error(c)->exit_code != 11)
 		return 1;
-	if (client_connect(c) < 0 || client_sync(c, "/") >= 0 || client_error(c)->exit_code != 11)
+	if (client_connect(c) < 0 || client_sync(c, "/", -1) >= 0 || client_error(c)->exit_code != 11)
 		return 2;
 	if (client_connect(c) < 0 ||
 	    client_trust(c, v->config, v->config_len, &v->instance, false, &t) >= 0)

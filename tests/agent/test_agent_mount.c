@@ -202,12 +202,12 @@ static void sync_reaches_the_mount_and_its_result_comes_back(void **state)
 	struct fake_mount m = { 0 };
 
 	mount_start(f, v, &m, "/mnt/a");
-	assert_int_equal(client_sync(f->c, "/mnt/a"), 0);
+	assert_int_equal(client_sync(f->c, "/mnt/a", -1), 0);
 	assert_int_equal(atomic_load(&m.syncs), 1);
 	atomic_store(&m.sync_result, -EIO);
-	assert_int_equal(client_sync(f->c, "/mnt/a"), -EIO);
+	assert_int_equal(client_sync(f->c, "/mnt/a", -1), -EIO);
 	assert_int_equal(atomic_load(&m.syncs), 2);
-	assert_int_equal(client_sync(f->c, "/mnt/b"), -ENOTCONN);
+	assert_int_equal(client_sync(f->c, "/mnt/b", -1), -ENOTCONN);
 	assert_int_equal(client_error(f->c)->exit_code, 14);
 	client_mount_stop(m.link);
 	agent_volume_free(v);
@@ -220,7 +220,7 @@ static void *sync_main(void *p)
 
 	r = client_connect(c);
 	if (r >= 0)
-		r = client_sync(c, "/mnt/a");
+		r = client_sync(c, "/mnt/a", -1);
 	client_free(c);
 	return &r;
 }
@@ -487,7 +487,7 @@ static void a_mount_outlives_the_agent_and_links_again(void **state)
 	text_is(mount_at(o, 0), "mountpoint", "/mnt/a");
 	text_is(mount_at(o, 0), "tenant", "acme");
 	json_free(o);
-	assert_int_equal(client_sync(f->c, "/mnt/a"), 0);
+	assert_int_equal(client_sync(f->c, "/mnt/a", -1), 0);
 	client_mount_stop(m.link);
 	now = seen_now(f, v);
 	assert_memory_equal(&now, &s, sizeof(s));

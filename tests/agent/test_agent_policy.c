@@ -200,12 +200,28 @@ static void mount_end(pid_t pid, int go)
 
 static int freeze(struct agent_fixture *f, void *arg)
 {
-	return client_freeze(f->c, arg) == 0 ? 0 : client_error(f->c)->exit_code;
+	return client_freeze(f->c, arg, -1) == 0 ? 0 : client_error(f->c)->exit_code;
 }
 
 static int sync_it(struct agent_fixture *f, void *arg)
 {
-	return client_sync(f->c, arg) == 0 ? 0 : client_error(f->c)->exit_code;
+	return client_sync(f->c, arg, -1) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+/* As one who has looked whose mount it is. */
+static int sync_roots(struct agent_fixture *f, void *arg)
+{
+	return client_sync(f->c, arg, 0) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+static int sync_acmes(struct agent_fixture *f, void *arg)
+{
+	return client_sync(f->c, arg, ACME) == 0 ? 0 : client_error(f->c)->exit_code;
+}
+
+static int freeze_acmes(struct agent_fixture *f, void *arg)
+{
+	return client_freeze(f->c, arg, ACME) == 0 ? 0 : client_error(f->c)->exit_code;
 }
 
 static void each_tenant_sees_its_own_mounts_only(void **state)
@@ -253,10 +269,16 @@ static void nobody_answers_for_the_mount_point_of_another(void **state)
 	liar = mount_fork_with(f, OTHER, v.other, "/mnt/acme", &liar_ops, &go_liar);
 	assert_int_equal(as(0, sync_it, f, (void *)(uintptr_t) "/mnt/acme"), 14); /* nobody is believed */
 	assert_int_equal(as(0, freeze, f, (void *)(uintptr_t) "/mnt/acme"), 14);
+	assert_int_equal(as(0, sync_acmes, f, (void *)(uintptr_t) "/mnt/acme"), 5); /* but the one whose mount the kernel says it is */
+	assert_int_equal(as(0, freeze_acmes, f, (void *)(uintptr_t) "/mnt/acme"), 5);
 	mount_end(liar, go_liar);
 	assert_int_equal(as(0, sync_it, f, (void *)(uintptr_t) "/mnt/acme"), 5);
 	mount_end(acme, go_acme);
 	mount_end(root, go_root);
+	/* The true mounts have lost their lines, or the agent has just begun: a liar who is alone is not believed either. */
+	liar = mount_fork_with(f, OTHER, v.other, "/mnt/root", &liar_ops, &go_liar);
+	assert_int_equal(as(0, sync_roots, f, (void *)(uintptr_t) "/mnt/root"), 14);
+	mount_end(liar, go_liar);
 	agent_volume_free(own);
 	volumes_free(&v);
 }

@@ -115,6 +115,7 @@ static void requests_come_back_as_they_were_put(void **state)
 	round_trip(q);
 	q = request(PROTO_OP_SYNC);
 	strcpy(q->mountpoint, "/mnt");
+	q->mounter = -1;
 	round_trip(q);
 }
 
@@ -182,6 +183,9 @@ static void malformed_requests_are_refused_with_the_id_they_had(void **state)
 		{ "{\"v\":1,\"id\":5,\"op\":\"hello\"}x", 0 },
 		{ "{\"v\":1,\"id\":5,\"op\":\"sync\"}", 5 },
 		{ "{\"v\":1,\"id\":5,\"op\":\"sync\",\"mountpoint\":7}", 5 },
+		{ "{\"v\":1,\"id\":5,\"op\":\"sync\",\"mountpoint\":\"/m\",\"mounter\":-1}", 5 },
+		{ "{\"v\":1,\"id\":5,\"op\":\"sync\",\"mountpoint\":\"/m\",\"mounter\":4294967296}", 5 },
+		{ "{\"v\":1,\"id\":5,\"op\":\"sync\",\"mountpoint\":\"/m\",\"mounter\":\"0\"}", 5 },
 		{ "{\"v\":1,\"id\":5,\"op\":\"ack\",\"of\":\"7\"}", 5 },
 		{ "{\"v\":1,\"id\":5,\"op\":\"event\",\"kind\":\"seen\"}", 5 },
 		{ "{\"v\":1,\"id\":5,\"op\":\"event\",\"kind\":\"other\"}", 5 },
