@@ -107,6 +107,7 @@ int cmd_init_dir(const struct cmd_global *g, const char *path, int *ret_fd, bool
 
 int cmd_audit(const struct cmd_global *g, int argc, char **argv);
 int cmd_bench(const struct cmd_global *g, int argc, char **argv);
+int cmd_drill(const struct cmd_global *g, int argc, char **argv);
 int cmd_init(const struct cmd_global *g, int argc, char **argv);
 int cmd_keys(const struct cmd_global *g, int argc, char **argv);
 int cmd_mount(const struct cmd_global *g, int argc, char **argv);

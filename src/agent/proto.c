@@ -29,6 +29,7 @@ static const char *const kind_texts[PROTO_KINDS] = {
 	[PROTO_KIND_INTEGRITY] = "integrity",
 	[PROTO_KIND_OLDER] = "older",
 	[PROTO_KIND_REPLAY] = "replay",
+	[PROTO_KIND_DRILL] = "drill",
 };
 
 /* The pair (class, errno) is unique on the wire; "DENIED" alone is not: policy and KMS both say it. */

@@ -63,6 +63,7 @@ enum proto_kind {
 	PROTO_KIND_INTEGRITY, /* something on disk did not verify */
 	PROTO_KIND_OLDER,     /* the mount refused its volume as older than last seen */
 	PROTO_KIND_REPLAY,    /* replay dropped or quarantined something */
+	PROTO_KIND_DRILL,     /* `coffer drill` has locked this volume and opened it again */
 	PROTO_KINDS,
 };
 

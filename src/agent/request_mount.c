@@ -93,6 +93,7 @@ enum proto_class request_mount_event(struct call *k)
 		[PROTO_KIND_INTEGRITY] = { "mount.integrity", "failed" },
 		[PROTO_KIND_OLDER] = { "volume.older", "refused" },
 		[PROTO_KIND_REPLAY] = { "mount.replay", "ok" },
+		[PROTO_KIND_DRILL] = { "drill", "ok" },
 	};
 	struct audit_event e = { .what = kinds[k->req->kind].what, .outcome = kinds[k->req->kind].outcome, .peer = &k->c->peer, .uuid = k->c->instance.uuid,
 				 .object = k->req->object, .detail = k->req->detail, .count = k->req->count };
@@ -116,6 +117,8 @@ enum proto_class request_mount_event(struct call *k)
 	if (class != PROTO_CLASS_OK)
 		return class;
 	e.tenant = p->tenant;
+	if (k->req->kind == PROTO_KIND_DRILL)
+		return request_record(k, &e); /* evidence: not limited in rate, and not done when it cannot be written */
 	class = k->req->kind == PROTO_KIND_SEEN ? seen_keep(k, p) : PROTO_CLASS_OK;
 	if (k->req->kind != PROTO_KIND_SEEN || class == PROTO_CLASS_OLDER)
 		audit_note_refusal(k->a->audit, &e);

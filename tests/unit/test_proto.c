@@ -130,6 +130,10 @@ static void events_of_a_mount_come_back_as_they_were_put(void **state)
 	memset(q->seen.generation, 0x77, PROTO_GENERATION_LEN);
 	round_trip(q);
 	q = request(PROTO_OP_EVENT);
+	q->kind = PROTO_KIND_DRILL;
+	strcpy(q->object, "volume");
+	round_trip(q);
+	q = request(PROTO_OP_EVENT);
 	q->kind = PROTO_KIND_INTEGRITY;
 	strcpy(q->object, "file");
 	strcpy(q->detail, "abc/def: block 7");
