@@ -102,6 +102,21 @@ size_t text_escape(const char *p, size_t n, char *out, size_t max)
 	return at;
 }
 
+bool text_is_name(const char *text, size_t max)
+{
+	size_t i;
+
+	for (i = 0; text[i]; i++) {
+		char c = text[i];
+		bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+			  (c == '.' && i > 0);
+
+		if (!ok || i >= max)
+			return false;
+	}
+	return i > 0;
+}
+
 int text_time(time_t t, size_t max, char *ret_text)
 {
 	struct tm tm;

@@ -17,6 +17,9 @@ bool text_is_utf8(const char *p, size_t n);
  * Returns the length of what stands in out. */
 size_t text_escape(const char *p, size_t n, char *out, size_t max);
 
+/* 1..max of A-Z a-z 0-9 _ - and, not first, dot: a tenant's name. */
+bool text_is_name(const char *text, size_t max);
+
 /* t as RFC 3339 in UTC with whole seconds, 2026-01-02T03:04:05Z, and a NUL. -EINVAL: a year that does not fit, or max. */
 int text_time(time_t t, size_t max, char *ret_text) __attribute__((warn_unused_result));
 

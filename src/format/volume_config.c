@@ -33,17 +33,7 @@ static bool is_digit(char c)
 
 bool volume_config_tenant_ok(const char *tenant)
 {
-	size_t i;
-
-	for (i = 0; tenant[i]; i++) {
-		char c = tenant[i];
-		bool ok = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || is_digit(c) || c == '_' || c == '-' ||
-			  (c == '.' && i > 0);
-
-		if (!ok || i >= TENANT_LEN_MAX)
-			return false;
-	}
-	return i > 0;
+	return text_is_name(tenant, TENANT_LEN_MAX);
 }
 
 void volume_config_uuid_text(const uint8_t uuid[static UUID_LEN], char ret_text[static 33])
