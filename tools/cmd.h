@@ -4,9 +4,12 @@
 
 #include "agent/client.h"
 #include "base/err.h"
+#include "base/volume_conf.h"
 #include "fs/volume.h"
 
 #include <stdbool.h>
+
+#define CMD_CONFIG_DIR "/etc/coffer"
 
 struct cmd_global {
 	bool json, quiet;
@@ -36,16 +39,13 @@ int cmd_lock_heap(void) must_check;
 /* As many descriptors as this process may have, before a volume is opened: too few would stop it half-way. 0, or an exit code after a message. */
 int cmd_descriptors(const char *object) must_check;
 
-/* Where a VOLUME is: a path if it holds a slash, else source= of volumes.d/NAME.conf. malloc'ed path, or an exit code > 0 after a message. */
+/* The file volumes.d/NAME.conf. 0, or an exit code after a message. */
+int cmd_volume_conf(const struct cmd_global *g, const char *name, struct volume_conf *ret_c) must_check;
+/* Where a VOLUME is: a path if it holds a slash (ret_c is then empty), else source= of volumes.d/NAME.conf. A volume there that is not the one of uuid= and
+ * tenant= is refused. malloc'ed path; 0, or an exit code after a message. */
+int cmd_volume_find(const struct cmd_global *g, const char *volume, struct volume_conf *ret_c, char **ret_path) must_check;
+/* The path alone. */
 int cmd_volume_path(const struct cmd_global *g, const char *volume, char **ret_path) must_check;
-/* Of volumes.d/NAME.conf; each may be NULL. */
-struct cmd_volume_conf {
-	char *mountpoint, *options, *user;
-};
-void cmd_volume_conf_done(struct cmd_volume_conf *c);
-#define AUTO_CMD_VOLUME_CONF __attribute__((cleanup(cmd_volume_conf_done)))
-/* 0, or an exit code after a message. */
-int cmd_volume_mount(const struct cmd_global *g, const char *name, struct cmd_volume_conf *ret_c) must_check;
 
 /* A volume directory that was opened, with the bytes of its coffer.volume and who it is. */
 struct cmd_volume {
@@ -95,6 +95,9 @@ char *cmd_mount_source(const char *mountpoint);
 char *cmd_mountpoint_of_source(const char *source);
 /* The uid that serves the coffer mount on top at this absolute path; -1: it cannot be known. */
 int64_t cmd_mounter(const char *mountpoint);
+/* Unmount what cmd_mount_source() said is at dir; name is for messages. Returns when all is durable and the volume is free. flags: 0;
+ * MNT_DETACH: returns when it has disappeared; MNT_FORCE: ends the connection first, and what the kernel held is lost. 0, or an exit code after a message. */
+int cmd_unmount(const char *name, const char *dir, const char *source, int flags) must_check;
 /* The coffer mount point that an absolute path is in, malloc'ed, and what is behind it in path; NULL: none. */
 char *cmd_mount_above(const char *path, const char **ret_rest);
 
@@ -122,7 +125,9 @@ int cmd_inspect(const struct cmd_global *g, int argc, char **argv);
 int cmd_path(const struct cmd_global *g, int argc, char **argv);
 int cmd_scrub(const struct cmd_global *g, int argc, char **argv);
 int cmd_trust(const struct cmd_global *g, int argc, char **argv);
-/* mount.coffer(8): mount(8)'s calling rules and exit bits. */
-int cmd_mount_helper(int argc, char **argv);
+/* mount.coffer(8): mount(8)'s calling rules and exit bits. by_fuse: called by mount.fuse3, as "coffer SPEC DIR -o OPTIONS". */
+int cmd_mount_helper(bool by_fuse, int argc, char **argv);
+/* The same for umount(8), with umount's. */
+int cmd_umount_helper(int argc, char **argv);
 
 #endif

@@ -1,7 +1,6 @@
 /* cmd_common.c: finding and opening a volume for the commands, and turning failures into one line and an exit code. */
 #include "tools/cmd.h"
 
-#include "base/conf.h"
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -42,106 +41,6 @@ int cmd_agent_fail(const struct client *c, const char *object)
 	const struct client_error *e = client_error(c);
 
 	return cmd_fail((enum coffer_exit)e->exit_code, object, "%s", e->message);
-}
-
-/* ---- volumes.d */
-
-static const struct ini_key volume_keys[] = {
-	{ "source", INI_STRING, false },  { "mountpoint", INI_STRING, false }, { "tenant", INI_STRING, false },
-	{ "uuid", INI_STRING, false },    { "options", INI_STRING, false },    { "user", INI_STRING, false },
-	{ NULL, INI_STRING, false },
-};
-static const struct ini_key backup_keys[] = {
-	{ "store", INI_STRING, false },         { "schedule", INI_STRING, false },       { "keep-daily", INI_INTEGER, false },
-	{ "keep-weekly", INI_INTEGER, false },  { "keep-monthly", INI_INTEGER, false },  { NULL, INI_STRING, false },
-};
-static const struct ini_key store_keys[] = {
-	{ "endpoint", INI_STRING, false },    { "region", INI_STRING, false },  { "credentials", INI_STRING, false },
-	{ "ca-file", INI_STRING, false },     { "path-style", INI_BOOL, false }, { NULL, INI_STRING, false },
-};
-static const struct ini_rule volume_rules[] = {
-	{ "volume", volume_keys, false }, { "backup", backup_keys, false }, { "store", store_keys, false }, { NULL, NULL, false },
-};
-
-/* 0, or an exit code after a message. */
-static int conf_read(const struct cmd_global *g, const char *name, struct ini **ret_ini)
-{
-	AUTO_INI struct ini *ini = NULL;
-	char file[NAME_MAX + 1], path[PATH_MAX], dir[PATH_MAX], why[CMD_WHY_MAX];
-	AUTO_CLOSE int fd = -1;
-	const char *source;
-	int r;
-
-	if (snprintf(file, sizeof(file), "%s.conf", name) >= (int)sizeof(file) || name[0] == '.' ||
-	    snprintf(dir, sizeof(dir), "%s/volumes.d", g->config) >= (int)sizeof(dir) ||
-	    snprintf(path, sizeof(path), "%s/%s", dir, file) >= (int)sizeof(path))
-		return cmd_fail(EXIT_CODE_USAGE, name, "not a volume's name");
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	log_hold();
-	r = fd < 0 ? -errno : conf_load_at(fd, file, path, volume_rules, &ini);
-	if (!log_release(why, sizeof(why)))
-		(void)snprintf(why, sizeof(why), "%.400s: %.100s", path, err_text(r));
-	if (r == -ENOENT)
-		return cmd_fail(EXIT_CODE_NOT_FOUND, name, "no such volume: %s is not there; give a path with a slash, or write that file",
-				path);
-	if (r < 0)
-		return cmd_fail(EXIT_CODE_CONFIG, name, "%s", why);
-	source = ini_string(ini_section(ini, "volume", 0), "source", 0);
-	if (!source || source[0] != '/')
-		return cmd_fail(EXIT_CODE_CONFIG, path, "source= of [volume] must be there, an absolute path");
-	*ret_ini = take_ptr(ini);
-	return 0;
-}
-
-static int copy_of(const struct ini *ini, const char *key, char **ret_text)
-{
-	const char *s = ini_string(ini_section(ini, "volume", 0), key, 0);
-
-	*ret_text = s ? strdup(s) : NULL;
-	return s && !*ret_text ? -ENOMEM : 0;
-}
-
-int cmd_volume_path(const struct cmd_global *g, const char *volume, char **ret_path)
-{
-	AUTO_INI struct ini *ini = NULL;
-	char *path = NULL;
-	int r = 0;
-
-	if (strchr(volume, '/'))
-		path = strdup(volume);
-	else
-		r = conf_read(g, volume, &ini);
-	if (r == 0 && ini)
-		(void)!copy_of(ini, "source", &path);
-	if (r == 0 && !path)
-		r = cmd_fail(EXIT_CODE_NO_RESOURCE, volume, "out of memory");
-	if (r == 0)
-		*ret_path = path;
-	return r;
-}
-
-int cmd_volume_mount(const struct cmd_global *g, const char *name, struct cmd_volume_conf *ret_c)
-{
-	AUTO_INI struct ini *ini = NULL;
-	struct cmd_volume_conf c = { 0 };
-	int r;
-
-	r = conf_read(g, name, &ini);
-	if (r != 0)
-		return r;
-	if (copy_of(ini, "mountpoint", &c.mountpoint) < 0 || copy_of(ini, "options", &c.options) < 0 || copy_of(ini, "user", &c.user) < 0) {
-		cmd_volume_conf_done(&c);
-		return cmd_fail(EXIT_CODE_NO_RESOURCE, name, "out of memory");
-	}
-	*ret_c = c;
-	return 0;
-}
-
-void cmd_volume_conf_done(struct cmd_volume_conf *c)
-{
-	free(c->mountpoint);
-	free(c->options);
-	free(c->user);
 }
 
 char *cmd_printable(const char *text)

@@ -122,7 +122,7 @@ static int await_rest(const char *name, const char *source, const struct holder 
 			      "at the next mount, the journal says more", why) : 0;
 }
 
-static int fusermount(const char *dir)
+static int fusermount(const char *dir, bool lazy)
 {
 	int status;
 	pid_t pid = fork();
@@ -130,7 +130,7 @@ static int fusermount(const char *dir)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
-		execlp("fusermount3", "fusermount3", "-u", "--", dir, (char *)NULL);
+		execlp("fusermount3", "fusermount3", lazy ? "-uz" : "-u", "--", dir, (char *)NULL);
 		_exit(127);
 	}
 	if (waitpid(pid, &status, 0) < 0)
@@ -138,24 +138,45 @@ static int fusermount(const char *dir)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
-/* What a name of volumes.d has as mountpoint=; malloc'ed or NULL, nothing is said. */
+/* What a name of volumes.d has as mountpoint=; malloc'ed or NULL, nothing is said of a name that is not there. */
 static char *mountpoint_of(const struct cmd_global *g, const char *name)
 {
-	AUTO_CMD_VOLUME_CONF struct cmd_volume_conf conf = { 0 };
+	AUTO_VOLUME_CONF struct volume_conf conf = { 0 };
 	char path[PATH_MAX];
 
 	if (strchr(name, '/') || snprintf(path, sizeof(path), "%s/volumes.d/%s.conf", g->config, name) >= (int)sizeof(path) ||
-	    access(path, F_OK) < 0 || cmd_volume_mount(g, name, &conf) != 0)
+	    access(path, F_OK) < 0 || cmd_volume_conf(g, name, &conf) != 0)
 		return NULL;
 	return take_ptr(conf.mountpoint);
+}
+
+int cmd_unmount(const char *name, const char *dir, const char *source, int flags)
+{
+	bool lazy = flags & MNT_DETACH;
+	struct holder h;
+	struct stat st;
+	int r, rh;
+
+	rh = holder_open(source, &h);
+	r = umount2(dir, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
+	if (r == -EBUSY && stat(dir, &st) < 0 && errno == ENOTCONN)
+		r = umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; /* dead: only its users' open files are left */
+	if (r == -EPERM)
+		r = fusermount(dir, lazy);
+	if (r == 0) {
+		r = lazy ? 0 : await_rest(name, source, &h, rh);
+		auto_close_p(&h.fd);
+		return r;
+	}
+	auto_close_p(&h.fd);
+	if (r == -EBUSY)
+		return cmd_fail(EXIT_CODE_BUSY, name, "in use: close what is open in it, or leave it as working directory");
+	return cmd_fail(EXIT_CODE_OTHER, name, "not unmounted: %s", err_text(r));
 }
 
 int cmd_umount(const struct cmd_global *g, int argc, char **argv)
 {
 	AUTO_FREE char *dir = NULL, *source = NULL;
-	struct holder h;
-	struct stat st;
-	int r, rh;
 
 	if (argc != 2)
 		return cmd_usage("umount", "needs one MOUNTPOINT");
@@ -168,21 +189,7 @@ int cmd_umount(const struct cmd_global *g, int argc, char **argv)
 	}
 	if (!source)
 		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
-	rh = holder_open(source, &h);
-	r = umount2(dir, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
-	if (r == -EBUSY && stat(dir, &st) < 0 && errno == ENOTCONN)
-		r = umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; /* dead: only its users' open files are left */
-	if (r == -EPERM)
-		r = fusermount(dir);
-	if (r == 0) {
-		r = await_rest(argv[1], source, &h, rh);
-		auto_close_p(&h.fd);
-		return r;
-	}
-	auto_close_p(&h.fd);
-	if (r == -EBUSY)
-		return cmd_fail(EXIT_CODE_BUSY, argv[1], "in use: close what is open in it, or leave it as working directory");
-	return cmd_fail(EXIT_CODE_OTHER, argv[1], "not unmounted: %s", err_text(r));
+	return cmd_unmount(argv[1], dir, source, 0);
 }
 
 int cmd_sync(const struct cmd_global *g, int argc, char **argv)

@@ -317,48 +317,62 @@ static int mount_point(struct mounting *m, const char *dir)
 	return r < 0 ? mount_fail(m, r) : 0;
 }
 
-static int mount_all(struct mounting *m, const char *volume, const char *dir)
+/* What is to be mounted, where and how: from the arguments and, for a name, from volumes.d. */
+static int mount_what(struct mounting *m, const char *volume, const char *dir, struct volume_conf *conf)
 {
-	AUTO_CMD_VOLUME_CONF struct cmd_volume_conf conf = { 0 };
 	AUTO_FREE char *path = NULL;
-	struct cmd_global g = *m->g;
 	char why[128];
 	int r;
 
 	m->name = volume;
-	r = cmd_volume_path(&g, volume, &path);
-	if (r == 0 && !strchr(volume, '/')) {
-		r = cmd_volume_mount(&g, volume, &conf);
-		if (r == 0 && conf.options && mount_options_parse(conf.options, &m->o, why) < 0)
-			r = cmd_fail(EXIT_CODE_CONFIG, volume, "options=: %s", why);
-	}
+	r = cmd_volume_find(m->g, volume, conf, &path);
+	if (r == 0 && conf->options && mount_options_parse(conf->options, &m->o, why) < 0)
+		r = cmd_fail(EXIT_CODE_CONFIG, volume, "options=: %s", why);
 	if (r != 0)
 		return r;
 	for (size_t i = 0; i < m->ngiven; i++) /* they win over options= */
 		if (mount_options_parse(m->given[i], &m->o, why) < 0)
 			return cmd_usage("mount", "%s", why);
 	if (!dir)
-		dir = conf.mountpoint;
+		dir = conf->mountpoint;
 	if (!dir)
 		return cmd_usage("mount", "needs a MOUNTPOINT (or mountpoint= in volumes.d)");
 	m->path = realpath(path, NULL);
 	if (!m->path)
 		return cmd_fail(cmd_exit_of(-errno), path, "cannot be opened: %s", err_text(-errno));
-	r = mount_point(m, dir);
+	m->user = conf->user;
+	if (m->user && m->o.allow_other > 0)
+		return cmd_usage("mount", "allow_other: a mount with user= serves that user alone");
+	return mount_point(m, dir);
+}
+
+int mounting_run(struct mounting *m, const char *volume, const char *dir)
+{
+	AUTO_VOLUME_CONF struct volume_conf conf = { 0 };
+	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
+	struct cmd_global g = *m->g;
+	int r;
+
+	r = mount_what(m, volume, dir, &conf);
 	if (r != 0)
 		return r;
+	if (m->fake)
+		return cmd_volume_open(m->path, &v);
 	if (m->o.agent[0])
 		g.agent = m->o.agent;
 	m->g = &g;
-	m->user = conf.user;
-	if (m->user && m->o.allow_other > 0)
-		return cmd_usage("mount", "allow_other: a mount with user= serves that user alone");
 	return m->foreground ? mount_child(m) : in_background(m);
+}
+
+void mounting_done(struct mounting *m)
+{
+	free(m->path);
+	free(m->mountpoint);
 }
 
 int cmd_mount(const struct cmd_global *g, int argc, char **argv)
 {
-	struct mounting m = { .g = g, .ready_fd = -1, .early_m = PTHREAD_MUTEX_INITIALIZER };
+	struct mounting m = MOUNTING_INIT(g);
 	const char *volume = NULL, *dir = NULL;
 	int r;
 
@@ -380,42 +394,7 @@ int cmd_mount(const struct cmd_global *g, int argc, char **argv)
 	}
 	if (!volume)
 		return cmd_usage("mount", "needs VOLUME and MOUNTPOINT");
-	r = mount_all(&m, volume, dir);
-	free(m.path);
-	free(m.mountpoint);
+	r = mounting_run(&m, volume, dir);
+	mounting_done(&m);
 	return r;
-}
-
-/* mount(8) calls: mount.coffer SPEC DIR [-sfnv] [-o OPTIONS] [-t TYPE] [-N NAMESPACE]. Exit bits: 1 usage, 2 system, 32 failed. */
-int cmd_mount_helper(int argc, char **argv)
-{
-	struct cmd_global g = { .config = "/etc/coffer" };
-	struct mounting m = { .g = &g, .ready_fd = -1, .early_m = PTHREAD_MUTEX_INITIALIZER };
-	const char *what[2] = { NULL, NULL };
-	bool fake = false;
-	int n = 0, r;
-
-	mount_options_init(&m.o);
-	for (int i = 1; i < argc; i++) {
-		if ((strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "-t") == 0) && i + 1 < argc) {
-			i++;
-			if (argv[i - 1][1] == 'o' && m.ngiven < MOUNT_GIVEN_MAX)
-				m.given[m.ngiven++] = argv[i];
-		} else if (argv[i][0] == '-' && strspn(argv[i] + 1, "sfnv") == strlen(argv[i] + 1)) {
-			fake = fake || strchr(argv[i], 'f');
-		} else if (argv[i][0] == '-' || n == 2) {
-			(void)cmd_fail(EXIT_CODE_USAGE, "mount.coffer", "%s: not understood", argv[i]);
-			return 1;
-		} else {
-			what[n++] = argv[i];
-		}
-	}
-	if (n != 2) {
-		(void)cmd_fail(EXIT_CODE_USAGE, "mount.coffer", "needs SPEC and DIR");
-		return 1;
-	}
-	r = fake ? 0 : mount_all(&m, what[0], what[1]);
-	free(m.path);
-	free(m.mountpoint);
-	return r == 0 ? 0 : r == EXIT_CODE_USAGE ? 1 : 32;
 }

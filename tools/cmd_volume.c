@@ -69,11 +69,21 @@ static int init_parse(int argc, char **argv, struct init_args *a)
 			a->path = argv[i];
 		}
 	}
-	if (!a->path || !a->tenant)
+	if (!a->path)
 		return cmd_usage("init", "needs VOLUME and --tenant NAME");
-	if (!volume_config_tenant_ok(a->tenant))
+	if (a->tenant && !volume_config_tenant_ok(a->tenant))
 		return cmd_usage("init", "--tenant: 1 to %d of A-Z a-z 0-9 _ - and, not first, a dot", TENANT_LEN_MAX);
 	return 0;
+}
+
+/* A volume by its name has a tenant in its file. */
+static int init_tenant(struct init_args *a, const struct volume_conf *conf)
+{
+	if (a->tenant && conf->tenant && strcmp(a->tenant, conf->tenant) != 0)
+		return cmd_usage("init", "--tenant: tenant= of volumes.d says %s", conf->tenant);
+	if (!a->tenant)
+		a->tenant = conf->tenant;
+	return a->tenant ? 0 : cmd_usage("init", "needs VOLUME and --tenant NAME");
 }
 
 static int init_config(const struct init_args *a, struct volume_config *c, const struct secret *root, uint8_t **ret_p, size_t *ret_len)
@@ -141,6 +151,7 @@ static int init_make(const struct cmd_global *g, struct init_args *a, int fd)
 int cmd_init(const struct cmd_global *g, int argc, char **argv)
 {
 	struct init_args a = { .log_mib = LOG_MIB_DEFAULT, .recovery.fd = -1 };
+	AUTO_VOLUME_CONF struct volume_conf conf = { 0 };
 	AUTO_FREE char *path = NULL;
 	AUTO_CLOSE int fd = -1;
 	bool made = false;
@@ -148,7 +159,9 @@ int cmd_init(const struct cmd_global *g, int argc, char **argv)
 
 	r = init_parse(argc, argv, &a);
 	if (r == 0)
-		r = cmd_volume_path(g, a.path, &path);
+		r = cmd_volume_find(g, a.path, &conf, &path);
+	if (r == 0)
+		r = init_tenant(&a, &conf);
 	if (r != 0)
 		return r;
 	a.path = path;

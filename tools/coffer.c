@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONFIG_DIR "/etc/coffer"
-
 static const struct cmd commands[] = {
 	{ "init", cmd_init, "VOLUME --tenant NAME [--kms URI]... [--recovery-key FILE] [--log-size MiB] [--unsafe-backing]", "make a volume in an empty directory" },
 	{ "mount", cmd_mount, "VOLUME MOUNTPOINT [-o OPTIONS] [--foreground]", "mount a volume" },
@@ -43,7 +41,7 @@ static void usage(FILE *to)
 	(void)fputs("usage: coffer [--json] [--quiet] [--agent PATH] COMMAND ...\n\n", to);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		(void)fprintf(to, "  coffer %s %s\n      %s\n", commands[i].name, commands[i].args, commands[i].summary);
-	(void)fputs("\nVOLUME is a path if it contains a slash, else a name of " CONFIG_DIR "/volumes.d. See coffer(1).\n", to);
+	(void)fputs("\nVOLUME is a path if it contains a slash, else a name of " CMD_CONFIG_DIR "/volumes.d. See coffer(1).\n", to);
 }
 
 int cmd_fail(enum coffer_exit code, const char *object, const char *fmt, ...)
@@ -158,7 +156,7 @@ static int behind(struct cmd_global *g, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct cmd_global g = { .agent = env_get(ENV_COFFER_AGENT), .config = CONFIG_DIR };
+	struct cmd_global g = { .agent = env_get(ENV_COFFER_AGENT), .config = CMD_CONFIG_DIR };
 	const char *base = strrchr(argv[0] ? argv[0] : "coffer", '/');
 	int i, r;
 
@@ -166,8 +164,12 @@ int main(int argc, char **argv)
 	r = start_process();
 	if (r != 0)
 		return r;
-	if (base && strcmp(base, "mount.coffer") == 0)
-		return cmd_mount_helper(argc, argv);
+	if (base && (strcmp(base, "mount.coffer") == 0 || strcmp(base, "mount.fuse.coffer") == 0))
+		return cmd_mount_helper(false, argc, argv);
+	if (base && (strcmp(base, "umount.coffer") == 0 || strcmp(base, "umount.fuse.coffer") == 0))
+		return cmd_umount_helper(argc, argv);
+	if (argc > 3 && strchr(argv[1], '/') && strcmp(argv[3], "-o") == 0) /* mount.fuse3 SPEC DIR -o OPTIONS: no command has a slash */
+		return cmd_mount_helper(true, argc, argv);
 	i = globals(&g, argc, argv);
 	if (i < 0)
 		return -i - 1;

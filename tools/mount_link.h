@@ -22,6 +22,7 @@ struct mounting {
 	char *mountpoint;                /* absolute */
 	const char *user;                /* user= of volumes.d; NULL */
 	bool foreground;
+	bool fake;                       /* look at everything, mount nothing */
 	int ready_fd;                    /* the parent waits here; -1 */
 	uint64_t since_ms;
 	time_t since;
@@ -39,6 +40,11 @@ struct mounting {
 	bool have_seen;
 	struct proto_instance instance;
 };
+
+#define MOUNTING_INIT(global) { .g = (global), .ready_fd = -1, .early_m = PTHREAD_MUTEX_INITIALIZER }
+/* Mount VOLUME at dir (NULL: where volumes.d says) with m->o and m->given. Exit code, after a message. */
+int mounting_run(struct mounting *m, const char *volume, const char *dir) must_check;
+void mounting_done(struct mounting *m);
 
 /* arg of each: the struct mounting. */
 extern const struct client_mount_ops mount_link_ops;

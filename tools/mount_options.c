@@ -131,6 +131,17 @@ static int flag(const char *word, struct mount_options *o)
 	return -ENOENT;
 }
 
+/* Do not even repeat what may stand behind it. */
+static bool is_secret(const char *word)
+{
+	static const char *const names[] = { "pass", "key", "secret", "token", "credential", "pwd" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strncmp(word, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
 static int one_word(char *word, struct mount_options *o, char why[static 128])
 {
 	char *eq = strchr(word, '=');
@@ -142,16 +153,33 @@ static int one_word(char *word, struct mount_options *o, char why[static 128])
 	if (eq) {
 		*eq = '\0';
 		r = with_value(word, eq + 1, o);
-		*eq = '=';
 	}
 	if (r == -EINVAL)
-		(void)snprintf(why, 128, "option %.60s: not a value it can have", word);
-	else if (r < 0 && (strncmp(word, "pass", 4) == 0 || strncmp(word, "key", 3) == 0))
-		(void)snprintf(why, 128, "option %.20s: secrets never go into options; the agent has the key",
-			       eq ? "with a secret" : word);
+		(void)snprintf(why, 128, "option %.40s=%.20s: not a value it can have", word, eq + 1);
+	else if (r < 0 && is_secret(word))
+		(void)snprintf(why, 128, "option %s: secrets never go into options; the agent has the key", eq ? "with a secret" : word);
+	else if (r < 0 && strcmp(word, "remount") == 0)
+		(void)snprintf(why, 128, "option remount: not possible; unmount it, and mount it with the other options");
+	else if (r < 0 && o->sloppy)
+		r = 0;
 	else if (r < 0)
-		(void)snprintf(why, 128, "option %.60s: unknown", word);
+		(void)snprintf(why, 128, "option %.60s%s: unknown", word, eq ? "=" : "");
 	return r < 0 ? -EINVAL : 0;
+}
+
+/* Cut off the first word of text; "\\," is a comma in it, "\\\\" a backslash. What is behind it, or NULL. */
+static char *cut_word(char *text)
+{
+	char *to = text;
+
+	for (; *text && *text != ','; text++) {
+		if (*text == '\\' && (text[1] == ',' || text[1] == '\\'))
+			text++;
+		*to++ = *text;
+	}
+	text = *text ? text + 1 : NULL;
+	*to = '\0';
+	return text;
 }
 
 int mount_options_parse(const char *text, struct mount_options *o, char why[static 128])
@@ -168,9 +196,7 @@ int mount_options_parse(const char *text, struct mount_options *o, char why[stat
 	if (!copy)
 		return -ENOMEM;
 	for (word = copy; word; word = next) {
-		next = strchr(word, ',');
-		if (next)
-			*next++ = '\0';
+		next = cut_word(word);
 		if (*word == '\0')
 			continue;
 		r = one_word(word, o, why);

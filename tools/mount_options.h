@@ -14,6 +14,7 @@
 
 struct mount_options {
 	bool read_only, dev, suid, noexec, unsafe_backing;
+	bool sloppy;             /* words that nobody knows are passed over */
 	int allow_other;         /* -1: not said */
 	unsigned threads, commit_seconds;
 	size_t cache_bytes, dirty_bytes;
@@ -24,8 +25,8 @@ struct mount_options {
 };
 
 void mount_options_init(struct mount_options *o);
-/* Read a comma list into o; a later word wins. -EINVAL, and why (128 bytes) says which word and what is wrong. Words that mount(8) and systemd add are
- * accepted and ignored. */
+/* Read a comma list into o ("\\," is a comma in a word); a later word wins. -EINVAL, and why (128 bytes) says which word and what is wrong. Words that mount(8) and systemd add are
+ * accepted and ignored. A value is repeated in why only behind a word that is known. */
 int mount_options_parse(const char *text, struct mount_options *o, char why[static 128]) must_check;
 
 #endif
