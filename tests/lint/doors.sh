@@ -23,7 +23,7 @@ ini.h src/base/ini\.c
 xxhash src/base/hash\.h
 systemd/ src/base/notify\.c
 curl/ src/net/http(_fault)?\.c
-expat src/base/xml\.c
+expat src/net/xml\.c
 getenv( src/base/env\.[ch]
 getrandom( src/base/secret\.[ch]
 DOORS
