@@ -81,6 +81,8 @@ static int report_id(struct volume *v, struct inode *dir, int r)
 	char text[80];
 	bool told;
 
+	if (r != -ENOMEM)
+		volume_count(v, METER_DIRECTORY);
 	lock_take(&v->lock);
 	told = dir->told;
 	dir->told = true;
@@ -324,6 +326,7 @@ void name_undecryptable(struct volume *v, struct inode *dir)
 	char text[80];
 	bool told;
 
+	volume_count(v, METER_NAME);
 	lock_take(&v->lock);
 	v->undecryptable++;
 	told = dir->told;

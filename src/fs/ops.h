@@ -56,5 +56,7 @@ struct ops_stats {
 	uint64_t requests, errors;
 };
 void ops_stats(struct ops *o, struct ops_stats *ret_s);
+/* How long requests took from being taken up to being answered, by what they asked. */
+void ops_times(const struct ops *o, struct meter_sum ret_sums[static METER_OPS]);
 
 #endif

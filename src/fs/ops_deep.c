@@ -125,6 +125,8 @@ static void end(struct ops *o, struct ops_worker *w)
 			ops_reply_err(d->req, (int)got);
 		else
 			(void)fuse_reply_buf(d->req, e[k].buf, (size_t)got);
+		if (k > 0) /* the first is counted where it came in */
+			meter_since(&w->meters[METER_READ], d->began_ns);
 	}
 	w->ndeep = 0;
 }
@@ -139,7 +141,7 @@ bool ops_deep_read(fuse_req_t req, struct inode *i, size_t size, off_t off, cons
 		return false;
 	if (!file_read_begin(o->volume, i, to, size, (uint64_t)off, &w->early[w->ndeep]))
 		return false;
-	w->deep[w->ndeep++] = (struct ops_deep){ .req = req, .i = i };
+	w->deep[w->ndeep++] = (struct ops_deep){ .req = req, .i = i, .began_ns = w->began_ns };
 	/* Later ones come through here out of take(). */
 	if (w->ndeep == 1) {
 		take(o, w);

@@ -76,10 +76,18 @@ static bool enter(struct ops *o, struct ops_worker *w, size_t len)
 
 void ops_serve_one(struct ops *o, struct ops_worker *w, size_t len)
 {
+	uint64_t began = meter_now_ns();
+	unsigned deep = w->ndeep;
+	enum meter_op op;
+
 	atomic_fetch_add_explicit(&o->requests, 1, memory_order_relaxed);
 	if (!enter(o, w, len))
 		return;
+	op = len < sizeof(struct fuse_in_header) ? METER_OTHER : ops_meter_of(((const struct fuse_in_header *)w->in.mem)->opcode);
+	w->began_ns = began;
 	fuse_session_process_buf(o->session, &w->in);
+	if (w->ndeep <= deep) /* else it is under way behind the first, and counted when it is answered */
+		meter_since(&w->meters[op], began);
 	ops_gate_leave(o);
 }
 

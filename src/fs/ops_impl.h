@@ -24,6 +24,7 @@ _Static_assert(OPS_IN_ROOM % 4096 == 0 && OPS_OUT_ROOM % 4096 == 0, "whole block
 struct ops_deep {
 	fuse_req_t req;
 	struct inode *i;
+	uint64_t began_ns;
 };
 #define OPS_DEEP_MAX 16
 
@@ -34,6 +35,8 @@ struct ops_worker {
 	struct fuse_buf in;
 	uint8_t *out;            /* OPS_OUT_ROOM bytes, aligned */
 	atomic_uint wiped;       /* the wipe_gen that it has obeyed */
+	uint64_t began_ns;       /* when the request that is being served was taken up */
+	struct meter meters[METER_OPS]; /* this worker alone adds */
 
 	/* ops_deep.c */
 	unsigned ndeep, ntaken;
@@ -106,6 +109,9 @@ void ops_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in, struct
 
 /* Nobody else changes a volume, so what the kernel was told stays true. */
 #define OPS_TIMEOUT_S 86400.0
+
+/* ops_meter.c. */
+enum meter_op ops_meter_of(uint32_t opcode);
 
 /* ops_gate.c: who is let in. */
 enum ops_gate {

@@ -438,6 +438,11 @@ void volume_watch(struct volume *v, void (*fn)(void *ctx, uint64_t id), void *ct
 	pthread_mutex_unlock(&v->watch_m);
 }
 
+void volume_count(struct volume *v, enum meter_kind kind)
+{
+	atomic_fetch_add_explicit(&v->integrity[kind], 1, memory_order_relaxed);
+}
+
 void volume_stats(struct volume *v, struct volume_stats *ret_s)
 {
 	struct volume_stats s = { 0 };
@@ -445,6 +450,8 @@ void volume_stats(struct volume *v, struct volume_stats *ret_s)
 	volume_io_stats(v, &s.io);
 	lock_take(&v->lock);
 	s.undecryptable = v->undecryptable;
+	for (unsigned k = 0; k < METER_KINDS; k++)
+		s.integrity[k] = s.io.integrity[k] + atomic_load_explicit(&v->integrity[k], memory_order_relaxed);
 	s.inodes = v->table.count;
 	s.files = v->file_count;
 	s.dirs = v->dir_count;

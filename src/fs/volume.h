@@ -84,6 +84,7 @@ void volume_watch(struct volume *v, void (*fn)(void *ctx, uint64_t id), void *ct
 struct volume_stats {
 	struct vio_stats io;
 	uint64_t undecryptable;  /* entries that were skipped */
+	uint64_t integrity[METER_KINDS]; /* io's, and names, directories and attributes */
 	uint64_t inodes, files, dirs; /* held: inodes, files in use, directory descriptors */
 };
 void volume_stats(struct volume *v, struct volume_stats *ret_s);

@@ -43,8 +43,12 @@ struct volume {
 	size_t file_count, dir_count;
 	uint64_t file_closes;    /* iofiles ever closed */
 	uint64_t undecryptable;
+	_Atomic uint64_t integrity[METER_KINDS]; /* of names, directories and attributes */
 	uint64_t due[INODE_DUE_BITS / 64]; /* inode.c */
 };
+
+/* ---- volume.c. Each time something of a name, a directory or an attribute does not verify, told or not. */
+void volume_count(struct volume *v, enum meter_kind kind);
 
 /* ---- volume.c, for volume_lock.c */
 int volume_open_config(const uint8_t *config, size_t len, const struct secret *root, struct volume_info *ret_info,

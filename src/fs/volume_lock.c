@@ -31,6 +31,10 @@ static void add_past(struct vio_stats *s, const struct vio_stats *past)
 	s->replayed_transactions += past->replayed_transactions;
 	s->commits += past->commits;
 	s->checkpoints += past->checkpoints;
+	for (unsigned k = 0; k < METER_KINDS; k++)
+		s->integrity[k] += past->integrity[k];
+	meter_sum_add(&s->commit, &past->commit);
+	meter_sum_add(&s->checkpoint, &past->checkpoint);
 	if (!s->last_commit_ms)
 		s->last_commit_ms = past->last_commit_ms;
 }

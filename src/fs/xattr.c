@@ -169,6 +169,7 @@ ssize_t xattr_get(struct volume *v, struct inode *i, const char *name, void *buf
 		return n;
 	r = namecrypt_xattr_value_decrypt(v->names, key_ring_names_epoch(v->ring), lower, sealed, (size_t)n, sealed + XATTR_BYTES_MAX);
 	if (r == -EBADMSG || r == -ENOKEY) {
+		volume_count(v, METER_XATTR);
 		tell(v, i, "the value of an extended attribute does not decrypt");
 		return -EIO;
 	}
@@ -189,6 +190,7 @@ static void undecryptable(struct volume *v, struct inode *i)
 {
 	bool told;
 
+	volume_count(v, METER_XATTR);
 	lock_take(&v->lock);
 	v->undecryptable++;
 	told = i->told;

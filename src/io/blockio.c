@@ -25,17 +25,17 @@
 
 #include <string.h>
 
-int blockio_integrity(struct iofile *f, const char *what, uint64_t number)
+int blockio_integrity(struct iofile *f, enum meter_kind kind, const char *what, uint64_t number)
 {
-	atomic_fetch_add(&f->v->integrity, 1);
+	atomic_fetch_add(&f->v->integrity[kind], 1);
 	vio_event(f->v, VIO_EVENT_INTEGRITY, "inode %llu: %s %llu", (unsigned long long)f->ino, what,
 		  (unsigned long long)number);
 	return -EIO;
 }
 
-int blockio_verdict(struct iofile *f, int r, const char *what, uint64_t number)
+int blockio_verdict(struct iofile *f, int r, enum meter_kind kind, const char *what, uint64_t number)
 {
-	return r == 0 || r == -ENOMEM ? r : blockio_integrity(f, what, number);
+	return r == 0 || r == -ENOMEM ? r : blockio_integrity(f, kind, what, number);
 }
 
 /* ---- range locks: volume-wide, hashed by inode and group; several are taken in rising index order, each once */
@@ -126,10 +126,10 @@ int blockio_node_parse(struct iofile *f, uint32_t no, const uint8_t *p)
 		return -ENOMEM;
 	r = group_open(bc, f->v->p.ring, f->file_id, no, p, &h);
 	if (r < 0)
-		return blockio_verdict(f, r, "metadata of group", no);
+		return blockio_verdict(f, r, METER_GROUP, "metadata of group", no);
 	r = vio_check_stamps(f->v, &h);
 	if (r < 0)
-		return blockio_integrity(f, "coffer.state is older than group", no);
+		return blockio_integrity(f, METER_GROUP, "coffer.state is older than group", no);
 	return blockio_node_install(f, no, p, &h);
 }
 
@@ -144,7 +144,7 @@ static int node_load(struct iofile *f, uint32_t no)
 	r = lower_pread_full(f->v->l, fd, p, BLOCK_SIZE, layout_group_off(no));
 	iofile_fd_put(f);
 	if (r == -ENODATA)
-		return blockio_integrity(f, "end of file before group", no);
+		return blockio_integrity(f, METER_GROUP, "end of file before group", no);
 	if (r < 0)
 		return r;
 	return blockio_node_parse(f, no, p);
@@ -230,7 +230,7 @@ int blockio_block(struct iofile *f, struct gnode *g, unsigned i, uint8_t *ret_pl
 	if (b) {
 		r = blockio_open_block(f, epoch, block, &e, b->buf, ret_plain);
 		cache_dblk_unref(f->v, b);
-		return blockio_verdict(f, r, "sealed block in memory", block);
+		return blockio_verdict(f, r, METER_BLOCK, "sealed block in memory", block);
 	}
 	r = iofile_fd(f, false, &fd);
 	if (r < 0)
@@ -241,5 +241,5 @@ int blockio_block(struct iofile *f, struct gnode *g, unsigned i, uint8_t *ret_pl
 		return r;
 	if (r == 0)
 		r = blockio_open_block(f, epoch, block, &e, ret_plain, ret_plain);
-	return blockio_verdict(f, r, "block", block);
+	return blockio_verdict(f, r, METER_BLOCK, "block", block);
 }

@@ -360,7 +360,7 @@ static void list_done(struct ckpt_list *l, bool ok)
 static int run(struct vio *v, bool clean)
 {
 	struct ckpt_list l = { 0 };
-	uint64_t pos, seq;
+	uint64_t pos, seq, began = meter_now_ns();
 	int r;
 
 	lock_take(&v->commit_m);
@@ -380,8 +380,10 @@ static int run(struct vio *v, bool clean)
 		WITH_LOCK(&l.f[i]->m);
 		settle(l.f[i]);
 	}
-	if (r == 0)
+	if (r == 0) {
 		atomic_fetch_add(&v->checkpoints, 1);
+		meter_since(&v->checkpoint_time, began);
+	}
 	list_done(&l, r == 0);
 	return r;
 }

@@ -148,7 +148,7 @@ static int rewrite_block(struct iofile *f, int fd, uint64_t off, uint8_t *p)
 	lock_drop(&f->m);
 	blockio_range_unlock(f, no, no);
 	if (r == -EIO && n >= 0)
-		blockio_integrity(f, "lost by a failed flush, lower offset", off);
+		blockio_integrity(f, METER_BLOCK, "lost by a failed flush, lower offset", off);
 	return r;
 }
 

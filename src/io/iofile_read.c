@@ -121,7 +121,7 @@ static int rd_home(struct rd *rd, uint64_t lo, uint64_t hi)
 	for (int i = 0; i < n && got < want; i++) {
 		skip = got < iov[i].iov_len ? got : iov[i].iov_len;
 		if (skip < iov[i].iov_len && is_metadata(rd, iov[i].iov_base))
-			return blockio_integrity(rd->f, "end of file in the metadata of the groups from", rd->g0);
+			return blockio_integrity(rd->f, METER_GROUP, "end of file in the metadata of the groups from", rd->g0);
 		memset((uint8_t *)iov[i].iov_base + skip, 0, iov[i].iov_len - skip);
 		got -= skip;
 		want -= iov[i].iov_len;
@@ -211,7 +211,7 @@ static int read_blocks(struct rd *rd)
 			return r;
 		r = rd_open(rd, &bad);
 	}
-	return blockio_verdict(rd->f, r, "block", bad);
+	return blockio_verdict(rd->f, r, METER_BLOCK, "block", bad);
 }
 
 /* At most VIO_WRITE_MAX bytes; len is inside the file. */

@@ -284,7 +284,7 @@ static int seal(struct tx *tx)
 static int commit_tx(struct tx *tx)
 {
 	struct vio *v = tx->v;
-	uint64_t need = log_tx_blocks(tx), pos = 0;
+	uint64_t need = log_tx_blocks(tx), pos = 0, began = meter_now_ns();
 	bool sync = true;
 	int r, rs;
 
@@ -326,6 +326,7 @@ static int commit_tx(struct tx *tx)
 		v->done_pos = pos + need;
 		lock_drop(&v->commit_m);
 		atomic_fetch_add(&v->commits, 1);
+		meter_since(&v->commit_time, began);
 		atomic_store(&v->last_commit_ms, clock_boot_ms());
 	}
 	return rs;

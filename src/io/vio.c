@@ -661,7 +661,6 @@ void vio_stats(struct vio *v, struct vio_stats *ret_s)
 		.log_used_bytes = (atomic_load(&v->head) - atomic_load(&v->tail)) * BLOCK_SIZE,
 		.read_bytes = atomic_load(&v->read_bytes),
 		.write_bytes = atomic_load(&v->write_bytes),
-		.integrity_failures = atomic_load(&v->integrity),
 		.replayed_transactions = v->replayed,
 		.commits = atomic_load(&v->commits),
 		.checkpoints = atomic_load(&v->checkpoints),
@@ -673,6 +672,10 @@ void vio_stats(struct vio *v, struct vio_stats *ret_s)
 		.reserve_whole = v->reserve && reserve_is_whole(v->reserve),
 	};
 
+	for (unsigned k = 0; k < METER_KINDS; k++)
+		s.integrity_failures += s.integrity[k] = atomic_load(&v->integrity[k]);
+	meter_read(&v->commit_time, &s.commit);
+	meter_read(&v->checkpoint_time, &s.checkpoint);
 	lock_take(&v->m);
 	s.dirty_bytes = v->dirty_blocks * BLOCK_SIZE;
 	lock_drop(&v->m);

@@ -9,6 +9,7 @@
 #ifndef COFFER_IO_VIO_H
 #define COFFER_IO_VIO_H
 
+#include "base/meter.h"
 #include "format/group.h"
 #include "io/ioq.h"
 #include "io/lower.h"
@@ -97,6 +98,8 @@ struct vio_stats {
 	bool state_remade;
 	uint64_t lost_first, lost_last;  /* sequences that accept_log_loss gave up; 0: none */
 	uint64_t last_commit_ms;         /* CLOCK_BOOTTIME of the last commit's end, 0: none */
+	uint64_t integrity[METER_KINDS]; /* of integrity_failures: those of this floor */
+	struct meter_sum commit, checkpoint;
 	bool read_only, reserve_whole;
 };
 void vio_stats(struct vio *v, struct vio_stats *ret_s);

@@ -213,7 +213,9 @@ struct vio {
 	_Atomic uint64_t ahead;  /* one above the highest stamp met at home that the state does not know; 0: none */
 	pthread_cond_t timer_cond;
 
-	_Atomic uint64_t read_bytes, write_bytes, integrity, commits, checkpoints, last_commit_ms;
+	_Atomic uint64_t read_bytes, write_bytes, commits, checkpoints, last_commit_ms;
+	_Atomic uint64_t integrity[METER_KINDS];
+	struct meter commit_time, checkpoint_time;
 	uint64_t replayed, lost_first, lost_last;
 	bool state_remade;
 };
@@ -316,9 +318,9 @@ int blockio_node_install(struct iofile *f, uint32_t no, const uint8_t *p, const 
 /* Check and decrypt; cipher == ret_plain is allowed. -EBADMSG. */
 int blockio_open_block(struct iofile *f, uint16_t epoch, uint64_t block, const struct entry *e, const uint8_t *cipher,
 		       uint8_t *ret_plain) must_check;
-int blockio_integrity(struct iofile *f, const char *what, uint64_t number); /* counts, tells, returns -EIO */
+int blockio_integrity(struct iofile *f, enum meter_kind kind, const char *what, uint64_t number); /* counts, tells, returns -EIO */
 /* r of checking something: 0, and -ENOMEM, which says nothing about it, stay; all else is blockio_integrity. */
-int blockio_verdict(struct iofile *f, int r, const char *what, uint64_t number);
+int blockio_verdict(struct iofile *f, int r, enum meter_kind kind, const char *what, uint64_t number);
 
 /* ---- log.c, checkpoint.c, checkpoint_space.c */
 /* Commit one file, or all (f NULL), and wait: joins the next batch. */

@@ -40,7 +40,7 @@ int vio_header_error(struct vio *v, const struct stat *st, int r)
 {
 	if (r != -EBADMSG && r != -EUCLEAN && r != -EOPNOTSUPP && r != -ENOKEY && r != -EKEYEXPIRED)
 		return r;
-	atomic_fetch_add(&v->integrity, 1);
+	atomic_fetch_add(&v->integrity[METER_HEADER], 1);
 	vio_event(v, VIO_EVENT_INTEGRITY, r == -EKEYEXPIRED ? "inode %llu: header is newer than coffer.state" : "inode %llu: header does not verify",
 		  (unsigned long long)st->st_ino);
 	return -EIO;
