@@ -30,8 +30,14 @@ static int on_stats(void *arg, struct proto_stats *ret_s)
 	s.dirty_bytes = v.io.dirty_bytes;
 	s.read_bytes = v.io.read_bytes;
 	s.write_bytes = v.io.write_bytes;
-	s.integrity_failures = v.io.integrity_failures;
 	s.replayed_transactions = v.io.replayed_transactions;
+	for (unsigned k = 0; k < METER_KINDS; k++)
+		s.integrity_failures += s.detail.integrity[k] = v.integrity[k];
+	s.detail.commits = v.io.commits;
+	s.detail.reserve_whole = v.io.reserve_whole;
+	s.detail.commit = v.io.commit;
+	s.detail.checkpoint = v.io.checkpoint;
+	ops_times(m->ops, s.detail.ops);
 	*ret_s = s;
 	return 0;
 }

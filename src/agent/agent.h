@@ -92,6 +92,7 @@ struct conn {
 	struct mount *mount;
 };
 
+struct metrics;
 struct relay;
 struct lock_wait;
 struct jobs;
@@ -115,6 +116,7 @@ struct agent {
 	size_t relay_count;
 	struct locks *locks;              /* an operator's */
 	struct lock_wait *lock_waits;
+	struct metrics *metrics;          /* NULL: they are off */
 	struct jobs *jobs;
 	struct flight *flights;           /* unwraps under way */
 	struct kept *kept;                /* KEKs of recovery keys, for a while */
@@ -148,6 +150,9 @@ enum proto_class request_refuse(struct proto_reply *reply, enum proto_class clas
 
 /* relay.c: answers later. -ENOSPC too many at once, -ENOTCONN no such mount. */
 int relay_status(struct agent *a, struct conn *c, int64_t id) must_check;
+/* Ask every mount for its numbers that is not being asked; some have not answered yet. */
+void relay_stats_ask(struct agent *a);
+bool relay_stats_outstanding(const struct agent *a);
 /* The newest mount of that uid that said it is there; mounter -1: root's, else that of the only user who says so. NULL: none. */
 struct conn *relay_mount_at(struct agent *a, const char *mountpoint, int64_t mounter);
 int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push,
@@ -171,6 +176,8 @@ void request_lock_forget(struct agent *a, struct conn *c);
 /* reload.c: the rules at start, and later (SIGHUP): whole, or those before stay. Both log. */
 int reload_first(struct agent *a) must_check;
 void reload(struct agent *a);
+/* Serve metrics as coffer.conf says; an agent without them is an agent. Logs. */
+void reload_metrics(struct agent *a);
 /* Which rules are in force, into the audit log. */
 void reload_record(struct agent *a);
 

@@ -3,11 +3,13 @@
 #define COFFER_AGENT_AGENT_CONF_H
 
 #include "agent/audit.h"
+#include "agent/metrics.h"
 #include "base/ini.h"
 #include "base/log.h"
 
 struct agent_conf {
 	enum log_level log_level;
+	struct metrics_conf metrics;
 	struct audit_conf audit;
 };
 

@@ -62,6 +62,7 @@ static int stats_answer(struct client_mount *m, struct proto_event *ev)
 	r = m->ops.stats ? m->ops.stats(m->arg, &ev->stats) : -EOPNOTSUPP;
 	client_line_done(ev, r);
 	ev->has_stats = r >= 0;
+	ev->stats.has_detail = r >= 0 && ev->wants_detail;
 	return event_send(m, ev);
 }
 

@@ -6,6 +6,7 @@
 #define COFFER_AGENT_PROTO_H
 
 #include "base/err.h"
+#include "base/meter.h"
 #include "format/volume_config.h"
 
 #include <stdbool.h>
@@ -112,6 +113,14 @@ struct proto_seen {
 	bool older_ok;           /* trust --older was said; cleared by the next seen */
 };
 
+/* What only metrics want to know. */
+struct proto_detail {
+	uint64_t commits;
+	bool reserve_whole;
+	uint64_t integrity[METER_KINDS];
+	struct meter_sum ops[METER_OPS], commit, checkpoint;
+};
+
 /* What a mount says about itself (answer to `stats`); the agent adds the rest of `coffer status --json`. */
 struct proto_stats {
 	char state[16];          /* ready, recovering, draining, failed */
@@ -121,6 +130,8 @@ struct proto_stats {
 	uint64_t log_size_bytes, log_used_bytes, last_commit_age_ms;
 	uint64_t dirty_bytes, read_bytes, write_bytes;
 	uint64_t integrity_failures, replayed_transactions;
+	bool has_detail;
+	struct proto_detail detail;
 };
 
 struct proto_request {
@@ -178,6 +189,7 @@ struct proto_event {
 	enum proto_class class;                     /* done */
 	char message[PROTO_MESSAGE_MAX];
 	char reason[PROTO_MESSAGE_MAX];             /* pushed: lock */
+	bool wants_detail;                          /* pushed: stats */
 	bool has_stats;                             /* done, stats */
 	struct proto_stats stats;
 };
@@ -201,7 +213,10 @@ void proto_reply_done(struct proto_reply *reply);
 /* A pushed event or the answer to one, out of the object it came in. -EUCLEAN. */
 int proto_event_parse(const struct json *o, struct proto_event *ret_ev) must_check;
 int proto_event_put(const struct proto_event *ev, char **ret_text) must_check;
-/* The members of s but `state`, into o: also what `coffer status --json` has of them. */
+/* `detail` of stats, both ways. -EUCLEAN. */
+int proto_detail_parse(const struct json *o, struct proto_detail *ret_d) must_check;
+int proto_detail_put(struct json *o, const struct proto_detail *d) must_check;
+/* The members of s but `state` and `detail`, into o: also what `coffer status --json` has of them. */
 int proto_stats_put(struct json *o, const struct proto_stats *s) must_check;
 
 const char *proto_op_text(enum proto_op op);

@@ -40,7 +40,7 @@ static int stats_parse(const struct json *o, struct proto_stats *ret_s)
 	static const char *const known[] = { "state",	    "read_only",	  "locked",	"since",
 					     "log",	    "dirty_bytes",	  "read_bytes",
 					     "write_bytes", "integrity_failures", "replayed_transactions",
-					     NULL };
+					     "detail",	    NULL };
 	struct proto_stats s = { 0 };
 	const struct json *v;
 	int r;
@@ -73,6 +73,11 @@ static int stats_parse(const struct json *o, struct proto_stats *ret_s)
 		r = proto_u64_parse(v, "integrity_failures", &s.integrity_failures);
 	if (r >= 0)
 		r = proto_u64_parse(v, "replayed_transactions", &s.replayed_transactions);
+	if (r >= 0) {
+		r = proto_detail_parse(v, &s.detail);
+		s.has_detail = r >= 0;
+		r = r == -ENOENT ? 0 : r;
+	}
 	if (r < 0)
 		return -EUCLEAN;
 	*ret_s = s;
@@ -89,6 +94,8 @@ static int stats_put(struct json *o, const struct proto_stats *s)
 	r = json_put_str(v, "state", s->state);
 	if (r >= 0)
 		r = proto_stats_put(v, s);
+	if (r >= 0 && s->has_detail)
+		r = proto_detail_put(v, &s->detail);
 	if (r < 0)
 		return r;
 	return json_put_json(o, "stats", take_ptr(v));
@@ -176,6 +183,9 @@ int proto_event_parse(const struct json *o, struct proto_event *ret_ev)
 		r = proto_str_parse(o, "reason", sizeof(ev.reason), ev.reason);
 		if (r < 0 && r != -ENOENT)
 			return -EUCLEAN;
+		r = json_get_bool(o, "detail", &ev.wants_detail);
+		if (r < 0 && r != -ENOENT)
+			return -EUCLEAN;
 	}
 	*ret_ev = ev;
 	return 0;
@@ -214,6 +224,8 @@ int proto_event_put(const struct proto_event *ev, char **ret_text)
 		r = done_put(o, ev);
 	else if (r >= 0 && ev->reason[0])
 		r = json_put_str(o, "reason", ev->reason);
+	if (r >= 0 && !ev->done && ev->wants_detail)
+		r = json_put_bool(o, "detail", true);
 	if (r < 0)
 		return r;
 	return json_dump(o, ret_text);

@@ -149,7 +149,7 @@ static void status_answer(struct agent *a, struct relay *relay)
 	relay_end(a, relay);
 }
 
-static bool stats_outstanding(const struct agent *a)
+bool relay_stats_outstanding(const struct agent *a)
 {
 	const struct conn *c;
 
@@ -170,16 +170,11 @@ static void status_answer_all(struct agent *a, bool only_due, uint64_t now_ms)
 	}
 }
 
-int relay_status(struct agent *a, struct conn *c, int64_t id)
+void relay_stats_ask(struct agent *a)
 {
-	struct proto_event ev = { .push = PROTO_PUSH_STATS };
-	struct relay *relay;
+	struct proto_event ev = { .push = PROTO_PUSH_STATS, .wants_detail = true };
 	struct conn *m;
-	int r;
 
-	r = relay_new(a, c, RELAY_STATUS, id, AGENT_STATS_MS, &relay);
-	if (r < 0)
-		return r;
 	for (m = a->conns; m; m = m->next) {
 		if (!m->mount || m->dead || m->mount->stats_id)
 			continue;
@@ -187,7 +182,18 @@ int relay_status(struct agent *a, struct conn *c, int64_t id)
 		m->mount->stats_id = ev.id;
 		server_push(a, m, &ev);
 	}
-	if (!stats_outstanding(a))
+}
+
+int relay_status(struct agent *a, struct conn *c, int64_t id)
+{
+	struct relay *relay;
+	int r;
+
+	r = relay_new(a, c, RELAY_STATUS, id, AGENT_STATS_MS, &relay);
+	if (r < 0)
+		return r;
+	relay_stats_ask(a);
+	if (!relay_stats_outstanding(a))
 		status_answer(a, relay);
 	return 0;
 }
@@ -270,7 +276,7 @@ void relay_event_done(struct agent *a, struct conn *c, const struct proto_event 
 		c->mount->stats = ev->stats;
 		c->mount->has_stats = true;
 	}
-	if (!stats_outstanding(a))
+	if (!relay_stats_outstanding(a))
 		status_answer_all(a, false, 0);
 }
 
@@ -297,7 +303,7 @@ void relay_forget(struct agent *a, struct conn *c)
 		else if (relay->kind == RELAY_SYNC && relay->mount == c)
 			sync_answer(a, relay, PROTO_CLASS_NOT_MOUNTED, "the mount has gone away");
 	}
-	if (c->mount && !stats_outstanding(a))
+	if (c->mount && !relay_stats_outstanding(a))
 		status_answer_all(a, false, 0);
 }
 

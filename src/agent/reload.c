@@ -1,6 +1,7 @@
 /* reload.c: new rules for a running agent (SIGHUP). A mount keeps its key: rules say who gets one, leases how long it is kept. */
 #include "agent/agent.h"
 #include "agent/agent_conf.h"
+#include "agent/metrics.h"
 
 #include "base/log.h"
 
@@ -31,6 +32,14 @@ int reload_first(struct agent *a)
 	return tenants_load(a->options.config_dir, &a->tenants);
 }
 
+void reload_metrics(struct agent *a)
+{
+	struct agent_conf conf;
+
+	if (agent_conf_load(a->options.config_dir, &conf) >= 0)
+		metrics_configure(&a->metrics, a, &conf.metrics);
+}
+
 void reload_record(struct agent *a)
 {
 	record(a, "ok", tenants_hash(a->tenants)[0] ? tenants_hash(a->tenants) : NULL);
@@ -53,6 +62,7 @@ void reload(struct agent *a)
 	}
 	log_set_level(conf.log_level);
 	audit_configure(a->audit, &conf.audit);
+	metrics_configure(&a->metrics, a, &conf.metrics);
 	tenants_unref(a->tenants);
 	a->tenants = next;
 	for (c = a->conns; c; c = c->next)

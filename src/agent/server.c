@@ -17,6 +17,7 @@
 #include "agent/jobs.h"
 #include "agent/kept.h"
 #include "agent/lease_run.h"
+#include "agent/metrics.h"
 #include "agent/packet.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -400,6 +401,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	r = poll_open(a);
 	if (r < 0)
 		return log_ret(r, "epoll");
+	reload_metrics(a);
 	*ret_a = take_ptr(a);
 	return 0;
 }
@@ -437,9 +439,10 @@ int server_run(struct agent *a)
 				lease_run_clock_jumped(a, a->clock_fd);
 			else if (events[i].data.ptr == &a->jobs)
 				jobs_reap(a->jobs, a);
-			else if (!c->dead && conn_read(a, c) == -ENOMEM)
+			else if (events[i].data.ptr != &a->metrics && !c->dead && conn_read(a, c) == -ENOMEM)
 				server_drop(a, c, "out of memory");
 		}
+		metrics_run(a->metrics, a);
 		now = clock_boot_ms();
 		if (now >= next_tick) {
 			tick(a);
@@ -460,6 +463,7 @@ void server_free(struct agent *a)
 		return;
 	jobs_free(a->jobs, a);
 	kept_free_all(a);
+	metrics_free(a->metrics);
 	relay_free_all(a);
 	while (a->conns) {
 		c = a->conns;

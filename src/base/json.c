@@ -217,6 +217,19 @@ int json_append_str(struct json *a, const char *text)
 	return json_append(a, (struct json *)json_string(text));
 }
 
+int json_append_int(struct json *a, int64_t n)
+{
+	return json_append(a, (struct json *)json_integer(n));
+}
+
+int json_int(const struct json *v, int64_t *ret_n)
+{
+	if (!v || !json_is_integer(to_jansson_const(v)))
+		return -EUCLEAN;
+	*ret_n = json_integer_value(to_jansson_const(v));
+	return 0;
+}
+
 static int get(const struct json *o, const char *key, const json_t **ret_v)
 {
 	const json_t *v;

@@ -34,6 +34,7 @@ int json_put_json(struct json *o, const char *key, struct json *v) must_check;
 void json_drop(struct json *o, const char *key);
 int json_append(struct json *a, struct json *v) must_check; /* consumes v */
 int json_append_str(struct json *a, const char *text) must_check;
+int json_append_int(struct json *a, int64_t n) must_check;
 
 /* Get from an object: -ENOENT when absent, -EUCLEAN when of another type. Strings belong to the object. */
 int json_get_str(const struct json *o, const char *key, const char **ret_text) must_check;
@@ -44,6 +45,8 @@ int json_get_array(const struct json *o, const char *key, const struct json **re
 bool json_is_object(const struct json *v);
 size_t json_array_len(const struct json *a);
 const struct json *json_array_at(const struct json *a, size_t i); /* NULL behind the end */
+/* The number of an integer value. -EUCLEAN: it is none (NULL: likewise). */
+int json_int(const struct json *v, int64_t *ret_n) must_check;
 /* The text of a string value, NULL if it is none. */
 const char *json_text(const struct json *v);
 /* Keys of an object that stand in no entry of the NULL-terminated list: the first such key, else NULL. */

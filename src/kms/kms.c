@@ -1,6 +1,6 @@
 /* kms.c: the list of providers, key URIs and error classes. All traffic with a KMS passes kms_wrap and kms_unwrap, so that
  * it can move to a helper process without touching the agent. */
-#include "kms/kms.h"
+#include "kms/kms_impl.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -182,15 +182,37 @@ int kms_prepare(const struct kms_host *host, const struct kms_uri *uri, struct k
 	return ops->prepare ? ops->prepare(host, uri, err) : 0;
 }
 
+_Static_assert(sizeof(providers) / sizeof(providers[0]) <= KMS_COUNTS_MAX, "each provider is counted");
+
+static int counted(const struct kms_ops *ops, int r, const struct kms_error *err, uint64_t began_ns)
+{
+	for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++)
+		if (providers[i] == ops)
+			kms_count_ended(i, r < 0 ? err->class : KMS_OK, began_ns);
+	return r;
+}
+
+size_t kms_counts(struct kms_count ret_counts[static KMS_COUNTS_MAX])
+{
+	size_t n = sizeof(providers) / sizeof(providers[0]);
+
+	for (size_t i = 0; i < n; i++) {
+		ret_counts[i] = (struct kms_count){ .provider = providers[i]->scheme };
+		kms_count_get(i, &ret_counts[i]);
+	}
+	return n;
+}
+
 int kms_wrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
 	     const struct secret *kek, struct kms_error *err, struct kms_wrapped *ret_wrapped)
 {
 	const struct kms_ops *ops = provider_of(uri->scheme);
+	uint64_t began = meter_now_ns();
 
 	*err = (struct kms_error){ 0 };
 	if (!ops)
 		return kms_fail(err, KMS_CONFIG, "%s: no such provider in this build", uri->scheme);
-	return ops->wrap(host, uri, ctx, kek, err, ret_wrapped);
+	return counted(ops, ops->wrap(host, uri, ctx, kek, err, ret_wrapped), err, began);
 }
 
 int kms_unwrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
@@ -198,12 +220,13 @@ int kms_unwrap(const struct kms_host *host, const struct kms_uri *uri, const str
 {
 	const struct kms_ops *ops = provider_of(uri->scheme);
 	AUTO_SECRET struct secret *kek = NULL;
+	uint64_t began = meter_now_ns();
 	int r;
 
 	*err = (struct kms_error){ 0 };
 	if (!ops)
 		return kms_fail(err, KMS_CONFIG, "%s: no such provider in this build", uri->scheme);
-	r = ops->unwrap(host, uri, ctx, wrapped, wrapped_len, err, &kek);
+	r = counted(ops, ops->unwrap(host, uri, ctx, wrapped, wrapped_len, err, &kek), err, began);
 	if (r < 0)
 		return r;
 	if (secret_len(kek) != KEY_LEN)

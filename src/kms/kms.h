@@ -8,6 +8,7 @@
 #define COFFER_KMS_KMS_H
 
 #include "base/err.h"
+#include "base/meter.h"
 #include "base/secret.h"
 #include "crypt/keys.h"
 
@@ -146,6 +147,15 @@ int kms_wrap(const struct kms_host *host, const struct kms_uri *uri, const struc
 /* A KEK of another length than KEY_LEN is an error here, so callers may rely on it. */
 int kms_unwrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
 	       const uint8_t *wrapped, size_t wrapped_len, struct kms_error *err, struct secret **ret_kek) must_check;
+
+/* What was asked of each provider since the process began: kms_wrap and kms_unwrap, by how they ended after all their tries, and how long they took. Any thread. */
+#define KMS_COUNTS_MAX 8
+struct kms_count {
+	const char *provider;
+	uint64_t ended[KMS_CLASSES];
+	struct meter_sum time;
+};
+size_t kms_counts(struct kms_count ret_counts[static KMS_COUNTS_MAX]);
 
 const char *kms_class_text(enum kms_class c);
 /* The -errno a class is reported with: REVOKED and DENIED are -ENOKEY. */

@@ -19,4 +19,8 @@ int kms_call(const struct kms_call *call, struct http_request *req, struct kms_e
 /* Forget what is known of the providers' health. For tests. */
 void kms_call_forget(void);
 
+/* kms_count.c: one call of provider n of the list ended. */
+void kms_count_ended(size_t n, enum kms_class class, uint64_t began_ns);
+void kms_count_get(size_t n, struct kms_count *ret_count);
+
 #endif

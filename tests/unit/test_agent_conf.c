@@ -47,6 +47,13 @@ static void what_is_said_holds(void **state)
 	assert_string_equal(conf.audit.anchor_file, "/far/anchors");
 	assert_false(conf.audit.required);
 	assert_int_equal(conf.audit.retain_ms, 30ull * 86400 * 1000);
+	assert_int_equal(conf.metrics.kind, METRICS_OFF);
+	assert_int_equal(parse("[agent]\nmetrics=127.0.0.1:9441\n"), 0);
+	assert_int_equal(conf.metrics.kind, METRICS_TCP);
+	assert_int_equal(conf.metrics.port, 9441);
+	assert_int_equal(parse("[agent]\nmetrics=unix:/run/coffer/metrics.sock\n"), 0);
+	assert_int_equal(conf.metrics.kind, METRICS_UNIX);
+	assert_string_equal(conf.metrics.path, "/run/coffer/metrics.sock");
 }
 
 static void refused(const char *text, unsigned line, const char *why)
@@ -66,7 +73,11 @@ static void each_fault_is_told_with_its_line(void **state)
 
 	(void)state;
 	refused("[agent]\nlog-level=loud\n", 2, "one of");
-	refused("[agent]\nmetrics=127.0.0.1:9000\n", 2, "this version has none");
+	refused("[agent]\nmetrics=0.0.0.0:9000\n", 2, "127.0.0.1:PORT");
+	refused("[agent]\nmetrics=127.0.0.1:0\n", 2, "127.0.0.1:PORT");
+	refused("[agent]\nmetrics=127.0.0.1:65536\n", 2, "127.0.0.1:PORT");
+	refused("[agent]\nmetrics=127.0.0.1:90x\n", 2, "127.0.0.1:PORT");
+	refused("[agent]\nmetrics=unix:relative\n", 2, "unix:/PATH");
 	refused("[agent]\nlog-level=info\nlog-level=info\n", 3, "log-level");
 	refused("[audit]\n\ndir=var\n", 3, "absolute path");
 	refused("[audit]\nanchor-file=a\n", 2, "absolute path");

@@ -434,6 +434,45 @@ static void events_come_back_as_they_were_put(void **state)
 	free(text);
 }
 
+static void numbers_in_detail_are_asked_for_and_come_whole(void **state)
+{
+	static struct proto_event ask = { .id = 4, .push = PROTO_PUSH_STATS, .wants_detail = true }, ev, back;
+	bool is_event = false;
+	char *text = NULL, *at;
+
+	(void)state;
+	assert_int_equal(proto_event_put(&ask, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_SYNC, &out, &back, &is_event), 0);
+	assert_memory_equal(&ask, &back, sizeof(ask));
+	free(text);
+
+	ev = (struct proto_event){ .id = 5, .push = PROTO_PUSH_STATS, .done = true, .has_stats = true };
+	strcpy(ev.stats.state, "ready");
+	strcpy(ev.stats.since, "2026-01-01T00:00:00Z");
+	ev.stats.has_detail = true;
+	ev.stats.detail.commits = 12;
+	ev.stats.detail.reserve_whole = true;
+	ev.stats.detail.integrity[METER_XATTR] = 9;
+	ev.stats.detail.ops[METER_OTHER].count[METER_BOUNDS] = 3;
+	ev.stats.detail.commit.sum_ns = 99;
+	ev.stats.detail.checkpoint.count[0] = 1;
+	assert_int_equal(proto_event_put(&ev, &text), 0);
+	assert_int_equal(parse(text), 0);
+	assert_memory_equal(&ev, &got.ev, sizeof(ev));
+	at = strstr(text, "\"other\":[0,");
+	assert_non_null(at);
+	at[strlen("\"other\":[")] = '-'; /* and no longer a number */
+	assert_int_equal(parse(text), -EUCLEAN);
+	memcpy(at, "\"later\":[0", strlen("\"later\":[0")); /* of a mount that is newer */
+	assert_int_equal(parse(text), 0);
+	assert_int_equal(got.ev.stats.detail.ops[METER_OTHER].count[METER_BOUNDS], 0);
+	at = strstr(text, "[0,0,");
+	assert_non_null(at);
+	at[2] = '0'; /* a bucket too few, and a number that is none */
+	assert_int_equal(parse(text), -EUCLEAN);
+	free(text);
+}
+
 static void a_mount_is_told_how_long_it_may_go_on_alone(void **state)
 {
 	static struct proto_reply put, back;
@@ -514,6 +553,7 @@ int main(void)
 		cmocka_unit_test(an_answer_without_what_its_request_needs_is_refused),
 		cmocka_unit_test(events_come_back_as_they_were_put),
 		cmocka_unit_test(a_mount_is_told_how_long_it_may_go_on_alone),
+		cmocka_unit_test(numbers_in_detail_are_asked_for_and_come_whole),
 		cmocka_unit_test(a_mount_cannot_invent_a_state),
 		cmocka_unit_test(older_is_told_by_version_limit_and_generation),
 	};

@@ -1,0 +1,42 @@
+/* metrics_conf.c: metrics= of coffer.conf: where metrics are served. Nothing but a socket in the filesystem and the loopback address: what they tell is for this host. Pure. */
+#include "agent/metrics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TCP "127.0.0.1:"
+#define UNIX "unix:"
+
+int metrics_conf_parse(const char *text, struct metrics_conf *ret_conf)
+{
+	struct metrics_conf conf = { .kind = METRICS_OFF };
+	const char *p;
+	unsigned long port;
+	char *end;
+
+	if (strncmp(text, UNIX, strlen(UNIX)) == 0) {
+		p = text + strlen(UNIX);
+		if (p[0] != '/' || strlen(p) >= sizeof(conf.path))
+			return -EINVAL;
+		conf.kind = METRICS_UNIX;
+		memcpy(conf.path, p, strlen(p) + 1);
+	} else if (strncmp(text, TCP, strlen(TCP)) == 0) {
+		p = text + strlen(TCP);
+		if (p[0] < '1' || p[0] > '9')
+			return -EINVAL;
+		port = strtoul(p, &end, 10);
+		if (*end || port > UINT16_MAX)
+			return -EINVAL;
+		conf.kind = METRICS_TCP;
+		conf.port = (uint16_t)port;
+	} else if (strcmp(text, "off") != 0) {
+		return -EINVAL;
+	}
+	*ret_conf = conf;
+	return 0;
+}
+
+bool metrics_conf_equal(const struct metrics_conf *a, const struct metrics_conf *b)
+{
+	return a->kind == b->kind && a->port == b->port && strcmp(a->path, b->path) == 0;
+}
