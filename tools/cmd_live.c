@@ -1,7 +1,6 @@
-/* cmd_live.c: umount, sync, status: commands about mounts. */
+/* cmd_live.c: umount, sync: commands about mounts. */
 #include "tools/cmd.h"
 
-#include "base/json.h"
 #include "base/log.h"
 #include "fs/backing.h"
 
@@ -16,7 +15,6 @@
 
 #define FREE_POLL_MS 20
 #define FREE_WAIT_MS 600000
-#define STATUS_MAX (16u << 20)
 
 struct holder {
 	int fd;                         /* coffer.lock; -1: there is none */
@@ -212,74 +210,4 @@ int cmd_sync(const struct cmd_global *g, int argc, char **argv)
 		return cmd_agent_fail(c, "agent");
 	r = client_sync(c, dir, cmd_mounter(dir));
 	return r < 0 ? cmd_agent_fail(c, argv[1]) : 0;
-}
-
-/* ---- status */
-
-static const char *text_of(const struct json *o, const char *key)
-{
-	const char *s;
-
-	return json_get_str(o, key, &s) < 0 ? "-" : s;
-}
-
-static int64_t number_of(const struct json *o, const char *key)
-{
-	int64_t n;
-
-	return json_get_int(o, key, &n) < 0 ? 0 : n;
-}
-
-static int status_print(const char *text)
-{
-	AUTO_JSON struct json *o = NULL;
-	const struct json *mounts, *m, *lease;
-	int r;
-
-	r = json_parse(text, strlen(text), STATUS_MAX, &o);
-	if (r == 0)
-		r = json_get_array(o, "mounts", &mounts);
-	if (r < 0)
-		return r;
-	if (json_array_len(mounts) == 0) {
-		(void)puts("nothing is mounted");
-		return 0;
-	}
-	(void)printf("%-24s %-12s %-10s %-8s %8s %10s %6s\n", "MOUNTPOINT", "TENANT", "STATE", "LEASE", "PID", "DIRTY KiB", "ERRORS");
-	for (size_t i = 0; i < json_array_len(mounts); i++) {
-		m = json_array_at(mounts, i);
-		(void)printf("%-24s %-12s %-10s %-8s %8lld %10lld %6lld\n", text_of(m, "mountpoint"), text_of(m, "tenant"),
-			     text_of(m, "state"), json_get_object(m, "lease", &lease) < 0 ? "-" : text_of(lease, "state"),
-			     (long long)number_of(m, "pid"), (long long)number_of(m, "dirty_bytes") / 1024,
-			     (long long)number_of(m, "integrity_failures"));
-	}
-	return 0;
-}
-
-int cmd_status(const struct cmd_global *g, int argc, char **argv)
-{
-	AUTO_CLIENT struct client *c = client_new(g->agent);
-	AUTO_FREE char *text = NULL;
-	int r;
-
-	(void)argv;
-	if (argc != 1)
-		return cmd_usage("status", "takes no arguments");
-	if (!c)
-		return cmd_fail(EXIT_CODE_NO_RESOURCE, "status", "out of memory");
-	r = client_connect(c);
-	if (r < 0) {
-		if (g->json)
-			(void)puts("{\"version\":1,\"agent\":{\"reachable\":false},\"mounts\":[]}");
-		return cmd_agent_fail(c, "agent");
-	}
-	r = client_status(c, &text);
-	if (r < 0)
-		return cmd_agent_fail(c, "agent");
-	if (g->json) {
-		(void)puts(text);
-		return 0;
-	}
-	r = status_print(text);
-	return r < 0 ? cmd_fail(EXIT_CODE_OTHER, "agent", "its answer is not understood: %s", err_text(r)) : 0;
 }

@@ -15,6 +15,7 @@ static const struct cmd commands[] = {
 	{ "umount", cmd_umount, "MOUNTPOINT|NAME", "unmount; returns when all is durable and the volume is free" },
 	{ "sync", cmd_sync, "MOUNTPOINT", "wait until everything handed over is committed" },
 	{ "status", cmd_status, "", "mounts of this host" },
+	{ "top", cmd_top, "[--interval SECONDS] [--count N]", "what the mounts of this host are doing, now and again" },
 	{ "lock", cmd_lock_set, "VOLUME|--tenant T [--reason TEXT]", "take the keys from its mounts and refuse them until unlock" },
 	{ "unlock", cmd_lock_end, "VOLUME|--tenant T | VOLUME --recovery-key FILE",
 	  "undo lock; a key that its KMS refuses stays refused. Or open with a recovery key while no KMS answers" },
@@ -33,7 +34,7 @@ static const struct cmd commands[] = {
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "top", "rekey", "seal", "unseal",
+static const char *const later[] = { "rekey", "seal", "unseal",
 				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", NULL };
 
 static void usage(FILE *to)

@@ -58,6 +58,18 @@ static void relay_end(struct agent *a, struct relay *relay)
 
 /* --- status --- */
 
+/* Of what metrics have, two sums. */
+static int detail_put(struct json *o, const struct proto_detail *d)
+{
+	uint64_t n = 0;
+	int r;
+
+	for (unsigned i = 0; i < METER_OPS; i++)
+		n += meter_sum_count(&d->ops[i]);
+	r = proto_u64_put(o, "operations", n);
+	return r < 0 ? r : proto_u64_put(o, "commits", d->commits);
+}
+
 static int mount_put(const struct agent *a, struct json *mounts, const struct conn *c)
 {
 	AUTO_JSON struct json *o = json_new_object();
@@ -88,6 +100,8 @@ static int mount_put(const struct agent *a, struct json *mounts, const struct co
 		r = json_put_bool(o, "answering", m->stats_id == 0);
 	if (r >= 0)
 		r = proto_stats_put(o, &stats);
+	if (r >= 0 && stats.has_detail)
+		r = detail_put(o, &stats.detail);
 	if (r >= 0)
 		r = lease_run_put(a, o, c);
 	if (r >= 0)
