@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SECRET_LEN_MAX 65536
+#define SECRET_LEN_MAX (1u << 20) /* a credential */
 
 struct secret;
 

@@ -12,6 +12,8 @@
 #define HKDF_ROOT_KEY_RING "key ring"
 #define HKDF_ROOT_COMMITMENT "commitment"
 #define HKDF_RECOVERY_ID "recovery id"
+#define HKDF_CREDENTIAL_KEY "credential"
+#define HKDF_CREDENTIAL_COMMITMENT "cred commitment"
 #define HKDF_NAMES_NAME "name"
 #define HKDF_NAMES_SYMLINK "symlink"
 #define HKDF_NAMES_XATTR_NAME "xattr name"

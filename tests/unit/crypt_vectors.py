@@ -238,6 +238,20 @@ def main():
     put("vec_bad_symlink_long", b64url(struct.pack("<H", 3) + siv(keys["symlink"], [], pad(b"x" * 3001))))
     put("vec_bad_xattr_nul", "user.coffer." + b64url(struct.pack("<H", 3) + siv(keys["xattr name"], [], b"a\0b")))
 
+    put("vec_credential", credential(root))
+
+
+def credential(key, tenant=b"acme", name=b"db.password", version=3, plain=b"correct horse\n"):  # docs/format.md section 9
+    ident, salt, iv = bytes(range(0xa0, 0xb0)), bytes(range(0x40, 0x60)), bytes(range(0xc0, 0xcc))
+
+    def own(label):
+        return hkdf("sha512", salt, key, lp(label) + lp(ident), 32)
+
+    texts = lp(tenant) + lp(name) + lp(b"local:acme") + lp(b"7") + lp(b"\x00wrapped\xff")
+    head = struct.pack("<8sHHIQ16s32s32s", b"cofferSC", 1, 0, 104 + len(texts), version, ident, salt, own(b"cred commitment")) + texts
+    aad = lp(b"coffer credential") + lp(tenant) + lp(name) + struct.pack("<Q", version)
+    return head + iv + b"".join(gcm(own(b"credential"), iv, aad, plain))
+
 
 if __name__ == "__main__":
     main()
