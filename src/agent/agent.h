@@ -115,6 +115,7 @@ struct agent {
 	struct relay *relays;
 	size_t relay_count;
 	struct locks *locks;              /* an operator's */
+	char conf_hash[65];               /* of coffer.conf in force; empty: none */
 	struct lock_wait *lock_waits;
 	struct metrics *metrics;          /* NULL: they are off */
 	struct jobs *jobs;

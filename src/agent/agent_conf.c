@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "agent/conf_file.h"
+#include "base/text.h"
+#include "crypt/digest.h"
 
 static const struct ini_key agent_keys[] = {
 	{ "log-level", INI_STRING, false }, { "metrics", INI_STRING, false }, { NULL, INI_STRING, false },
@@ -72,6 +74,7 @@ int agent_conf_load(const char *config_dir, struct agent_conf *ret_conf)
 	AUTO_FREE uint8_t *p = NULL;
 	AUTO_FREE char *path = NULL;
 	struct ini_error error = { 0 };
+	uint8_t hash[DIGEST_SHA256_LEN] = { 0 };
 	size_t len = 0;
 	int r;
 
@@ -85,5 +88,9 @@ int agent_conf_load(const char *config_dir, struct agent_conf *ret_conf)
 	r = agent_conf_parse(p ? (const void *)p : "", len, ret_conf, &error);
 	if (r == -EUCLEAN)
 		log_err("%s:%u: %s", path, error.line, error.text);
+	if (r >= 0 && p) {
+		r = digest_sha256(p, len, hash);
+		text_hex(hash, sizeof(hash), ret_conf->hash);
+	}
 	return r == -EUCLEAN ? -EBADMSG : r;
 }

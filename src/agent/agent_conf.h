@@ -11,6 +11,7 @@ struct agent_conf {
 	enum log_level log_level;
 	struct metrics_conf metrics;
 	struct audit_conf audit;
+	char hash[65];       /* SHA-256 of the file's bytes, in hexadecimal; empty: there is none. Filled by agent_conf_load */
 };
 
 /* Pure. -EUCLEAN with *ret_error filled, -ENOMEM. */

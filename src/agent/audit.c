@@ -90,12 +90,14 @@ void audit_free(struct audit *a)
 	free(a);
 }
 
-void audit_configure(struct audit *a, const struct audit_conf *conf)
+bool audit_configure(struct audit *a, const struct audit_conf *conf)
 {
 	struct audit_conf now = *conf;
+	bool stays = strcmp(now.dir, a->conf.dir) == 0;
 
 	memcpy(now.dir, a->conf.dir, sizeof(now.dir));
 	a->conf = now;
+	return stays;
 }
 
 bool audit_required(const struct audit *a)

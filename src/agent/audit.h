@@ -57,8 +57,8 @@ struct audit_event {
 int audit_open(int state_dirfd, const struct audit_conf *conf, const char *version, struct audit **ret_a) must_check;
 /* With a last anchor. NULL is fine. */
 void audit_free(struct audit *a);
-/* New values of [audit]; dir stays until the next start. */
-void audit_configure(struct audit *a, const struct audit_conf *conf);
+/* New values of [audit]; dir stays until the next start: false when it is another one. */
+bool audit_configure(struct audit *a, const struct audit_conf *conf);
 /* required=: does a failure to append forbid what was to be recorded? */
 bool audit_required(const struct audit *a);
 

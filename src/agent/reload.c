@@ -1,15 +1,36 @@
 /* reload.c: new rules for a running agent (SIGHUP). A mount keeps its key: rules say who gets one, leases how long it is kept. */
 #include "agent/agent.h"
+
+#include <stdio.h>
+#include <string.h>
+
 #include "agent/agent_conf.h"
 #include "agent/metrics.h"
-
 #include "base/log.h"
+#include "base/text.h"
+#include "crypt/digest.h"
 
 static void record(struct agent *a, const char *outcome, const char *hash)
 {
 	struct audit_event e = { .what = "policy.load", .outcome = outcome, .config_hash = hash };
 
 	audit_note(a->audit, &e);
+}
+
+/* Over both: what an agent does is decided by coffer.conf as well. */
+static const char *config_hash(const struct agent *a, char ret_hex[static 2 * DIGEST_SHA256_LEN + 1])
+{
+	uint8_t hash[DIGEST_SHA256_LEN];
+	char both[140];
+	int n;
+
+	if (!*tenants_hash(a->tenants) && !*a->conf_hash)
+		return NULL;
+	n = snprintf(both, sizeof(both), "%s\n%s\n", tenants_hash(a->tenants), a->conf_hash);
+	if (digest_sha256(both, (size_t)n, hash) < 0)
+		return NULL;
+	text_hex(hash, sizeof(hash), ret_hex);
+	return ret_hex;
 }
 
 /* Strangers are counted and watched: who was one may be none now, and the other way round. A mount stays connected, whatever it may ask next. */
@@ -42,7 +63,9 @@ void reload_metrics(struct agent *a)
 
 void reload_record(struct agent *a)
 {
-	record(a, "ok", tenants_hash(a->tenants)[0] ? tenants_hash(a->tenants) : NULL);
+	char hex[2 * DIGEST_SHA256_LEN + 1];
+
+	record(a, "ok", config_hash(a, hex));
 }
 
 void reload(struct agent *a)
@@ -61,7 +84,9 @@ void reload(struct agent *a)
 		return;
 	}
 	log_set_level(conf.log_level);
-	audit_configure(a->audit, &conf.audit);
+	memcpy(a->conf_hash, conf.hash, sizeof(a->conf_hash));
+	if (!audit_configure(a->audit, &conf.audit))
+		log_warning("coffer.conf: [audit] dir= has changed: the log stays where it is until coffer-agent is started again");
 	metrics_configure(&a->metrics, a, &conf.metrics);
 	tenants_unref(a->tenants);
 	a->tenants = next;

@@ -3,6 +3,7 @@
 #include "agent/agent_conf.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -39,6 +40,7 @@ int server_state_open(struct agent *a)
 	if (r < 0)
 		return r;
 	log_set_level(conf.log_level);
+	memcpy(a->conf_hash, conf.hash, sizeof(a->conf_hash));
 	return audit_open(a->state_dirfd, &conf.audit, a->options.version, &a->audit);
 }
 

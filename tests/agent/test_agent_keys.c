@@ -347,6 +347,103 @@ static void without_an_audit_log_nothing_is_unlocked(void **state)
 	agent_volume_free(v);
 }
 
+static void conf_write(struct agent_fixture *f, const char *text)
+{
+	char path[160];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/coffer.conf", f->config);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	(void)close(fd);
+}
+
+/* config_hash of the newest policy.load; "": it has none. */
+static void loaded_hash(struct agent_fixture *f, char ret_hash[static 65])
+{
+	char *text = agent_fixture_audit(f), *at = text, *row = NULL;
+
+	while ((at = strstr(at, "\"event\":\"policy.load\"")))
+		row = at++;
+	assert_non_null(row);
+	while (row > text && row[-1] != '\n')
+		row--;
+	row[strcspn(row, "\n")] = '\0';
+	at = strstr(row, "\"config_hash\":\"");
+	ret_hash[0] = '\0';
+	if (at)
+		(void)snprintf(ret_hash, 65, "%.64s", at + 15);
+	free(text);
+}
+
+static void coffer_conf_is_part_of_what_a_load_hashes(void **state)
+{
+	struct agent_fixture *f = *state;
+	char none[65], rules[65], both[65], other[65];
+
+	loaded_hash(f, none);
+	agent_fixture_rules(f, "acme", "[tenant]\n");
+	agent_fixture_reload(f);
+	loaded_hash(f, rules);
+	conf_write(f, "[agent]\nlog-level=info\n");
+	agent_fixture_reload(f);
+	loaded_hash(f, both);
+	conf_write(f, "[agent]\nlog-level=warning\n");
+	agent_fixture_reload(f);
+	loaded_hash(f, other);
+	assert_string_equal(none, "");
+	assert_int_equal(strlen(rules), 64);
+	assert_string_not_equal(rules, both);
+	assert_string_not_equal(both, other);
+}
+
+static void with_required_no_it_unlocks_without_an_audit_log(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct rlimit none = { 0, RLIM_INFINITY }, old;
+
+	/* No more room in the log, but for a memory file of one page. */
+	conf_write(f, "[audit]\nrequired=no\n");
+	agent_fixture_reload(f);
+	while (none.rlim_cur < 16384) {
+		char *log = agent_fixture_audit(f);
+
+		none.rlim_cur = strlen(log);
+		free(log);
+		assert_int_equal(agent_volume_unlock(f, v), 0);
+	}
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &none, &old), 0);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &old, NULL), 0);
+	assert_true(agent_fixture_said(f, "going on without") >= 1);
+	conf_write(f, "[audit]\nrequired=yes\n");
+	agent_fixture_reload(f);
+	none.rlim_cur = 16384;
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &none, NULL), 0);
+	agent_volume_refused(f, v, PROTO_CLASS_AUDIT, 21, "audit log");
+	assert_int_equal(prlimit(f->pid, RLIMIT_FSIZE, &old, NULL), 0);
+	agent_volume_free(v);
+}
+
+/* Anchors go to the new file, and it verifies the log. */
+static void an_anchor_file_can_be_named_while_it_runs(void **state)
+{
+	struct agent_fixture *f = *state;
+	char path[160], conf[256], command[400];
+
+	(void)snprintf(path, sizeof(path), "%s/anchors", f->dir);
+	(void)snprintf(conf, sizeof(conf), "[audit]\nanchor-file=%s\n", path);
+	assert_int_not_equal(access(path, F_OK), 0);
+	conf_write(f, conf);
+	agent_fixture_reload(f);
+	assert_int_equal(agent_fixture_stop(f, SIGTERM), 0); /* which writes a last anchor */
+	agent_fixture_start(f);
+	(void)snprintf(command, sizeof(command), "grep -q '\"signature\"\\|sig' %s", path);
+	assert_int_equal(system(command), 0);
+}
+
 static void the_agents_state_holds_no_key(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -390,6 +487,9 @@ int main(void)
 		TEST(pins_and_what_was_seen_outlive_the_agent),
 		TEST(the_audit_log_is_an_unbroken_chain_over_a_restart),
 		TEST(without_an_audit_log_nothing_is_unlocked),
+		TEST(with_required_no_it_unlocks_without_an_audit_log),
+		TEST(coffer_conf_is_part_of_what_a_load_hashes),
+		TEST(an_anchor_file_can_be_named_while_it_runs),
 		TEST(the_agents_state_holds_no_key),
 	};
 
