@@ -1,0 +1,136 @@
+/* backup_impl.h: what backup_*.c of a run share; private to them.
+ *
+ * The thread that called walks the tree (backup_walk.c) and makes an item of each entry. Files that must be read are planned: which parts hold data. Windows
+ * become jobs, and threads (backup_work.c) read, verify, hash and send them. Items whose work is done leave at the front of the queue, in the order of the walk,
+ * as records (backup_emit.c). Jobs and items that wait are bounded, so memory is. */
+#ifndef COFFER_BACKUP_BACKUP_IMPL_H
+#define COFFER_BACKUP_BACKUP_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "backup/backup.h"
+#include "backup/backup_cache.h"
+#include "backup/backup_set.h"
+#include "backup/merkle.h"
+#include "base/lock.h"
+
+#define BACKUP_ITEMS_MAX 8192u           /* that wait for those before them */
+#define BACKUP_BATCH_FILES 512u          /* in a pack */
+#define BACKUP_BATCH_DIRS 64u
+#define BACKUP_MERGE_GAP (256u * 1024)
+#define BACKUP_DIRECT_FROM (1u << 20)
+#define BACKUP_RACY_S 2
+
+/* A directory that is open while somebody needs it. */
+struct backup_dir {
+	int fd;
+	unsigned refs;                   /* lock: backup.m */
+};
+
+struct backup_item {
+	struct backup_item *next;
+	uint8_t *record;                 /* ENTRY, the number of pieces not yet in it */
+	size_t record_len;
+	bool is_file, checked;           /* checked: it has groups */
+	bool cacheable;
+	struct record_piece *pieces;
+	uint64_t npieces;
+	struct backup_cache_key key;
+	struct backup_dir *dir;          /* while work is left */
+	char name[RECORD_NAME_MAX + 1];
+	char *path;                      /* relative to the volume; for messages */
+	unsigned work;                   /* lock: backup.m; windows that are not done */
+	bool rotten;                     /* lock: backup.m */
+};
+
+/* A window of a file: some of its pieces. */
+struct backup_unit {
+	struct backup_item *item;
+	uint64_t window, first, n;
+};
+
+struct backup_job {
+	struct backup_job *next;
+	struct backup_unit *units;
+	size_t n, max;
+	uint64_t packed;                 /* bytes of small pieces */
+	struct backup_dir *last_dir;
+	size_t dirs;
+};
+
+struct backup {
+	const struct backup_params *p;
+	struct repo repo;
+	struct backup_cache_id id;
+	struct backup_cache *cache;
+	int64_t started_s;               /* CLOCK_REALTIME: files changed about then are read again next time */
+
+	struct lock m;
+	pthread_cond_t wake, done;       /* for threads; for the walk */
+	struct backup_job *jobs, **jobs_end; /* lock: m */
+	unsigned njobs, busy;            /* lock: m */
+	bool ending;                     /* lock: m */
+	int error;                       /* lock: m; the first */
+	struct store_error store_error;  /* lock: m; of it */
+	struct backup_counts counts;     /* lock: m */
+	struct backup_set segments, packs; /* lock: m; in the store */
+	struct backup_set slices;        /* lock: m; pieces of packs that are there */
+	uint8_t (*slice_packs)[RECORD_HASH_LEN]; /* lock: m */
+	size_t nslice_packs, slice_packs_max;
+
+	pthread_t threads[BACKUP_THREADS_MAX];
+	unsigned nthreads;
+
+	/* The walk alone. */
+	struct backup_job *batch;
+	struct backup_item *items, **items_end;
+	size_t nitems;
+	uint64_t entries;
+	dev_t dev;
+	struct backup_links *links;
+	size_t nlinks, links_max;
+
+	/* What comes out (backup_emit.c). */
+	struct record_buf list, record;
+	uint32_t list_records;
+	struct merkle merkle;
+	struct manifest manifest;
+	size_t lists_max;
+	struct backup_cache_writer writer;
+};
+
+/* A file with several names. */
+struct backup_links {
+	uint64_t ino, entry;             /* ino 0: free */
+};
+
+/* backup_walk.c */
+int backup_walk(struct backup *b) must_check;
+
+/* backup_plan.c: the parts of a file that hold data, as pieces without hashes. fd of size bytes. */
+int backup_plan(int fd, uint64_t size, struct record_piece **ret_pieces, uint64_t *ret_n) must_check;
+/* Give the windows of an item to the threads. */
+int backup_plan_jobs(struct backup *b, struct backup_item *item) must_check;
+int backup_plan_flush(struct backup *b) must_check;
+
+/* backup_work.c */
+int backup_work_start(struct backup *b) must_check;
+void backup_work_stop(struct backup *b);
+/* Hand over *job; waits while the threads have enough to do. */
+int backup_work_add(struct backup *b, struct backup_job **job) must_check;
+/* Wait a moment, or until something is done; says how far it is. */
+int backup_work_wait(struct backup *b) must_check;
+int backup_work_error(struct backup *b) must_check;
+void backup_work_fail(struct backup *b, int r, const struct store_error *err);
+void backup_job_free(struct backup_job *job);
+void backup_dir_unref(struct backup *b, struct backup_dir *d);
+
+/* backup_emit.c */
+void backup_item_free(struct backup *b, struct backup_item *item);
+/* Emit what is done at the front of the queue, and wait while more than max are left. */
+int backup_emit_until(struct backup *b, size_t max) must_check;
+/* The last list, the manifest's numbers and root. */
+int backup_emit_end(struct backup *b) must_check;
+
+#endif

@@ -1,0 +1,426 @@
+/* backup_work.c: the threads of a run. Each takes a job, reads its windows, holds them against their checksums, and sends what the store does not have: pieces of
+ * a MiB and more as they are, the small ones of a job in one pack.
+ *
+ * An object counts as being in the store when the put has returned. Two threads may send the same one at the same time; that costs the sending. */
+#include "backup/backup_impl.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "crypt/digest.h"
+
+#define WAIT_MS 200
+
+struct worker {
+	struct backup *b;
+	uint8_t *window;                 /* BACKUP_WINDOW_LEN, aligned */
+	uint8_t *pack;                   /* RECORD_PACK_MAX */
+	uint8_t *first;                  /* BLOCK_SIZE, aligned */
+	size_t pack_len;
+	struct store_error error;
+};
+
+void backup_work_fail(struct backup *b, int r, const struct store_error *err)
+{
+	WITH_LOCK(&b->m);
+	if (b->error == 0) {
+		b->error = r;
+		if (err)
+			b->store_error = *err;
+	}
+	pthread_cond_broadcast(&b->wake);
+	pthread_cond_broadcast(&b->done);
+}
+
+int backup_work_error(struct backup *b)
+{
+	WITH_LOCK(&b->m);
+	return b->error;
+}
+
+void backup_dir_unref(struct backup *b, struct backup_dir *d)
+{
+	bool last;
+
+	if (!d)
+		return;
+	lock_take(&b->m);
+	last = --d->refs == 0;
+	lock_drop(&b->m);
+	if (last) {
+		(void)close(d->fd);
+		free(d);
+	}
+}
+
+void backup_job_free(struct backup_job *job)
+{
+	if (!job)
+		return;
+	free(job->units);
+	free(job);
+}
+
+/* ---- reading */
+
+/* len bytes at off; what the file does not have is zeros, *ret_short then. Falls back from O_DIRECT. */
+static int read_part(int *fd, uint8_t *p, size_t len, uint64_t off, bool *ret_short)
+{
+	size_t have = 0, want = (len + BLOCK_SIZE - 1) / BLOCK_SIZE * BLOCK_SIZE;
+	ssize_t n;
+
+	while (have < len) {
+		n = pread(*fd, p + have, want - have, (off_t)(off + have));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL && fcntl(*fd, F_GETFL) & O_DIRECT) {
+			if (fcntl(*fd, F_SETFL, fcntl(*fd, F_GETFL) & ~O_DIRECT) < 0)
+				return -errno;
+			continue;
+		}
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	if (have < len) {
+		memset(p + have, 0, len - have);
+		*ret_short = true;
+	}
+	return 0;
+}
+
+/* The unit's window, zeros where no piece is; *ret_len of it lie in the file. */
+static int read_window(struct worker *w, int *fd, const struct backup_unit *u, size_t *ret_len, bool *ret_short)
+{
+	const struct backup_item *item = u->item;
+	uint64_t base = u->window * BACKUP_WINDOW_LEN;
+	size_t len = item->key.size - base < BACKUP_WINDOW_LEN ? (size_t)(item->key.size - base) : BACKUP_WINDOW_LEN, at = 0;
+	int r = 0;
+
+	for (uint64_t i = u->first; i < u->first + u->n && r == 0; i++) {
+		const struct record_piece *e = &item->pieces[i];
+		size_t from = (size_t)(e->off - base);
+
+		memset(w->window + at, 0, from - at);
+		r = read_part(fd, w->window + from, e->len, e->off, ret_short);
+		at = from + e->len;
+	}
+	memset(w->window + at, 0, len - at);
+	*ret_len = len;
+	return r;
+}
+
+static int check_window(struct worker *w, int *fd, const struct backup_unit *u, size_t len)
+{
+	struct backup_rot rot = { 0 };
+	const uint8_t *first = w->window;
+	struct backup *b = w->b;
+	bool cut = false;
+	int r = 0;
+
+	if (u->window != 0) {
+		first = w->first;
+		r = read_part(fd, w->first, BLOCK_SIZE, 0, &cut);
+	} else if (len < BLOCK_SIZE) {
+		memset(w->window + len, 0, BLOCK_SIZE - len);
+	}
+	if (r == 0)
+		r = backup_check_window(&b->p->check, first, u->item->key.size, u->window, w->window, len, &rot);
+	if (r < 0 || rot.count == 0)
+		return r;
+	WITH_LOCK(&b->m);
+	b->counts.problems += rot.count;
+	u->item->rotten = true;
+	if (b->p->problem)
+		b->p->problem(b->p->ctx, u->item->path, &rot);
+	return 0;
+}
+
+/* ---- sending */
+
+static bool in_store(struct backup *b, const struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN])
+{
+	WITH_LOCK(&b->m);
+	return backup_set_find(s, hash);
+}
+
+static int sent(struct worker *w, struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN], size_t len)
+{
+	WITH_LOCK(&w->b->m);
+	w->b->counts.bytes_sent += len;
+	w->b->counts.objects_sent++;
+	return backup_set_add(s, hash, NULL);
+}
+
+static int send_object(struct worker *w, enum repo_kind kind, struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN], const void *p, size_t len)
+{
+	int r;
+
+	if (in_store(w->b, s, hash))
+		return 0;
+	r = w->b->p->dry_run ? 0 : repo_put(&w->b->repo, kind, hash, p, len, &w->error);
+	return r < 0 ? r : sent(w, s, hash, len);
+}
+
+/* A small piece: it lies in a pack that is there, or goes into the one of this job. */
+static void place_small(struct worker *w, struct record_piece *e, const uint8_t *p)
+{
+	struct backup *b = w->b;
+	struct backup_set_item *i;
+
+	e->packed = true;
+	lock_take(&b->m);
+	i = backup_set_find(&b->slices, e->hash);
+	if (i) {
+		e->at = i->at;
+		memcpy(e->pack, b->slice_packs[i->pack], RECORD_HASH_LEN);
+	}
+	lock_drop(&b->m);
+	if (i)
+		return;
+	e->at = (uint32_t)w->pack_len;
+	memset(e->pack, 0, RECORD_HASH_LEN); /* not known yet */
+	memcpy(w->pack + w->pack_len, p, e->len);
+	w->pack_len += e->len;
+}
+
+static int send_pieces(struct worker *w, const struct backup_unit *u)
+{
+	struct record_piece *pieces = u->item->pieces;
+	int r = 0;
+
+	for (uint64_t i = u->first; i < u->first + u->n && r == 0; i++) {
+		const uint8_t *p = w->window + (pieces[i].off - u->window * BACKUP_WINDOW_LEN);
+
+		r = digest_sha256(p, pieces[i].len, pieces[i].hash);
+		if (r == 0 && pieces[i].len >= RECORD_PACKED_BELOW)
+			r = send_object(w, REPO_SEGMENT, &w->b->segments, pieces[i].hash, p, pieces[i].len);
+		else if (r == 0)
+			place_small(w, &pieces[i], p);
+	}
+	return r;
+}
+
+static int send_pack(struct worker *w, const struct backup_job *job)
+{
+	static const uint8_t unknown[RECORD_HASH_LEN];
+	uint8_t hash[RECORD_HASH_LEN];
+	int r;
+
+	if (w->pack_len == 0)
+		return 0;
+	r = digest_sha256(w->pack, w->pack_len, hash);
+	if (r == 0)
+		r = send_object(w, REPO_PACK, &w->b->packs, hash, w->pack, w->pack_len);
+	for (size_t k = 0; k < job->n && r == 0; k++) {
+		struct record_piece *e = job->units[k].item->pieces + job->units[k].first;
+
+		for (uint64_t i = 0; i < job->units[k].n; i++)
+			if (e[i].packed && memcmp(e[i].pack, unknown, sizeof(unknown)) == 0)
+				memcpy(e[i].pack, hash, RECORD_HASH_LEN);
+	}
+	return r;
+}
+
+/* ---- jobs */
+
+static int open_item(const struct backup_item *item, int *ret_fd)
+{
+	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOATIME | (item->key.size >= BACKUP_DIRECT_FROM ? O_DIRECT : 0), fd;
+	struct stat st;
+
+	fd = openat(item->dir->fd, item->name, flags);
+	if (fd < 0 && errno == EPERM)
+		fd = openat(item->dir->fd, item->name, flags & ~O_NOATIME);
+	if (fd < 0 && errno == EINVAL)
+		fd = openat(item->dir->fd, item->name, flags & ~(O_DIRECT | O_NOATIME));
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_ino != item->key.ino) {
+		(void)close(fd);
+		return -ETXTBSY;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int do_unit(struct worker *w, const struct backup_unit *u)
+{
+	bool is_short = false;
+	size_t len = 0;
+	int fd = -1, r;
+
+	r = open_item(u->item, &fd);
+	if (r == 0)
+		r = read_window(w, &fd, u, &len, &is_short);
+	if (r == 0 && u->item->checked)
+		r = check_window(w, &fd, u, len);
+	if (fd >= 0)
+		(void)close(fd);
+	if (r == 0 && is_short)
+		r = -ETXTBSY;
+	if (r < 0)
+		return log_ret(r, "%s", u->item->path);
+	r = send_pieces(w, u);
+	lock_take(&w->b->m);
+	w->b->counts.bytes_read += len;
+	lock_drop(&w->b->m);
+	return r;
+}
+
+static int do_job(struct worker *w, const struct backup_job *job)
+{
+	int r = 0;
+
+	w->pack_len = 0;
+	for (size_t i = 0; i < job->n && r == 0; i++) {
+		r = backup_work_error(w->b);
+		if (r == 0)
+			r = do_unit(w, &job->units[i]);
+	}
+	return r < 0 ? r : send_pack(w, job);
+}
+
+static void job_end(struct backup *b, struct backup_job *job)
+{
+	for (size_t i = 0; i < job->n; i++) {
+		struct backup_item *item = job->units[i].item;
+
+		lock_take(&b->m);
+		item->work--;
+		lock_drop(&b->m);
+	}
+	backup_job_free(job);
+	lock_take(&b->m);
+	b->busy--;
+	pthread_cond_broadcast(&b->done);
+	lock_drop(&b->m);
+}
+
+static struct backup_job *next_job(struct backup *b)
+{
+	struct backup_job *job;
+
+	WITH_LOCK(&b->m);
+	while (!b->jobs && !b->ending)
+		lock_wait(&b->m, &b->wake);
+	job = b->jobs;
+	if (!job)
+		return NULL;
+	b->jobs = job->next;
+	if (!b->jobs)
+		b->jobs_end = &b->jobs;
+	b->njobs--;
+	b->busy++;
+	pthread_cond_broadcast(&b->done);
+	return job;
+}
+
+static void *work(void *arg)
+{
+	struct worker w = { .b = arg };
+	struct backup_job *job;
+	int r = 0;
+
+	if (posix_memalign((void **)&w.window, BLOCK_SIZE, BACKUP_WINDOW_LEN) != 0 || posix_memalign((void **)&w.first, BLOCK_SIZE, BLOCK_SIZE) != 0)
+		r = -ENOMEM;
+	w.pack = malloc(RECORD_PACK_MAX);
+	if (!w.pack)
+		r = -ENOMEM;
+	while ((job = next_job(w.b))) {
+		w.error.message[0] = '\0';
+		if (r == 0)
+			r = do_job(&w, job);
+		if (r < 0)
+			backup_work_fail(w.b, r, &w.error);
+		job_end(w.b, job);
+	}
+	free(w.window);
+	free(w.first);
+	free(w.pack);
+	return NULL;
+}
+
+/* ---- from the walk */
+
+int backup_work_start(struct backup *b)
+{
+	int r = 0;
+
+	lock_init(&b->m, LOCK_RANK_POOL);
+	pthread_cond_init(&b->wake, NULL);
+	pthread_cond_init(&b->done, NULL);
+	b->jobs_end = &b->jobs;
+	for (; b->nthreads < b->p->threads && r == 0; b->nthreads += r == 0)
+		r = thread_start(&b->threads[b->nthreads], work, b);
+	return r;
+}
+
+void backup_work_stop(struct backup *b)
+{
+	lock_take(&b->m);
+	b->ending = true;
+	pthread_cond_broadcast(&b->wake);
+	lock_drop(&b->m);
+	while (b->nthreads > 0)
+		(void)pthread_join(b->threads[--b->nthreads], NULL);
+	pthread_cond_destroy(&b->wake);
+	pthread_cond_destroy(&b->done);
+	lock_done(&b->m);
+}
+
+int backup_work_wait(struct backup *b)
+{
+	struct backup_counts counts;
+	struct timespec until;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += WAIT_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	lock_take(&b->m);
+	if (b->error == 0)
+		(void)pthread_cond_timedwait(&b->done, &b->m.m, &until);
+	r = b->error;
+	counts = b->counts;
+	lock_drop(&b->m);
+	if (r == 0 && b->p->progress && !b->p->progress(b->p->ctx, &counts)) {
+		r = -EINTR;
+		backup_work_fail(b, r, NULL);
+	}
+	return r;
+}
+
+int backup_work_add(struct backup *b, struct backup_job **job)
+{
+	bool full;
+	int r;
+
+	for (;;) {
+		r = backup_work_error(b);
+		if (r < 0)
+			return r;
+		lock_take(&b->m);
+		full = b->njobs >= b->p->threads;
+		if (!full) {
+			*b->jobs_end = *job;
+			b->jobs_end = &(*job)->next;
+			b->njobs++;
+			*job = NULL;
+			pthread_cond_signal(&b->wake);
+		}
+		lock_drop(&b->m);
+		if (!full)
+			return 0;
+		r = backup_work_wait(b);
+		if (r < 0)
+			return r;
+	}
+}

@@ -1,0 +1,35 @@
+/* restore.h: a snapshot back into a directory of its own (docs/backup.md section 5). The store and what it says are hostile until they are proved right: every object has the
+ * hash that its name says, every entry is one component that format 1 can have, opened below the directory and through no link, and what a backing directory
+ * never holds is refused. coffer.volume comes last, so half a restore is no volume. */
+#ifndef COFFER_BACKUP_RESTORE_H
+#define COFFER_BACKUP_RESTORE_H
+
+#include "backup/snapshot.h"
+
+#define RESTORE_MARKER "coffer.restore"
+#define RESTORE_THREADS_MAX 32u
+
+struct restore_counts {
+	uint64_t files, bytes, bytes_kept; /* kept: were there already, and right */
+	uint64_t devices;                  /* left out */
+};
+
+struct restore_params {
+	void *ctx;
+	const struct repo *repo;
+	const struct manifest *m;
+	const char *snapshot;
+	int root_fd;                     /* borrowed */
+	bool resume;                     /* restore_prepare said so */
+	bool suid, dev;                  /* give set-user-ID and set-group-ID; make devices */
+	unsigned threads;
+	/* By the calling thread. false: stop with -EINTR; the next one goes on. */
+	bool (*progress)(void *ctx, const struct restore_counts *c);
+};
+
+/* Is it a directory for this snapshot? Makes the marker. -ENOTEMPTY: something else is there. */
+int restore_prepare(int root_fd, const struct repo *r, const char *snapshot, bool *ret_resume) must_check;
+/* -EINTR, -EUCLEAN, -EBADMSG, -ENOENT (with a message), -ENOSPC, errors of the store and of the filesystem (no message; logged). */
+int restore_run(const struct restore_params *p, struct restore_counts *ret_c, struct store_error *ret_err) must_check;
+
+#endif

@@ -1,0 +1,380 @@
+/* restore_fetch.c: the threads of a restore: pieces out of the store into files. A pack is fetched once for all pieces of it that come together. */
+#include "backup/restore_impl.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/thread.h"
+#include "crypt/digest.h"
+#include "format/layout.h"
+
+#define WAIT_MS 200
+#define JOBS_PER_THREAD 4u
+
+static void fail(struct restore *s, int r, const struct store_error *err)
+{
+	WITH_LOCK(&s->m);
+	if (s->error == 0) {
+		s->error = r;
+		if (err)
+			s->store_error = *err;
+	}
+	pthread_cond_broadcast(&s->done);
+}
+
+/* ---- files */
+
+int restore_file_unref(struct restore *s, struct restore_file *f)
+{
+	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, f->mtime };
+	bool last;
+	int r = 0;
+
+	lock_take(&s->m);
+	last = --f->work == 0;
+	lock_drop(&s->m);
+	if (!last)
+		return 0;
+	if (fchown(f->fd, f->uid, f->gid) < 0 && errno != EPERM) /* without root's rights all is the caller's */
+		r = -errno;
+	if (r == 0 && fchmod(f->fd, f->mode) < 0)
+		r = -errno;
+	if (r == 0 && futimens(f->fd, times) < 0)
+		r = -errno;
+	(void)close(f->fd);
+	free(f);
+	return r;
+}
+
+/* ---- packs */
+
+static struct restore_pack *pack_find(struct restore *s, const uint8_t hash[static RECORD_HASH_LEN])
+{
+	for (unsigned i = 0; i < RESTORE_PACKS; i++)
+		if ((s->packs[i].p || s->packs[i].loading) && memcmp(s->packs[i].hash, hash, RECORD_HASH_LEN) == 0)
+			return &s->packs[i];
+	return NULL;
+}
+
+static struct restore_pack *pack_room(struct restore *s)
+{
+	struct restore_pack *best = NULL;
+
+	for (unsigned i = 0; i < RESTORE_PACKS; i++) {
+		struct restore_pack *k = &s->packs[i];
+
+		if (k->refs == 0 && !k->loading && (!best || k->used < best->used))
+			best = k;
+	}
+	return best;
+}
+
+/* The pack, held until pack_drop. */
+static int pack_take(struct restore *s, const uint8_t hash[static RECORD_HASH_LEN], struct restore_pack **ret_k, struct store_error *err)
+{
+	struct restore_pack *k;
+	uint8_t *p = NULL;
+	size_t len = 0;
+	int r;
+
+	lock_take(&s->m);
+	for (;;) {
+		k = pack_find(s, hash);
+		if (k && !k->loading)
+			break;
+		if (!k)
+			k = pack_room(s);
+		else
+			k = NULL;
+		if (k)
+			break;
+		lock_wait(&s->m, &s->packed);
+	}
+	k->refs++;
+	k->used = ++s->clock;
+	if (k->p && memcmp(k->hash, hash, RECORD_HASH_LEN) == 0) {
+		lock_drop(&s->m);
+		*ret_k = k;
+		return 0;
+	}
+	free(k->p);
+	k->p = NULL;
+	k->loading = true;
+	memcpy(k->hash, hash, RECORD_HASH_LEN);
+	lock_drop(&s->m);
+	r = repo_get(s->p->repo, REPO_PACK, hash, &p, &len, err);
+	WITH_LOCK(&s->m);
+	k->loading = false;
+	k->p = p;
+	k->len = len;
+	k->refs -= r < 0;
+	pthread_cond_broadcast(&s->packed);
+	if (r == 0)
+		*ret_k = k;
+	return r;
+}
+
+static void pack_drop(struct restore *s, struct restore_pack *k)
+{
+	WITH_LOCK(&s->m);
+	k->refs--;
+	pthread_cond_broadcast(&s->packed);
+}
+
+static int slice(struct restore *s, const struct record_piece *e, uint8_t *ret_p, struct store_error *err)
+{
+	uint8_t hash[RECORD_HASH_LEN];
+	struct restore_pack *k;
+	int r;
+
+	r = pack_take(s, e->pack, &k, err);
+	if (r < 0)
+		return r;
+	r = e->at + (size_t)e->len <= k->len ? digest_sha256(k->p + e->at, e->len, hash) : -EBADMSG;
+	if (r == 0)
+		r = memcmp(hash, e->hash, RECORD_HASH_LEN) == 0 ? 0 : -EBADMSG;
+	if (r == 0)
+		memcpy(ret_p, k->p + e->at, e->len);
+	pack_drop(s, k);
+	return r;
+}
+
+int restore_fetch_now(struct restore *s, const struct record_piece *e, uint8_t **ret_p, struct store_error *err)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	size_t len = e->len;
+	int r;
+
+	if (e->packed) {
+		p = malloc(e->len);
+		r = p ? slice(s, e, p, err) : -ENOMEM;
+	} else {
+		r = repo_get(s->p->repo, REPO_SEGMENT, e->hash, &p, &len, err);
+		if (r == 0 && len != e->len)
+			r = -EBADMSG;
+	}
+	if (r == -EBADMSG && !err->message[0])
+		memcpy(err->message, "a piece is not what its record says", sizeof("a piece is not what its record says"));
+	if (r == 0)
+		*ret_p = take_ptr(p);
+	return r;
+}
+
+/* ---- jobs */
+
+static bool is_there(const struct restore_file *f, const struct record_piece *e)
+{
+	AUTO_FREE uint8_t *p = malloc(e->len);
+	uint8_t hash[RECORD_HASH_LEN];
+
+	return p && pread(f->fd, p, e->len, (off_t)e->off) == (ssize_t)e->len && digest_sha256(p, e->len, hash) == 0 &&
+	       memcmp(hash, e->hash, RECORD_HASH_LEN) == 0;
+}
+
+static int write_range(int fd, const uint8_t *p, size_t len, uint64_t off)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static size_t block_at(size_t at, size_t len)
+{
+	return len - at < BLOCK_SIZE ? len - at : BLOCK_SIZE;
+}
+
+/* Blocks of zeros stay holes. */
+static int write_piece(const struct restore_file *f, const struct record_piece *e, const uint8_t *p)
+{
+	size_t from = 0, at;
+	int r = 0;
+
+	if (f->solid)
+		return write_range(f->fd, p, e->len, e->off);
+	for (at = 0; at < e->len && r == 0; at += block_at(at, e->len)) {
+		if (!layout_is_zero(p + at, block_at(at, e->len)))
+			continue;
+		if (at > from)
+			r = write_range(f->fd, p + from, at - from, e->off + from);
+		from = at + block_at(at, e->len);
+	}
+	return r == 0 && from < e->len ? write_range(f->fd, p + from, e->len - from, e->off + from) : r;
+}
+
+static int do_job(struct restore *s, const struct restore_job *job, struct store_error *err)
+{
+	bool kept = s->p->resume && is_there(job->file, &job->piece);
+	AUTO_FREE uint8_t *p = NULL;
+	int r = 0;
+
+	if (!kept) {
+		r = restore_fetch_now(s, &job->piece, &p, err);
+		if (r == 0) {
+			r = write_piece(job->file, &job->piece, p);
+			if (r < 0)
+				(void)log_ret(r, "a file of the restored volume");
+		}
+	}
+	WITH_LOCK(&s->m);
+	s->counts.bytes += r == 0 ? job->piece.len : 0;
+	s->counts.bytes_kept += kept ? job->piece.len : 0;
+	return r;
+}
+
+static struct restore_job *next_job(struct restore *s)
+{
+	struct restore_job *job;
+
+	WITH_LOCK(&s->m);
+	while (!s->jobs && !s->ending)
+		lock_wait(&s->m, &s->wake);
+	job = s->jobs;
+	if (!job)
+		return NULL;
+	s->jobs = job->next;
+	if (!s->jobs)
+		s->jobs_end = &s->jobs;
+	s->njobs--;
+	s->busy++;
+	pthread_cond_broadcast(&s->done);
+	return job;
+}
+
+static int error_of(struct restore *s)
+{
+	WITH_LOCK(&s->m);
+	return s->error;
+}
+
+static void *work(void *arg)
+{
+	struct restore *s = arg;
+	struct restore_job *job;
+	struct store_error err;
+	int r, rr;
+
+	while ((job = next_job(s))) {
+		err = (struct store_error){ 0 };
+		r = error_of(s);
+		if (r == 0)
+			r = do_job(s, job, &err);
+		rr = restore_file_unref(s, job->file);
+		if (r < 0 || rr < 0)
+			fail(s, r < 0 ? r : rr, r < 0 ? &err : NULL);
+		free(job);
+		lock_take(&s->m);
+		s->busy--;
+		pthread_cond_broadcast(&s->done);
+		lock_drop(&s->m);
+	}
+	return NULL;
+}
+
+/* ---- from the walk */
+
+int restore_fetch_start(struct restore *s)
+{
+	int r = 0;
+
+	lock_init(&s->m, LOCK_RANK_POOL);
+	pthread_cond_init(&s->wake, NULL);
+	pthread_cond_init(&s->done, NULL);
+	pthread_cond_init(&s->packed, NULL);
+	s->jobs_end = &s->jobs;
+	for (; s->nthreads < s->p->threads && r == 0; s->nthreads += r == 0)
+		r = thread_start(&s->threads[s->nthreads], work, s);
+	return r;
+}
+
+void restore_fetch_stop(struct restore *s)
+{
+	lock_take(&s->m);
+	s->ending = true;
+	pthread_cond_broadcast(&s->wake);
+	lock_drop(&s->m);
+	while (s->nthreads > 0)
+		(void)pthread_join(s->threads[--s->nthreads], NULL);
+	for (unsigned i = 0; i < RESTORE_PACKS; i++)
+		free(s->packs[i].p);
+	pthread_cond_destroy(&s->wake);
+	pthread_cond_destroy(&s->done);
+	pthread_cond_destroy(&s->packed);
+	lock_done(&s->m);
+}
+
+/* A moment; says how far it is. */
+static int wait_some(struct restore *s)
+{
+	struct restore_counts counts;
+	struct timespec until;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += WAIT_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	lock_take(&s->m);
+	if (s->error == 0)
+		(void)pthread_cond_timedwait(&s->done, &s->m.m, &until);
+	r = s->error;
+	counts = s->counts;
+	lock_drop(&s->m);
+	if (r == 0 && s->p->progress && !s->p->progress(s->p->ctx, &counts)) {
+		r = -EINTR;
+		fail(s, r, NULL);
+	}
+	return r;
+}
+
+int restore_fetch_add(struct restore *s, struct restore_file *f, const struct record_piece *e)
+{
+	struct restore_job *job = calloc(1, sizeof(*job));
+	bool full = true;
+	int r = job ? error_of(s) : -ENOMEM;
+
+	while (r == 0 && full) {
+		lock_take(&s->m);
+		full = s->njobs >= s->p->threads * JOBS_PER_THREAD;
+		if (!full) {
+			*job = (struct restore_job){ .file = f, .piece = *e };
+			f->work++;
+			*s->jobs_end = job;
+			s->jobs_end = &job->next;
+			s->njobs++;
+			pthread_cond_signal(&s->wake);
+		}
+		lock_drop(&s->m);
+		if (full)
+			r = wait_some(s);
+	}
+	if (r < 0)
+		free(job);
+	return r;
+}
+
+int restore_fetch_wait(struct restore *s)
+{
+	bool idle = false;
+	int r = 0;
+
+	while (r == 0 && !idle) {
+		lock_take(&s->m);
+		idle = s->njobs == 0 && s->busy == 0;
+		r = s->error;
+		lock_drop(&s->m);
+		if (r == 0 && !idle)
+			r = wait_some(s);
+	}
+	return r;
+}

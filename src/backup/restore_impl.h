@@ -1,0 +1,102 @@
+/* restore_impl.h: what restore*.c share; private to them. The calling thread walks the records and makes the entries (restore.c, restore_make.c); threads
+ * bring the pieces (restore_fetch.c). */
+#ifndef COFFER_BACKUP_RESTORE_IMPL_H
+#define COFFER_BACKUP_RESTORE_IMPL_H
+
+#include <pthread.h>
+
+#include "backup/restore.h"
+#include "base/lock.h"
+
+#define RESTORE_PACKS 6u                 /* in memory */
+#define RESTORE_VOLUME_MAX (256u * 1024)
+
+/* A regular file that is being written. */
+struct restore_file {
+	int fd;
+	unsigned work;                   /* lock: restore.m; pieces that are not there, and the walk */
+	bool solid;                      /* zeros are written, too */
+	uint32_t mode, uid, gid;
+	struct timespec mtime;
+};
+
+struct restore_job {
+	struct restore_job *next;
+	struct restore_file *file;
+	struct record_piece piece;
+};
+
+struct restore_pack {
+	uint8_t hash[RECORD_HASH_LEN];
+	uint8_t *p;
+	size_t len;
+	unsigned refs;
+	bool loading;
+	uint64_t used;                   /* when, by a counter */
+};
+
+/* Another name of it may follow. */
+struct restore_link {
+	uint64_t no;
+	char *path;
+};
+
+struct restore_dir {
+	uint64_t no;
+	int fd;
+	size_t path_len;                 /* of the path up to it */
+	uint32_t mode, uid, gid;
+	struct timespec mtime;
+};
+
+struct restore {
+	const struct restore_params *p;
+
+	struct lock m;
+	pthread_cond_t wake, done, packed;
+	struct restore_job *jobs, **jobs_end; /* lock: m, as is the rest of this part */
+	unsigned njobs, busy;
+	bool ending;
+	int error;
+	struct store_error store_error;
+	struct restore_counts counts;
+	struct restore_pack packs[RESTORE_PACKS];
+	uint64_t clock;
+
+	pthread_t threads[RESTORE_THREADS_MAX];
+	unsigned nthreads;
+
+	/* The walk alone. */
+	struct restore_dir *dirs;        /* the open ones, from the root on */
+	size_t ndirs;
+	char *path;
+	size_t path_max;
+	struct restore_file *file;       /* whose pieces come */
+	struct restore_link *links;
+	size_t nlinks, links_max;
+	bool in_volume;                  /* the pieces are coffer.volume's */
+	bool have_volume;
+	struct record_entry volume;
+	struct record_piece *volume_pieces;
+	size_t nvolume_pieces;
+	bool quarantine;
+};
+
+/* restore_make.c: one entry, in the directory that is open last. */
+int restore_make(struct restore *s, uint64_t no, const struct record_entry *e) must_check;
+int restore_make_volume(struct restore *s) must_check;
+/* Directories are done until depth are left. */
+int restore_leave(struct restore *s, size_t depth) must_check;
+
+/* restore_fetch.c */
+int restore_fetch_start(struct restore *s) must_check;
+void restore_fetch_stop(struct restore *s);
+int restore_fetch_add(struct restore *s, struct restore_file *f, const struct record_piece *e) must_check;
+/* Until all is written. */
+int restore_fetch_wait(struct restore *s) must_check;
+/* The walk, or a piece, is done with the file: the last one gives it what it must have. */
+int restore_file_unref(struct restore *s, struct restore_file *f) must_check;
+/* A piece into memory: *ret_p has len bytes. Caller frees. */
+int restore_fetch_now(struct restore *s, const struct record_piece *e, uint8_t **ret_p, struct store_error *err) must_check;
+
+#endif

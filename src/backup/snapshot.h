@@ -1,0 +1,24 @@
+/* snapshot.h: all records of a snapshot, one after the other, from a store that may lie: each list has the hash that the manifest says, each record is sane
+ * and in its place, and in the end numbers and Merkle root are the manifest's. What was told before that end is only as good as its list's hash. */
+#ifndef COFFER_BACKUP_SNAPSHOT_H
+#define COFFER_BACKUP_SNAPSHOT_H
+
+#include "backup/repo.h"
+
+/* Return 0 to go on; anything else ends the walk and is returned. Each may be NULL. */
+struct snapshot_walk {
+	void *ctx;
+	/* depth: of the entry's directory below the volume's; no is the entry's number. */
+	int (*entry)(void *ctx, uint64_t no, unsigned depth, const struct record_entry *e);
+	int (*pieces)(void *ctx, const struct record_piece *pieces, size_t n); /* of the last entry */
+};
+
+/* -EUCLEAN, -EBADMSG, -ENOENT with a message, errors of the store, what the walk returned. */
+int snapshot_walk(const struct repo *r, const struct manifest *m, const struct snapshot_walk *w, struct store_error *err) must_check;
+
+/* The volume that is meant: by its uuid's digits or a beginning of them, or NULL where the store has one alone. -ENOENT, -EEXIST (more than one), -EINVAL. */
+int snapshot_volume(struct store *s, const char *uuid, struct repo *ret_r, struct store_error *err) must_check;
+/* A snapshot's full name: `latest`, its name, or a beginning of its name or of its ID. -ENOENT, -EEXIST. */
+int snapshot_find(const struct repo *r, const char *text, char ret_name[static REPO_SNAPSHOT_MAX], struct store_error *err) must_check;
+
+#endif
