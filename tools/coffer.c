@@ -30,12 +30,15 @@ static const struct cmd commands[] = {
 	{ "audit", cmd_audit, "verify|show|report [FILE|DIR]... [--anchors FILE] [--host ID] [--since T] [--tenant NAME]",
 	  "verify, print or sum up the agent's audit log, without the agent" },
 	{ "bench", cmd_bench, "[DIR]", "rates of the cryptography here, and of a directory" },
+	{ "backup", cmd_backup, "run VOLUME STORE [--dry-run] [--force] | list STORE | show|verify STORE [SNAPSHOT] | diff STORE SNAPSHOT [SNAPSHOT]",
+	  "copy a volume's ciphertext into a store (file:///DIR), without its key; look at what is there" },
+	{ "restore", cmd_restore, "STORE SNAPSHOT|latest DIR [--suid] [--dev]", "a snapshot back into a new directory" },
 	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
 static const char *const later[] = { "rekey", "seal", "unseal",
-				     "backup", "restore", "shred", "adopt", "export", "policy", "doctor", NULL };
+				     "shred", "adopt", "export", "policy", "doctor", NULL };
 
 static void usage(FILE *to)
 {

@@ -7,6 +7,9 @@ enum env_var {
 	ENV_NO_COLOR,       /* no colours, whatever its value */
 	ENV_JOURNAL_STREAM, /* "DEV:INO" of the journal's stream, set by systemd */
 	ENV_TERM,
+	ENV_HOME,           /* with the next two: where backups keep what they know of files */
+	ENV_XDG_CACHE_HOME,
+	ENV_CACHE_DIRECTORY, /* of a unit, set by systemd */
 	ENV_VAULT_TOKEN,    /* the agent only: the token of a tenant whose configuration names no other */
 	ENV_BAO_TOKEN,      /* the same by its newer name; VAULT_TOKEN wins */
 	ENV_COFFER_IOQ,     /* test builds only: "sync" keeps io_uring away */

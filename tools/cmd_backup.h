@@ -1,0 +1,60 @@
+/* cmd_backup.h: what the commands of backups share (cmd_backup*.c, cmd_restore.c). */
+#ifndef COFFER_TOOLS_CMD_BACKUP_H
+#define COFFER_TOOLS_CMD_BACKUP_H
+
+#include "backup/snapshot.h"
+#include "tools/cmd.h"
+
+#define CMD_BACKUP_THREADS 4u
+#define CMD_BACKUP_ARGS_MAX 4
+
+/* The arguments of one command. */
+struct cmd_backup_args {
+	const char *command;             /* "backup run" */
+	const char *arg[CMD_BACKUP_ARGS_MAX];
+	int n;
+	struct store_conf conf;
+	const char *volume;              /* --volume: a uuid or its beginning */
+	uint64_t threads;                /* --parallel */
+	bool dry_run, force, suid, dev;
+};
+
+/* Which options a command takes besides those of the store. */
+#define CMD_BACKUP_VOLUME 1u
+#define CMD_BACKUP_DRY_RUN 2u
+#define CMD_BACKUP_FORCE 4u
+#define CMD_BACKUP_SUID_DEV 8u
+
+/* 0, or an exit code after a message. name: the command's in coffer.c. */
+int cmd_backup_args(struct cmd_backup_args *a, const char *name, unsigned options, int argc, char **argv) must_check;
+void cmd_backup_args_done(struct cmd_backup_args *a);
+
+/* The message for an error of src/backup, and its exit code: what the store says, else the reason. */
+int cmd_backup_fail(const char *object, int r, const struct store_error *err);
+
+/* A store, and in it a volume and perhaps a snapshot. */
+struct cmd_backup_snapshot {
+	struct store *store;
+	struct repo repo;
+	char name[REPO_SNAPSHOT_MAX];
+	struct manifest manifest;
+	uint8_t hash[RECORD_HASH_LEN];
+};
+int cmd_backup_store(const struct cmd_backup_args *a, const char *uri, struct store **ret_s) must_check;
+int cmd_backup_open(const struct cmd_backup_args *a, const char *uri, const char *snapshot, struct cmd_backup_snapshot *ret_s) must_check;
+void cmd_backup_close(struct cmd_backup_snapshot *s);
+
+/* Say by whom it is signed: "signed by HEX", "not signed"; -EBADMSG: the signature does not fit. */
+int cmd_backup_signer(const struct manifest *m, size_t max, char *ret_text) must_check;
+
+/* SIGINT and SIGTERM are counted from here on; has one come? */
+void cmd_backup_signals(void);
+bool cmd_backup_stopped(void);
+
+int cmd_backup_run(const struct cmd_global *g, int argc, char **argv);
+int cmd_backup_list(const struct cmd_global *g, int argc, char **argv);
+int cmd_backup_show(const struct cmd_global *g, int argc, char **argv);
+int cmd_backup_verify(const struct cmd_global *g, int argc, char **argv);
+int cmd_backup_diff(const struct cmd_global *g, int argc, char **argv);
+
+#endif

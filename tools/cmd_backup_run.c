@@ -1,0 +1,201 @@
+/* cmd_backup_run.c: backup run: a volume that is not mounted, kept from being mounted for writing meanwhile, into a store. Needs no key. */
+#include "tools/cmd_backup.h"
+#include "tools/progress.h"
+
+#include "backup/backup.h"
+#include "base/env.h"
+#include "base/fileio.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "io/scrub_log.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CACHE_DIR_ROOT "/var/cache/coffer"
+
+struct run {
+	const struct cmd_global *g;
+	const char *name;                /* as the user gave it */
+	struct scrub_log *log;
+	struct progress bar;
+};
+
+static bool log_shape(void *ctx, const uint8_t file_id[static FILE_ID_LEN], struct file_shape *ret_shape)
+{
+	return scrub_log_shape(ctx, file_id, ret_shape);
+}
+
+static bool log_group(void *ctx, const uint8_t file_id[static FILE_ID_LEN], uint32_t group, uint8_t p[static BLOCK_SIZE], bool in_log[static GROUP_BLOCKS])
+{
+	return scrub_log_group(ctx, file_id, group, p, in_log);
+}
+
+static bool on_progress(void *ctx, const struct backup_counts *c)
+{
+	struct run *s = ctx;
+
+	progress_step(&s->bar, c->bytes_read + c->bytes_kept);
+	return !cmd_backup_stopped();
+}
+
+static void on_problem(void *ctx, const char *backing_path, const struct backup_rot *rot)
+{
+	struct run *s = ctx;
+	AUTO_FREE char *path = cmd_printable(backing_path);
+
+	progress_clear(&s->bar);
+	(void)cmd_fail(EXIT_CODE_DAMAGE, path ? path : "?", "%llu blocks or groups do not fit their checksums (first in group %llu); stored as they are",
+		       (unsigned long long)rot->count, (unsigned long long)rot->group);
+}
+
+/* Where this user's caches lie; a backup without one reads everything. */
+static void cache_dir(char ret_dir[static PATH_MAX])
+{
+	const char *service = env_get(ENV_CACHE_DIRECTORY), *xdg = env_get(ENV_XDG_CACHE_HOME), *home = env_get(ENV_HOME);
+	int n;
+
+	if (service && service[0] == '/' && !strchr(service, ':'))
+		n = snprintf(ret_dir, PATH_MAX, "%s", service);
+	else if (xdg && xdg[0] == '/')
+		n = snprintf(ret_dir, PATH_MAX, "%s/coffer", xdg);
+	else if (geteuid() == 0 || !home || home[0] != '/')
+		n = snprintf(ret_dir, PATH_MAX, "%s", CACHE_DIR_ROOT);
+	else
+		n = snprintf(ret_dir, PATH_MAX, "%s/.cache/coffer", home);
+	if (n >= PATH_MAX || fileio_mkdirs(ret_dir, 0700) < 0)
+		ret_dir[0] = '\0';
+}
+
+static int report_json(const char *name, const struct backup_result *b)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	const struct backup_counts *c = &b->counts;
+	AUTO_FREE char *text = NULL;
+
+	if (json_put_str(o, "snapshot", b->snapshot) < 0 || json_put_int(o, "serial", (int64_t)b->serial) < 0 || json_put_bool(o, "signed", b->is_signed) < 0 ||
+	    json_put_int(o, "files", (int64_t)c->files) < 0 || json_put_int(o, "bytes", (int64_t)c->bytes) < 0 ||
+	    json_put_int(o, "bytes_read", (int64_t)c->bytes_read) < 0 || json_put_int(o, "bytes_sent", (int64_t)c->bytes_sent) < 0 ||
+	    json_put_int(o, "objects_sent", (int64_t)c->objects_sent) < 0 || json_put_int(o, "problems", (int64_t)c->problems) < 0 ||
+	    json_put_int(o, "skipped", (int64_t)c->skipped) < 0 || json_dump(o, &text) < 0)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, name, "out of memory");
+	(void)puts(text);
+	return 0;
+}
+
+static int report(const struct run *s, const struct backup_result *b)
+{
+	const struct backup_counts *c = &b->counts;
+	char bytes[PROGRESS_SIZE_MAX], sent[PROGRESS_SIZE_MAX];
+	int r = 0;
+
+	if (s->g->json) {
+		r = report_json(s->name, b);
+	} else if (!s->g->quiet) {
+		progress_size(c->bytes, bytes);
+		progress_size(c->bytes_sent, sent);
+		(void)printf("%s: %s %s, %llu entries, %s, %s%s in %llu objects\n", s->name, b->snapshot[0] ? "snapshot" : "dry run", b->snapshot,
+			     (unsigned long long)c->files, bytes, b->snapshot[0] ? "sent " : "to send: ", sent, (unsigned long long)c->objects_sent);
+		if (c->skipped > 0)
+			(void)fprintf(stderr, "coffer: %s: %llu entries are no part of a volume and were left out\n", s->name, (unsigned long long)c->skipped);
+	}
+	return r ? r : c->problems ? EXIT_CODE_DAMAGE : 0;
+}
+
+static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_volume *v, struct store *store, bool clean)
+{
+	struct backup_params p = { .ctx = s, .store = store, .root_fd = v->root_fd, .clean = clean, .force = a->force, .dry_run = a->dry_run,
+				   .threads = (unsigned)a->threads, .progress = on_progress, .problem = on_problem };
+	char dir[PATH_MAX], why[CMD_WHY_MAX] = "";
+	struct backup_result b;
+	struct store_error err;
+	int r;
+
+	memcpy(p.uuid, v->parsed->uuid, UUID_LEN);
+	p.check = (struct backup_check){ .ctx = s->log, .log_shape = clean ? NULL : log_shape, .log_group = clean ? NULL : log_group };
+	cache_dir(dir);
+	p.cache_dir = dir[0] ? dir : NULL;
+	progress_start(&s->bar, s->g, "backup", 0);
+	if (s->bar.on)
+		s->bar.total = progress_tree_bytes(v->root_fd);
+	cmd_backup_signals();
+	log_hold();
+	r = backup_run(&p, &b, &err);
+	progress_clear(&s->bar);
+	(void)log_release(r < 0 ? why : NULL, sizeof(why));
+	if (r < 0 && r != -EINTR && !err.message[0] && *why)
+		return cmd_fail(r == -ETXTBSY ? EXIT_CODE_BUSY : cmd_exit_of(r), s->name, "stopped: %s", why);
+	return r < 0 ? cmd_backup_fail(s->name, r, &err) : report(s, &b);
+}
+
+/* Keep writers out. */
+static int claim(const char *path, int root_fd, int *ret_lock)
+{
+	struct lower *l = lower_real();
+	struct stat st;
+	int fd, r;
+
+	fd = lower_open_regular(l, root_fd, NAME_LOCK, O_RDONLY, 0, &st);
+	if (fd == -ENOENT)
+		return 0; /* whoever mounts makes it; nobody has yet */
+	r = fd < 0 ? fd : l->ops->lock(l, fd, false);
+	if (r == 0) {
+		*ret_lock = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		lower_close(l, fd);
+	return r == -EAGAIN ? cmd_fail(EXIT_CODE_IN_USE, path, "mounted, or in use by somebody else; unmount it first") :
+			      cmd_fail(cmd_exit_of(r), path, "%s: %s", NAME_LOCK, err_text(r));
+}
+
+static int open_log(struct run *s, int root_fd, bool *ret_clean)
+{
+	struct scrub_log_info info;
+	int r;
+
+	r = scrub_log_open(lower_real(), root_fd, &s->log, &info);
+	if (r < 0)
+		return cmd_fail(cmd_exit_of(r), s->name, "%s or %s: %s", NAME_STATE, NAME_LOG, err_text(r));
+	*ret_clean = info.clean;
+	return info.missing == 0 ? 0 : cmd_fail(EXIT_CODE_DAMAGE, s->name, "the log lacks transaction %llu, which was acknowledged; coffer fsck says more",
+						(unsigned long long)info.missing);
+}
+
+int cmd_backup_run(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
+	AUTO(store_close_p) struct store *store = NULL;
+	struct run s = { .g = g };
+	struct cmd_backup_args a;
+	AUTO_FREE char *path = NULL;
+	AUTO_CLOSE int lock = -1;
+	bool clean = false;
+	int r;
+
+	r = cmd_backup_args(&a, "backup", CMD_BACKUP_DRY_RUN | CMD_BACKUP_FORCE, argc, argv);
+	if (r == 0 && a.n != 2)
+		r = cmd_usage("backup", "run needs VOLUME and STORE");
+	s.name = a.arg[0];
+	if (r == 0)
+		r = cmd_volume_path(g, s.name, &path);
+	if (r == 0)
+		r = cmd_descriptors(s.name);
+	if (r == 0)
+		r = cmd_volume_open(path, &v);
+	if (r == 0)
+		r = claim(s.name, v.root_fd, &lock);
+	if (r == 0)
+		r = cmd_backup_store(&a, a.arg[1], &store);
+	if (r == 0)
+		r = open_log(&s, v.root_fd, &clean);
+	if (r == 0)
+		r = run(&s, &a, &v, store, clean);
+	scrub_log_close(s.log);
+	cmd_backup_args_done(&a);
+	return r;
+}

@@ -1,0 +1,214 @@
+/* cmd_backup_show.c: backup list, show and verify: what a store has, without any key. What a store says is shown as what it is, somebody's word: with the key that
+ * signed it, or as not signed. */
+#include "tools/cmd_backup.h"
+#include "tools/progress.h"
+
+#include "backup/verify.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SIGNER_MAX 128
+
+/* ---- list */
+
+static int list_line(const struct cmd_global *g, const struct repo *r, const char *name, const struct manifest *m)
+{
+	AUTO_JSON struct json *o = NULL;
+	AUTO_FREE char *text = NULL;
+	char bytes[PROGRESS_SIZE_MAX], signer[SIGNER_MAX];
+	bool forged = cmd_backup_signer(m, sizeof(signer), signer) < 0;
+
+	if (!g->json) {
+		progress_size(m->bytes, bytes);
+		(void)printf("%s %s  %s  %llu entries  %s  %s%s\n", r->uuid_text, name, m->time, (unsigned long long)m->entries, bytes,
+			     forged ? "SIGNATURE DOES NOT FIT" : signer, m->problems ? "  with damage" : "");
+		return forged ? EXIT_CODE_DAMAGE : 0;
+	}
+	o = json_new_object();
+	if (json_put_str(o, "uuid", r->uuid_text) < 0 || json_put_str(o, "snapshot", name) < 0 || json_put_str(o, "time", m->time) < 0 ||
+	    json_put_int(o, "serial", (int64_t)m->serial) < 0 || json_put_int(o, "entries", (int64_t)m->entries) < 0 ||
+	    json_put_int(o, "bytes", (int64_t)m->bytes) < 0 || json_put_int(o, "problems", (int64_t)m->problems) < 0 ||
+	    json_put_str(o, "signature", forged ? "does not fit" : signer) < 0 || json_dump(o, &text) < 0)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, name, "out of memory");
+	(void)puts(text);
+	return forged ? EXIT_CODE_DAMAGE : 0;
+}
+
+static int list_volume(const struct cmd_global *g, const struct repo *r)
+{
+	AUTO_FREE struct repo_snapshot *list = NULL;
+	uint8_t hash[RECORD_HASH_LEN];
+	struct store_error err = { 0 };
+	int e, bad = 0;
+	size_t n;
+
+	e = repo_snapshots(r, &list, &n, &err);
+	if (e < 0)
+		return cmd_backup_fail(r->uuid_text, e, &err);
+	for (size_t i = 0; i < n; i++) {
+		AUTO_MANIFEST struct manifest m = { 0 };
+
+		e = repo_manifest(r, list[i].name, &m, hash, &err);
+		e = e < 0 ? cmd_backup_fail(list[i].name, e, &err) : list_line(g, r, list[i].name, &m);
+		bad = e ? e : bad;
+	}
+	return bad;
+}
+
+int cmd_backup_list(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO(store_close_p) struct store *store = NULL;
+	AUTO_FREE uint8_t (*uuids)[UUID_LEN] = NULL;
+	struct store_error err = { 0 };
+	struct cmd_backup_args a;
+	struct repo repo;
+	size_t n = 0;
+	int r, e;
+
+	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME, argc, argv);
+	if (r == 0 && a.n != 1)
+		r = cmd_usage("backup", "list needs STORE");
+	if (r == 0)
+		r = cmd_backup_store(&a, a.arg[0], &store);
+	e = r == 0 ? repo_volumes(store, &uuids, &n, &err) : 0;
+	if (e < 0)
+		r = cmd_backup_fail(a.arg[0], e, &err);
+	for (size_t i = 0; i < n; i++) {
+		repo_open(&repo, store, uuids[i]);
+		if (a.volume && strncmp(repo.uuid_text, a.volume, strlen(a.volume)) != 0)
+			continue;
+		e = list_volume(g, &repo);
+		r = e ? e : r;
+	}
+	cmd_backup_args_done(&a);
+	return r;
+}
+
+/* ---- show */
+
+static int show_json(const struct cmd_backup_snapshot *s, const char *signer)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	const struct manifest *m = &s->manifest;
+	AUTO_FREE char *text = NULL;
+	char previous[2 * RECORD_HASH_LEN + 1] = "", root[2 * RECORD_HASH_LEN + 1];
+
+	if (m->has_previous)
+		text_hex(m->previous, RECORD_HASH_LEN, previous);
+	text_hex(m->root, RECORD_HASH_LEN, root);
+	if (json_put_str(o, "uuid", s->repo.uuid_text) < 0 || json_put_str(o, "snapshot", s->name) < 0 || json_put_str(o, "time", m->time) < 0 ||
+	    json_put_int(o, "serial", (int64_t)m->serial) < 0 || json_put_str(o, "previous", previous) < 0 || json_put_str(o, "way", m->way) < 0 ||
+	    json_put_bool(o, "clean", m->clean) < 0 || json_put_int(o, "frozen_ms", (int64_t)m->frozen_ms) < 0 ||
+	    json_put_int(o, "rounds", (int64_t)m->rounds) < 0 || json_put_int(o, "entries", (int64_t)m->entries) < 0 ||
+	    json_put_int(o, "bytes", (int64_t)m->bytes) < 0 || json_put_int(o, "problems", (int64_t)m->problems) < 0 || json_put_str(o, "root", root) < 0 ||
+	    json_put_str(o, "signature", signer) < 0 || json_dump(o, &text) < 0)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, s->name, "out of memory");
+	(void)puts(text);
+	return 0;
+}
+
+static int show(const struct cmd_global *g, const struct cmd_backup_snapshot *s)
+{
+	const struct manifest *m = &s->manifest;
+	char signer[SIGNER_MAX] = "does not fit", bytes[PROGRESS_SIZE_MAX];
+	bool forged = cmd_backup_signer(m, sizeof(signer), signer) < 0;
+	int r = 0;
+
+	progress_size(m->bytes, bytes);
+	if (g->json)
+		r = show_json(s, signer);
+	else
+		(void)printf("volume     %s\nsnapshot   %s\ntime       %s\nserial     %llu\nway        %s, %s%s\nrounds     %llu, mount held still for %llu ms\n"
+			     "entries    %llu\nbytes      %s\ndamage     %llu\nsignature  %s\n", s->repo.uuid_text, s->name, m->time,
+			     (unsigned long long)m->serial, m->way, m->clean ? "log empty" : "with its log", "", (unsigned long long)m->rounds,
+			     (unsigned long long)m->frozen_ms, (unsigned long long)m->entries, bytes, (unsigned long long)m->problems, signer);
+	return r ? r : forged ? EXIT_CODE_DAMAGE : 0;
+}
+
+int cmd_backup_show(const struct cmd_global *g, int argc, char **argv)
+{
+	struct cmd_backup_snapshot s = { 0 };
+	struct cmd_backup_args a;
+	int r;
+
+	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME, argc, argv);
+	if (r == 0 && (a.n < 1 || a.n > 2))
+		r = cmd_usage("backup", "show needs STORE [SNAPSHOT]");
+	if (r == 0)
+		r = cmd_backup_open(&a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
+	if (r == 0)
+		r = show(g, &s);
+	cmd_backup_close(&s);
+	cmd_backup_args_done(&a);
+	return r;
+}
+
+/* ---- verify */
+
+struct verifying {
+	struct progress bar;
+};
+
+static bool on_progress(void *ctx, const struct verify_counts *c)
+{
+	struct verifying *v = ctx;
+
+	progress_step(&v->bar, c->bytes);
+	return !cmd_backup_stopped();
+}
+
+static void on_problem(void *ctx, const char *message)
+{
+	struct verifying *v = ctx;
+
+	progress_clear(&v->bar);
+	(void)fprintf(stderr, "coffer: %s\n", message);
+}
+
+static int verify(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s)
+{
+	struct verifying v;
+	struct verify_params p = { .ctx = &v, .repo = &s->repo, .m = &s->manifest, .threads = (unsigned)a->threads, .progress = on_progress, .problem = on_problem };
+	char signer[SIGNER_MAX], bytes[PROGRESS_SIZE_MAX];
+	struct store_error err = { 0 };
+	struct verify_counts c;
+	int r;
+
+	if (cmd_backup_signer(&s->manifest, sizeof(signer), signer) < 0)
+		return cmd_fail(EXIT_CODE_DAMAGE, s->name, "the manifest's signature does not fit: it was changed");
+	progress_start(&v.bar, g, "verify", s->manifest.bytes);
+	cmd_backup_signals();
+	r = verify_run(&p, &c, &err);
+	progress_clear(&v.bar);
+	if (r < 0)
+		return cmd_backup_fail(s->name, r, &err);
+	progress_size(c.bytes, bytes);
+	if (g->json)
+		(void)printf("{\"snapshot\":\"%s\",\"objects\":%llu,\"bytes\":%llu,\"problems\":%llu,\"signature\":\"%s\"}\n", s->name,
+			     (unsigned long long)c.objects, (unsigned long long)c.bytes, (unsigned long long)c.problems, signer);
+	else if (!g->quiet)
+		(void)printf("%s: %llu objects, %s, %llu problems; %s, %s\n", s->name, (unsigned long long)c.objects, bytes, (unsigned long long)c.problems,
+			     c.problems ? "NOT complete" : "complete and unrotted", signer);
+	return c.problems ? EXIT_CODE_DAMAGE : 0;
+}
+
+int cmd_backup_verify(const struct cmd_global *g, int argc, char **argv)
+{
+	struct cmd_backup_snapshot s = { 0 };
+	struct cmd_backup_args a;
+	int r;
+
+	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME, argc, argv);
+	if (r == 0 && (a.n < 1 || a.n > 2))
+		r = cmd_usage("backup", "verify needs STORE [SNAPSHOT]");
+	if (r == 0)
+		r = cmd_backup_open(&a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
+	if (r == 0)
+		r = verify(g, &a, &s);
+	cmd_backup_close(&s);
+	cmd_backup_args_done(&a);
+	return r;
+}
