@@ -19,6 +19,7 @@ static void marker_text(const struct repo *r, const char *snapshot, char ret_tex
 	(void)snprintf(ret_text, MARKER_MAX, "coffer-restore 1 %s %s\n", r->uuid_text, snapshot);
 }
 
+/* But for what a restore that was killed at its very beginning has left. */
 static int is_empty(int fd)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
@@ -28,7 +29,8 @@ static int is_empty(int fd)
 	if (!d)
 		return -errno;
 	while ((e = readdir(d)))
-		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, "lost+found") != 0;
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, "lost+found") != 0 &&
+		     strcmp(e->d_name, RESTORE_MARKER ".tmp") != 0;
 	(void)closedir(d);
 	return n == 0;
 }

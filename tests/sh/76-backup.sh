@@ -102,6 +102,7 @@ for ms in 02 06 12 25 40; do
 	wait "$pid" 2>/dev/null || :
 done
 expect 0 keyless backup run "$tmp/v" "$store" && expect 0 keyless backup verify "$store" && ok "killed at any point: $(cat "$tmp/out")" || not_ok "after kills: $(cat "$tmp/err")"
+mkdir "$tmp/r" && : >"$tmp/r/coffer.restore.tmp" # killed before its marker was in place
 for ms in 02 06 12 25; do
 	"$bin/coffer" --quiet restore "$store" latest "$tmp/r" --suid --limit-download 150M &
 	pid=$!
