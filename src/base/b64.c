@@ -8,20 +8,23 @@ static int in_range(int c, int lo, int hi)
 	return ((lo - 1 - c) & (c - hi - 1)) >> 8;
 }
 
-static char enc6(unsigned v)
+/* Of the two alphabets (RFC 4648 sections 4 and 5): what stands for 62 and 63. */
+static const char standard[2] = { '+', '/' }, url[2] = { '-', '_' };
+
+static char enc6(unsigned v, const char last[static 2])
 {
 	int c = (int)v;
 
 	c += 'A';
 	c += (25 - (int)v) >> 8 & ('a' - 'A' - 26);
 	c += (51 - (int)v) >> 8 & ('0' - 'a' - 26);
-	c += (61 - (int)v) >> 8 & ('+' - '0' - 10);
-	c += (62 - (int)v) >> 8 & ('/' - '+' - 1);
+	c += (61 - (int)v) >> 8 & (last[0] - '0' - 10);
+	c += (62 - (int)v) >> 8 & (last[1] - last[0] - 1);
 	return (char)c;
 }
 
 /* 0..63, or -1. */
-static int dec6(char ch)
+static int dec6(char ch, const char last[static 2])
 {
 	int c = (unsigned char)ch;
 	int v = -1;
@@ -29,44 +32,53 @@ static int dec6(char ch)
 	v += in_range(c, 'A', 'Z') & (c - 'A' + 1);
 	v += in_range(c, 'a', 'z') & (c - 'a' + 27);
 	v += in_range(c, '0', '9') & (c - '0' + 53);
-	v += in_range(c, '+', '+') & 63;
-	v += in_range(c, '/', '/') & 64;
+	v += in_range(c, last[0], last[0]) & 63;
+	v += in_range(c, last[1], last[1]) & 64;
 	return v;
 }
 
-void b64_encode(const void *p, size_t len, char *out)
+static char *encode(const void *p, size_t len, const char last[static 2], bool padded, char *out)
 {
 	const uint8_t *s = p;
 	unsigned v;
 
 	for (; len >= 3; s += 3, len -= 3) {
 		v = (unsigned)s[0] << 16 | (unsigned)s[1] << 8 | s[2];
-		*out++ = enc6(v >> 18);
-		*out++ = enc6(v >> 12 & 63);
-		*out++ = enc6(v >> 6 & 63);
-		*out++ = enc6(v & 63);
+		*out++ = enc6(v >> 18, last);
+		*out++ = enc6(v >> 12 & 63, last);
+		*out++ = enc6(v >> 6 & 63, last);
+		*out++ = enc6(v & 63, last);
 	}
 	if (len > 0) {
 		v = (unsigned)s[0] << 16 | (len == 2 ? (unsigned)s[1] << 8 : 0);
-		*out++ = enc6(v >> 18);
-		*out++ = enc6(v >> 12 & 63);
-		*out++ = len == 2 ? enc6(v >> 6 & 63) : '=';
-		*out++ = '=';
+		*out++ = enc6(v >> 18, last);
+		*out++ = enc6(v >> 12 & 63, last);
+		if (len == 2)
+			*out++ = enc6(v >> 6 & 63, last);
+		for (; padded && len < 3; len++)
+			*out++ = '=';
 	}
 	*out = '\0';
+	return out;
 }
 
-int b64_decode(const char *text, size_t n, void *out, size_t max, size_t *ret_len)
+void b64_encode(const void *p, size_t len, char *out)
+{
+	(void)encode(p, len, standard, true, out);
+}
+
+size_t b64_url_encode(const void *p, size_t len, char *out)
+{
+	return (size_t)(encode(p, len, url, false, out) - out);
+}
+
+/* n counts the padding, which need not be there. */
+static int decode(const char *text, size_t n, size_t pad, const char last[static 2], void *out, size_t max, size_t *ret_len)
 {
 	uint8_t *d = out;
-	size_t pad = 0, len, i, k;
+	size_t len = n / 4 * 3 - pad, i, k;
 	int bad = 0;
 
-	if (n % 4 != 0)
-		return -EUCLEAN;
-	while (pad < 2 && pad < n && text[n - 1 - pad] == '=')
-		pad++;
-	len = n / 4 * 3 - pad;
 	if (len > max)
 		return -EMSGSIZE;
 
@@ -76,7 +88,7 @@ int b64_decode(const char *text, size_t n, void *out, size_t max, size_t *ret_le
 
 		for (k = 0; k < 4; k++) {
 			bool padding = i + k >= n - pad;
-			int x = padding ? 0 : dec6(text[i + k]);
+			int x = padding ? 0 : dec6(text[i + k], last);
 
 			bad |= x;
 			v = v << 6 | ((unsigned)x & 63);
@@ -90,4 +102,24 @@ int b64_decode(const char *text, size_t n, void *out, size_t max, size_t *ret_le
 		return -EUCLEAN;
 	*ret_len = len;
 	return 0;
+}
+
+int b64_decode(const char *text, size_t n, void *out, size_t max, size_t *ret_len)
+{
+	size_t pad = 0;
+
+	if (n % 4 != 0)
+		return -EUCLEAN;
+	while (pad < 2 && pad < n && text[n - 1 - pad] == '=')
+		pad++;
+	return decode(text, n, pad, standard, out, max, ret_len);
+}
+
+int b64_url_decode(const char *text, size_t n, void *out, size_t max, size_t *ret_len)
+{
+	size_t pad = (4 - n % 4) % 4;
+
+	if (pad == 3)
+		return -EUCLEAN;
+	return decode(text, n + pad, pad, url, out, max, ret_len);
 }

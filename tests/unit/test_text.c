@@ -68,6 +68,45 @@ static void escape_cuts_between_characters_and_says_so(void **state)
 	check_escape("abc", 1, "");
 }
 
+static void b64_url_every_length_comes_back_without_padding(void **state)
+{
+	uint8_t in[67], out[67];
+	char text[B64_LEN(67) + 1], padded[B64_LEN(67) + 1];
+	size_t n, len, i;
+
+	(void)state;
+	for (i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)(i * 251 + 239);
+	for (n = 0; n <= sizeof(in); n++) {
+		len = b64_url_encode(in, n, text);
+		assert_int_equal(len, strlen(text));
+		b64_encode(in, n, padded);
+		assert_int_equal(strlen(text), strcspn(padded, "="));
+		for (i = 0; text[i]; i++)
+			assert_int_equal(text[i], padded[i] == '+' ? '-' : padded[i] == '/' ? '_' : padded[i]);
+		assert_int_equal(b64_url_decode(text, strlen(text), out, n, &len), 0);
+		assert_int_equal(len, n);
+		assert_memory_equal(in, out, n);
+		if (n > 0)
+			assert_int_equal(b64_url_decode(text, strlen(text), out, n - 1, &len), -EMSGSIZE);
+	}
+}
+
+static void b64_url_takes_one_form_only(void **state)
+{
+	static const char *const bad[] = { "A", "AAAAA", "AA==", "AB", "AAB", "AA+A", "AA/A", "AA A", "AAA=" };
+	uint8_t out[8];
+	size_t len, i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (b64_url_decode(bad[i], strlen(bad[i]), out, sizeof(out), &len) != -EUCLEAN)
+			fail_msg("taken: %s", bad[i]);
+	assert_int_equal(b64_url_decode("-_8", 3, out, sizeof(out), &len), 0);
+	assert_int_equal(len, 2);
+	assert_memory_equal(out, "\xfb\xff", 2);
+}
+
 static void b64_every_length_comes_back_and_one_character_less_does_not(void **state)
 {
 	uint8_t in[67], out[67];
@@ -132,6 +171,8 @@ int main(void)
 		cmocka_unit_test(escape_cuts_between_characters_and_says_so),
 		cmocka_unit_test(time_is_utc_to_the_second),
 		cmocka_unit_test(hex_comes_back_and_everything_else_is_refused),
+		cmocka_unit_test(b64_url_every_length_comes_back_without_padding),
+		cmocka_unit_test(b64_url_takes_one_form_only),
 		cmocka_unit_test(b64_every_length_comes_back_and_one_character_less_does_not),
 	};
 
