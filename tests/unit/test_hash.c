@@ -1,4 +1,5 @@
 /* test_hash.c: the checksum of a block is the same whatever code computes it. */
+#include "base/crc32c.h"
 #include "base/hash.h"
 
 #include <setjmp.h>
@@ -75,12 +76,30 @@ static void what_is_used_is_a_path_of_this_processor(void **state)
 	assert_int_equal(hash_sum32(data, LEN), hash_paths[0].sum32(data, LEN));
 }
 
+static void crc32c_is_the_published_one(void **state)
+{
+	uint8_t of[32];
+
+	(void)state;
+	assert_int_equal(crc32c("", 0), 0);
+	assert_int_equal(crc32c("123456789", 9), 0xe3069283);
+	/* RFC 3720 appendix B.4 */
+	memset(of, 0, sizeof(of));
+	assert_int_equal(crc32c(of, sizeof(of)), 0x8a9136aa);
+	memset(of, 0xff, sizeof(of));
+	assert_int_equal(crc32c(of, sizeof(of)), 0x62a8ab43);
+	for (size_t i = 0; i < sizeof(of); i++)
+		of[i] = (uint8_t)i;
+	assert_int_equal(crc32c(of, sizeof(of)), 0x46dd794e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sum_of_nothing_is_the_published_one),
 		cmocka_unit_test(every_path_finds_the_same_sum),
 		cmocka_unit_test(a_changed_byte_changes_the_sum_on_every_path),
+		cmocka_unit_test(crc32c_is_the_published_one),
 		cmocka_unit_test(what_is_used_is_a_path_of_this_processor),
 	};
 
