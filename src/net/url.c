@@ -116,6 +116,12 @@ void url_path(struct url *u, const char *path)
 	}
 }
 
+void url_verb(struct url *u, const char *verb)
+{
+	put(u, ':');
+	encoded(u, verb, strlen(verb));
+}
+
 void url_query(struct url *u, const char *name, const char *value)
 {
 	put(u, strchr(u->text, '?') ? '&' : '?');

@@ -29,6 +29,8 @@ void url_start(struct url *u, const char *origin);
 void url_component(struct url *u, const char *text);
 /* The components of a path "a/b"; refused when one is empty. */
 void url_path(struct url *u, const char *path);
+/* ":VERB" behind the last component: a custom method, as Google has them. */
+void url_verb(struct url *u, const char *verb);
 /* "?NAME=VALUE", or "&NAME=VALUE" behind another one; both encoded as a component is, '/' too. */
 void url_query(struct url *u, const char *name, const char *value);
 /* -EINVAL: something was refused, or the URL is longer than URL_MAX. */

@@ -68,6 +68,18 @@ static void a_url_is_encoded_once_and_has_no_way_up(void **state)
 	assert_int_equal(url_done(&u), -EINVAL);
 }
 
+static void a_custom_method_stands_behind_a_colon(void **state)
+{
+	struct url u;
+
+	(void)state;
+	url_start(&u, "https://h");
+	url_component(&u, "k:x");
+	url_verb(&u, "decrypt");
+	assert_int_equal(url_done(&u), 0);
+	assert_string_equal(u.text, "https://h/k%3Ax:decrypt");
+}
+
 static void a_query_is_encoded_whole_and_keeps_its_order(void **state)
 {
 	struct url u;
@@ -273,6 +285,7 @@ int main(void)
 		cmocka_unit_test(hosts_are_names_and_ports_and_nothing_else),
 		cmocka_unit_test(an_origin_is_https_and_a_host),
 		cmocka_unit_test(a_url_is_encoded_once_and_has_no_way_up),
+		cmocka_unit_test(a_custom_method_stands_behind_a_colon),
 		cmocka_unit_test(a_query_is_encoded_whole_and_keeps_its_order),
 		cmocka_unit_test(a_url_that_is_too_long_is_refused),
 		cmocka_unit_test(headers_are_found_by_name),
