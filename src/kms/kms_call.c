@@ -87,11 +87,12 @@ static int64_t health_pause(const char *key, const struct retry_try *t)
 /* classify does not know whom it judges. */
 static void name_host(const struct http_request *req, struct kms_error *err)
 {
-	const char *host = req->url.text + 8;
 	char text[KMS_MESSAGE_MAX];
+	int len;
+	const char *host = url_host(req->url.text, &len);
 
 	memcpy(text, err->message, sizeof(text));
-	(void)snprintf(err->message, sizeof(err->message), "%.*s: %.200s", (int)strcspn(host, "/"), host, text);
+	(void)snprintf(err->message, sizeof(err->message), "%.*s: %.200s", len, host, text);
 }
 
 /* One try. Returns its class, with message and more in err. *ret_again: an answer may still come. */
@@ -149,18 +150,19 @@ static int64_t pause_after(const struct kms_call *call, const char *key, const s
 
 int kms_call(const struct kms_call *call, struct http_request *req, struct kms_error *err, struct http_answer *ret_answer)
 {
-	const char *origin = req->url.text;
 	char key[HEALTH_KEY_MAX + 1];
 	struct http_answer a = { 0 };
 	unsigned attempts = 0;
 	bool again = false;
 	uint64_t wait = 0;
 	int64_t pause;
+	int len;
+	const char *host = url_host(req->url.text, &len);
 
-	(void)snprintf(key, sizeof(key), "%s %.*s", call->tenant, (int)(8 + strcspn(origin + 8, "/")), origin);
+	(void)snprintf(key, sizeof(key), "%s %.*s", call->tenant, (int)(host - req->url.text) + len, req->url.text);
 	if (!health_call(key, &wait))
 		return kms_fail(err, KMS_TRANSIENT, "%s: not asked, the last %d calls had no answer; again in %llu ms",
-				strchr(key, ' ') + 9, RETRY_FAILURES, (unsigned long long)wait);
+				key + strlen(call->tenant) + 1 + (host - req->url.text), RETRY_FAILURES, (unsigned long long)wait);
 	for (;;) {
 		attempts++;
 		if (try_once(call, req, err, &a, &again) == KMS_OK || !again)
@@ -171,7 +173,7 @@ int kms_call(const struct kms_call *call, struct http_request *req, struct kms_e
 		http_answer_done(&a);
 		wait_ms(pause);
 	}
-	health_ended(key, !again && !err->alarm);
+	health_ended(key, err->class != KMS_TRANSIENT && err->class != KMS_THROTTLED);
 	if (err->class == KMS_OK) {
 		*ret_answer = a;
 		return 0;

@@ -9,13 +9,10 @@
  * is refused (a JWT may be readable: pods have it so). Where they are sent is decided by the place alone, which is the host's configuration. */
 #include "kms/kms_vault_impl.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/env.h"
-#include "base/fileio.h"
 
 #define JWT_FILE "/var/run/secrets/kubernetes.io/serviceaccount/token"
 #define ROLE_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -93,87 +90,20 @@ int kms_vault_login_parse(const struct kms_conf *conf, struct kms_error *err, st
 	return 0;
 }
 
-/* --- the files --- */
-
-static int file_check(int fd, const char *path, size_t max, bool readable, struct kms_error *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return kms_fail(err, KMS_AUTH, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return kms_fail(err, KMS_CONFIG, "%s: not a regular file", path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return kms_fail(err, KMS_CONFIG, "%s: belongs neither to root nor to the agent's user", path);
-	if (st.st_mode & (S_IWGRP | S_IWOTH) || (st.st_mode & S_IROTH && !readable))
-		return kms_fail(err, KMS_CONFIG, "%s: has mode %04o; others may not %s it", path, (unsigned)(st.st_mode & 07777),
-				readable ? "write" : "read or write");
-	if (st.st_size <= 0 || (size_t)st.st_size > max)
-		return kms_fail(err, KMS_CONFIG, "%s: has %lld bytes, not 1 to %zu", path, (long long)st.st_size, max);
-	return (int)st.st_size;
-}
-
-/* One word that needs no escapes in a JSON string or a header, blanks and line ends around it cut; with a NUL. */
-static int word_check(struct secret *s, size_t len, const char *what, struct kms_error *err)
-{
-	char *p = (char *)secret_bytes(s);
-	size_t i;
-
-	while (len > 0 && strchr(" \t\r\n", p[len - 1]))
-		p[--len] = '\0';
-	for (i = 0; i < len; i++)
-		if (p[i] <= 0x20 || p[i] > 0x7e || p[i] == '"' || p[i] == '\\')
-			return kms_fail(err, KMS_CONFIG, "%s: holds more than one word, or one that cannot be a credential", what);
-	return len > 0 ? 0 : kms_fail(err, KMS_CONFIG, "%s: is empty", what);
-}
-
-static int file_read(const char *path, size_t max, bool readable, struct kms_error *err, struct secret **ret_word)
-{
-	AUTO_SECRET struct secret *s = NULL;
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	int len, r;
-
-	if (fd < 0)
-		return kms_fail(err, KMS_AUTH, "%s: %s", path, strerror(errno));
-	len = file_check(fd, path, max, readable, err);
-	if (len < 0)
-		return len;
-	r = secret_new((size_t)len + 1, &s);
-	if (r < 0)
-		return kms_fail(err, KMS_TRANSIENT, "%s: no locked memory", path);
-	r = fileio_read_full(fd, secret_bytes(s), (size_t)len);
-	if (r < 0)
-		return kms_fail(err, KMS_AUTH, "%s: %s", path, r == -ENODATA ? "is being replaced" : strerror(-r));
-	r = word_check(s, (size_t)len, path, err);
-	if (r < 0)
-		return r;
-	*ret_word = take_ptr(s);
-	return 0;
-}
+/* --- the credential --- */
 
 static int token_read(const struct vault_login *l, struct kms_error *err, struct secret **ret_token)
 {
-	AUTO_SECRET struct secret *s = NULL;
 	const char *text;
-	int r;
 
 	if (*l->file)
-		return file_read(l->file, VAULT_TOKEN_MAX - 1, false, err, ret_token);
+		return kms_file_word(l->file, VAULT_TOKEN_MAX - 1, false, err, ret_token);
 	text = env_get(ENV_VAULT_TOKEN);
 	if (!text)
 		text = env_get(ENV_BAO_TOKEN);
 	if (!text)
 		return kms_fail(err, KMS_CONFIG, "hcvault: no token: credentials= is not set, nor VAULT_TOKEN for the agent");
-	if (strlen(text) >= VAULT_TOKEN_MAX)
-		return kms_fail(err, KMS_CONFIG, "VAULT_TOKEN: is too long");
-	r = secret_new_copy(text, strlen(text) + 1, &s);
-	if (r < 0)
-		return kms_fail(err, KMS_TRANSIENT, "VAULT_TOKEN: no locked memory");
-	r = word_check(s, strlen(text), "VAULT_TOKEN", err);
-	if (r < 0)
-		return r;
-	*ret_token = take_ptr(s);
-	return 0;
+	return kms_file_word_of("VAULT_TOKEN", text, VAULT_TOKEN_MAX - 1, err, ret_token);
 }
 
 /* --- the requests --- */
@@ -300,12 +230,12 @@ int kms_vault_login(const struct vault_place *p, const char *id, uint64_t deadli
 	if (l.method == VAULT_TOKEN)
 		return token_login(p, &l, deadline_ms, err, ret_auth);
 	if (*l.role_file) {
-		r = file_read(l.role_file, VAULT_TOKEN_MAX - 1, true, err, &role);
+		r = kms_file_word(l.role_file, VAULT_TOKEN_MAX - 1, true, err, &role);
 		if (r < 0)
 			return r;
 	}
-	r = l.method == VAULT_JWT ? file_read(l.file, VAULT_JWT_MAX, true, err, &secret) :
-				    file_read(l.file, VAULT_TOKEN_MAX - 1, false, err, &secret);
+	r = l.method == VAULT_JWT ? kms_file_word(l.file, VAULT_JWT_MAX, true, err, &secret) :
+				    kms_file_word(l.file, VAULT_TOKEN_MAX - 1, false, err, &secret);
 	if (r < 0)
 		return r;
 	r = login_build(p, &l, role ? (const char *)secret_bytes_const(role) : l.role,
