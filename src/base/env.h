@@ -12,6 +12,8 @@ enum env_var {
 	ENV_CACHE_DIRECTORY, /* of a unit, set by systemd */
 	ENV_VAULT_TOKEN,    /* the agent only: the token of a tenant whose configuration names no other */
 	ENV_BAO_TOKEN,      /* the same by its newer name; VAULT_TOKEN wins */
+	ENV_GOOGLE_APPLICATION_CREDENTIALS, /* the agent only: the file of a service account, for tenants whose configuration names no other */
+	ENV_GCE_METADATA_HOST, /* the agent only: HOST[:PORT] of Google's metadata service; one of those that net/url.h allows */
 	ENV_COFFER_IOQ,     /* test builds only: "sync" keeps io_uring away */
 };
 

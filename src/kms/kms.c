@@ -11,6 +11,7 @@
 static const struct kms_ops *const providers[] = {
 	&kms_local,
 	&kms_vault,
+	&kms_gcp,
 	&kms_recovery,
 #if COFFER_TEST_HOOKS
 	&kms_failing,

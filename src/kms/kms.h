@@ -114,6 +114,7 @@ struct kms_ops {
 /* The providers; no kms_*.c has a header of its own. */
 extern const struct kms_ops kms_local;
 extern const struct kms_ops kms_vault;
+extern const struct kms_ops kms_gcp;
 extern const struct kms_ops kms_recovery;
 #if COFFER_TEST_HOOKS
 extern const struct kms_ops kms_failing;
