@@ -23,13 +23,13 @@ def openssl(cwd, *args):
     subprocess.run(["openssl", *args], cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def make_ca(d):
-    """An authority, and certificates for localhost (srv) and for another name (other), valid for a month."""
+def make_ca(d, names=()):
+    """An authority, and certificates for localhost and names (srv) and for another name (other), valid for a month."""
     os.makedirs(d, exist_ok=True)
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     openssl(d, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=test CA", "-addext",
             "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    for name, san in ("srv", "DNS:localhost,IP:127.0.0.1"), ("other", "DNS:other.test"):
+    for name, san in ("srv", ",".join(["DNS:localhost", "IP:127.0.0.1", *names])), ("other", "DNS:other.test"):
         openssl(d, "req", *key, "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
         with open(os.path.join(d, "ext"), "w") as f:
             f.write("basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n"

@@ -226,6 +226,7 @@ static void command(char *line)
 	if (strcmp(line, "forget") == 0) {
 		http_forget();
 		kms_vault_token_forget();
+		kms_bearer_forget();
 		kms_call_forget();
 		(void)puts("OK");
 		return;

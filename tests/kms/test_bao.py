@@ -20,45 +20,13 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bao as bao_module  # noqa: E402
+from trying import Answer, Try, TRY  # noqa: E402
 
-TRY = os.path.join(os.environ.get("top_builddir", "."), "tests/kms/kms_try")
 PROXY = os.path.join(bao_module.HERE, "fault_proxy.py")
 
 
 def policy(*keys):
     return "\n".join('path "transit/%s/%s" { capabilities=["update"] }' % (op, k) for k in keys for op in ("encrypt", "decrypt"))
-
-
-class Answer:
-    def __init__(self, line):
-        self.line = line
-        m = re.fullmatch(r"([A-Z]+) alarm=(\d) http=(\d+) attempts=(\d+) ms=(\d+) id=(\S*) credential=(.*?) code=(.*?): (.*)", line, re.S)
-        if m is None:
-            raise AssertionError("no answer: " + line)
-        self.kind, self.id, self.credential, self.code, self.message = m[1], m[6], m[7], m[8], m[9]
-        self.alarm, self.http, self.attempts, self.ms = (int(m[i]) for i in (2, 3, 4, 5))
-
-
-class Try:
-    """A kms_try process; before: a command that becomes it."""
-
-    def __init__(self, uri, *settings, env=None, before=()):
-        full = {k: v for k, v in os.environ.items() if k not in ("VAULT_TOKEN", "BAO_TOKEN")}
-        full.update(env or {})
-        self.p = subprocess.Popen([*before, TRY, uri, *settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=full)
-
-    def raw(self, *words):
-        self.p.stdin.write(" ".join(words) + "\n")
-        self.p.stdin.flush()
-        return self.p.stdout.readline().rstrip("\n")
-
-    def __call__(self, *words):
-        return Answer(self.raw(*words))
-
-    def close(self):
-        self.p.stdin.close()
-        self.p.stdout.close()
-        self.p.wait()
 
 
 class Case(unittest.TestCase):
