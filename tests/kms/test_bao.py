@@ -478,7 +478,7 @@ class Wire(Case):
         self.fault("big 65536")
         self.said(t("unwrap", self.wrapped), "TRANSIENT", "not Transit's")
         self.fault("big 65537")
-        self.said(t("unwrap", self.wrapped), "TRANSIENT", "larger than 64 KiB")
+        self.said(t("unwrap", self.wrapped), "TRANSIENT", "larger than is allowed")
 
     def test_garbage(self):
         t = self.through()
