@@ -74,6 +74,12 @@ void url_start(struct url *u, const char *origin)
 		put(u, *origin++);
 }
 
+void url_root(struct url *u, const char *origin)
+{
+	url_start(u, origin);
+	put(u, '/');
+}
+
 static void encoded(struct url *u, const char *p, size_t n)
 {
 	static const char hex[] = "0123456789ABCDEF";

@@ -25,6 +25,8 @@ struct url {
 
 /* origin is one that url_origin_parse wrote. */
 void url_start(struct url *u, const char *origin);
+/* The same and "/": the root itself. */
+void url_root(struct url *u, const char *origin);
 /* "/" and one path component, everything but A-Z a-z 0-9 - . _ ~ as %XX. "", "." and ".." are refused. */
 void url_component(struct url *u, const char *text);
 /* The components of a path "a/b"; refused when one is empty. */
