@@ -10,6 +10,7 @@
 
 static const struct kms_ops *const providers[] = {
 	&kms_local,
+	&kms_aws,
 	&kms_vault,
 	&kms_gcp,
 	&kms_recovery,

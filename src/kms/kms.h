@@ -113,6 +113,7 @@ struct kms_ops {
 
 /* The providers; no kms_*.c has a header of its own. */
 extern const struct kms_ops kms_local;
+extern const struct kms_ops kms_aws;
 extern const struct kms_ops kms_vault;
 extern const struct kms_ops kms_gcp;
 extern const struct kms_ops kms_recovery;

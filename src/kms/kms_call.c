@@ -121,6 +121,8 @@ static enum kms_class try_once(const struct kms_call *call, struct http_request 
 	err->http_status = a->status;
 	if (a->id[0])
 		(void)snprintf(err->request_id, sizeof(err->request_id), "%s", a->id);
+	if (call->ret_date && a->date != 0)
+		*call->ret_date = a->date;
 	class = call->classify(a->status, (const char *)secret_bytes_const(a->body), a->body_len, err);
 	*ret_again = (class == KMS_TRANSIENT || class == KMS_THROTTLED) && !err->alarm;
 	if (class != KMS_OK)

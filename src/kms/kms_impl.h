@@ -10,6 +10,7 @@ struct kms_call {
 	const char *tenant;
 	uint64_t deadline_ms;
 	enum kms_class (*classify)(int status, const char *body, size_t len, struct kms_error *err);
+	int64_t *ret_date; /* NULL, or where the server's time goes, of the last answer that said it; refusals, too */
 };
 
 /* Make the request until there is an answer, by the rules of net/retry.h. 0: answered with success; the caller parses, and frees the answer. Else

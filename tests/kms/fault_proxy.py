@@ -2,14 +2,18 @@
 """A TLS server in front of another that does to each request what it was told last.
 
     fault_proxy.py DIR PORT [CERT] [tls12]    serves with DIR/CERT.pem (srv), before https://localhost:PORT; writes its own port to DIR/proxy-port
+    fault_proxy.py DIR http:PORT ...          the same before http://127.0.0.1:PORT
 
 DIR/fault holds what to do, read at each request; absent or empty: pass it on.
     status N [HEADER: VALUE]   answer with N       body N TEXT       answer N with TEXT     slow S     pass it on after S seconds
     drop                       close without an answer               big N      answer with N bytes
     half                       close in the middle of the answer     redirect URL           answer 307
     times N FAULT…             do FAULT to the next N requests, then pass on
+    clock S N TEXT             answer N with TEXT and a Date that is S seconds ahead, unless X-Amz-Date is so, too: then pass it on
 DIR/requests gets a line a request: the method, the path and its headers' names.
 """
+import calendar
+import email.utils
 import http.client
 import http.server
 import os
@@ -53,12 +57,16 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def forward(self, body):
-        context = ssl.create_default_context(cafile=os.path.join(self.server.d, "ca.pem"))
-        c = http.client.HTTPSConnection("localhost", self.server.to, context=context, timeout=30)
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
+        if self.server.plain:
+            c = http.client.HTTPConnection("127.0.0.1", self.server.to, timeout=30)
+        else:
+            context = ssl.create_default_context(cafile=os.path.join(self.server.d, "ca.pem"))
+            c = http.client.HTTPSConnection("localhost", self.server.to, context=context, timeout=30)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}  # Host stays: it is signed
         c.request(self.command, self.path, body, headers)
         answer = c.getresponse()
-        self.answer(answer.status, answer.read(), [("Content-Type", "application/json")])
+        ids = [(k, v) for k, v in answer.getheaders() if k.lower() == "x-amzn-requestid"]
+        self.answer(answer.status, answer.read(), [("Content-Type", "application/json"), *ids])
         c.close()
 
     def act(self, words, body):
@@ -68,6 +76,14 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             self.answer(int(words[1]), b'{"errors":["made by the test"]}', [tuple(text.split(": ", 1))] if text else [])
         elif what == "body":
             self.answer(int(words[1]), " ".join(words[2:]).encode())
+        elif what == "clock":
+            there = time.time() + float(words[1])
+            sent = calendar.timegm(time.strptime(self.headers.get("X-Amz-Date", "19700101T000000Z"), "%Y%m%dT%H%M%SZ"))
+            if abs(sent - there) < 300:
+                self.forward(body)
+            else:
+                self.date_time_string = lambda timestamp=None: email.utils.formatdate(there, usegmt=True)
+                self.answer(int(words[2]), " ".join(words[3:]).encode())
         elif what == "big":
             self.answer(200, b" " * int(words[1]))
         elif what == "redirect":
@@ -105,7 +121,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 def main(d, to, cert="srv", tls=""):
     server = Server(("127.0.0.1", 0), Proxy)
-    server.d, server.to = d, int(to)
+    server.d, server.plain, server.to = d, to.startswith("http:"), int(to.split(":")[-1])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(os.path.join(d, cert + ".pem"), os.path.join(d, cert + ".key"))
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2 if tls == "tls12" else ssl.TLSVersion.TLSv1_3

@@ -1,7 +1,8 @@
 /* kms_try.c: the providers by hand and for scripts; not installed. A key URI and settings of [kms] on the command line, then one command a line on
  * standard input, one line of answer each; so one process can be asked before and after something was done to its KMS.
  *
- *	kms_try URI [tenant=T] [endpoint=…] [ca-file=…] [auth=…] [credentials=…] [namespace=…] [mount=…] [proxy=…] [deadline=MS]
+ *	kms_try URI [tenant=T] [endpoint=…] [ca-file=…] [auth=…] [credentials=…] [namespace=…] [mount=…] [proxy=…] [region=…] [role-arn=…] [external-id=…]
+ *		[deadline=MS]
  *
  *	prepare | wrap FILE | unwrap FILE | forget    FILE holds the wrapped KEK; forget drops connections, tokens and health
  *	other FILE                                    unwrap as another tenant
@@ -22,6 +23,7 @@
 #include "base/fileio.h"
 #include "crypt/keys.h"
 #include "kms/kms_vault_impl.h"
+#include "net/awscred.h"
 
 #include <fcntl.h>
 
@@ -51,6 +53,9 @@ static int setting(const char *text)
 		{ "namespace=", t.conf.ns, sizeof(t.conf.ns) },
 		{ "mount=", t.conf.mount, sizeof(t.conf.mount) },
 		{ "proxy=", t.conf.proxy, sizeof(t.conf.proxy) },
+		{ "region=", t.conf.region, sizeof(t.conf.region) },
+		{ "role-arn=", t.conf.role_arn, sizeof(t.conf.role_arn) },
+		{ "external-id=", t.conf.external_id, sizeof(t.conf.external_id) },
 	};
 	size_t i, n;
 
@@ -227,6 +232,7 @@ static void command(char *line)
 		http_forget();
 		kms_vault_token_forget();
 		kms_bearer_forget();
+		awscred_forget();
 		kms_call_forget();
 		(void)puts("OK");
 		return;
