@@ -22,6 +22,8 @@ static const struct cmd commands[] = {
 	{ "keys", cmd_keys, "list VOLUME | export VOLUME [FILE] [--uuid UUID] | import VOLUME [FILE]",
 	  "the keys of a volume; a copy of coffer.volume from the agent, and back into a volume that lost it" },
 	{ "drill", cmd_drill, "VOLUME [--revoke COMMAND --restore COMMAND] [--wait SECONDS]", "lock a scratch volume at work, and measure how long that takes" },
+	{ "seal", cmd_seal, "--tenant T --name N [--version V] <SECRET >FILE", "encrypt a credential for a tenant" },
+	{ "unseal", cmd_unseal, "--tenant T --name N <FILE >SECRET", "and decrypt it, where policy allows" },
 	{ "info", cmd_info, "VOLUME", "what a volume says about itself, without its key" },
 	{ "fsck", cmd_fsck, "VOLUME [--repair] [--accept-log-loss]", "verify, or mend, every name, group and block of an unmounted volume" },
 	{ "scrub", cmd_scrub, "VOLUME|MOUNTPOINT", "verify the checksums of a volume, mounted or not, without its key" },
@@ -37,8 +39,7 @@ static const struct cmd commands[] = {
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "rekey", "seal", "unseal",
-				     "shred", "adopt", "export", "policy", "doctor", NULL };
+static const char *const later[] = { "rekey", "shred", "adopt", "export", "policy", "doctor", NULL };
 
 static void usage(FILE *to)
 {

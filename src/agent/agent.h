@@ -29,6 +29,7 @@
 #define AGENT_ACK_MS 10000                /* from handing a key over to its acknowledgement */
 #define AGENT_STATS_MS 2000               /* a mount's time to answer `stats` */
 #define AGENT_LOCK_MS 30000               /* a mount's time to lock, or to open again */
+#define AGENT_SEALS_MAX 16                /* secrets of up to 1 MiB in locked memory */
 #define AGENT_SYNC_MS (60 * 60 * 1000)
 
 struct agent_options {
@@ -41,6 +42,7 @@ struct agent_options {
 struct handover {
 	int fd;             /* -1: none */
 	int64_t id;         /* of the request it answers */
+	size_t len;
 	uint64_t deadline_ms;
 };
 
@@ -92,6 +94,8 @@ struct conn {
 	struct mount *mount;
 };
 
+struct credkeys;
+struct credsock;
 struct metrics;
 struct relay;
 struct lock_wait;
@@ -104,7 +108,7 @@ struct agent {
 	struct policy policy;
 	struct tenants *tenants;          /* the rules now; who keeps a pointer into them takes a reference */
 	int listen_fd, epoll_fd, signal_fd, clock_fd;
-	int state_dirfd, pins_dirfd;
+	int state_dirfd, pins_dirfd, creds_dirfd;
 	int state_lock_fd, socket_lock_fd;
 	bool own_socket;
 	struct audit *audit;
@@ -120,6 +124,8 @@ struct agent {
 	struct metrics *metrics;          /* NULL: they are off */
 	struct jobs *jobs;
 	struct flight *flights;           /* unwraps under way */
+	struct credkeys *credkeys;        /* of tenants' sealed credentials */
+	unsigned seals;                   /* secrets on their way through seal and unseal */
 	struct kept *kept;                /* KEKs of recovery keys, for a while */
 	uint64_t next_serial;             /* of connections */
 	int64_t next_event_id;

@@ -117,6 +117,12 @@ void client_keys_done(struct client_keys *k);
  * and this one is not needed. ret_uri (KMS_URI_MAX + 1 bytes): which one does. */
 int client_recover(struct client *c, const struct proto_instance *instance, const struct secret *key, char *ret_uri, uint64_t *ret_ms) must_check;
 
+/* Seal a secret for a tenant; version 0: one above the newest that this host has sealed. The file, malloc'ed. -EEXIST: that version, or a newer one, was sealed. */
+int client_seal(struct client *c, const char *tenant, const char *name, uint64_t version, const struct secret *plain, uint8_t **ret_file, size_t *ret_len,
+		uint64_t *ret_version) must_check;
+/* The secret of a sealed file, if it is that credential of that tenant. */
+int client_unseal(struct client *c, const char *tenant, const char *name, const void *file, size_t len, struct secret **ret_plain, uint64_t *ret_version) must_check;
+
 /* The text of `coffer status --json` (one JSON object, INTERFACE "status"); malloc'ed. */
 int client_status(struct client *c, char **ret_text) must_check;
 /* Wait until the mount at mountpoint has committed everything. mounter, here and below: the uid that serves it, as the caller's mountinfo says (user_id=), so

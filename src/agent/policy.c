@@ -22,7 +22,12 @@ static unsigned rights_for(enum proto_op op)
 	case PROTO_OP_REGISTER:
 	case PROTO_OP_EVENT:
 		return TENANT_MAY_UNLOCK;
-	case PROTO_OP_ACK: /* of a key that came by unlock or init; it tells nothing */
+	case PROTO_OP_SEAL:
+		return TENANT_MAY_SEAL;
+	case PROTO_OP_UNSEAL:
+		return TENANT_MAY_UNSEAL;
+	case PROTO_OP_ACK: /* of what came by unlock, init or unseal; it tells nothing */
+		return TENANT_MAY_UNLOCK | TENANT_MAY_ADMIN | TENANT_MAY_UNSEAL;
 	case PROTO_OP_STATUS:
 	case PROTO_OP_SYNC: /* whoever may write may also wait for it */
 		return TENANT_MAY_UNLOCK | TENANT_MAY_ADMIN;

@@ -17,6 +17,7 @@ static const char *const op_texts[PROTO_OPS] = {
 	[PROTO_OP_SYNC] = "sync",     [PROTO_OP_FREEZE] = "freeze",     [PROTO_OP_THAW] = "thaw",
 	[PROTO_OP_LOCK] = "lock",     [PROTO_OP_UNLOCK_TENANT] = "unlock-tenant",
 	[PROTO_OP_KEYS] = "keys",     [PROTO_OP_RECOVER] = "recover",
+	[PROTO_OP_SEAL] = "seal",     [PROTO_OP_UNSEAL] = "unseal",
 };
 
 static const char *const push_texts[PROTO_PUSHES] = {

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/meter.h"
+#include "crypt/credential.h"
 #include "format/volume_config.h"
 
 #include <stdbool.h>
@@ -44,6 +45,8 @@ enum proto_op {
 	PROTO_OP_UNLOCK_TENANT,
 	PROTO_OP_KEYS,
 	PROTO_OP_RECOVER,
+	PROTO_OP_SEAL,
+	PROTO_OP_UNSEAL,
 	PROTO_OPS,
 };
 
@@ -157,6 +160,9 @@ struct proto_request {
 	char object[PROTO_TEXT_MAX];                /* other events: file, directory, state, log, … */
 	char detail[PROTO_DETAIL_MAX];              /* … one line; names of the backing directory only */
 	uint64_t count;
+	char name[CREDENTIAL_NAME_MAX + 1];         /* seal, unseal: of the credential */
+	uint64_t version;                           /* seal: 0, the next one */
+	uint64_t size;                              /* seal: bytes of the secret beside it */
 };
 
 struct proto_reply {
@@ -176,6 +182,8 @@ struct proto_reply {
 	uint64_t agent_grace_ms;                    /* register: how long the mount may go on without an agent; 0: it was not told */
 	uint64_t mounts;                            /* lock, unlock-tenant: how many were told, and obeyed */
 	uint64_t kept_ms;                           /* recover: how long the recovery key's KEK is kept; 0: it was not needed */
+	uint64_t credential_version;                /* seal, unseal */
+	uint64_t size;                              /* unseal: bytes of the secret beside it */
 	bool known;                                 /* trust: this instance was pinned before */
 	bool other_instance;                        /* trust: the same uuid is pinned elsewhere too */
 	enum proto_op op;                           /* of the request: which members there are */

@@ -243,6 +243,22 @@ static int register_parse(const struct json *o, struct proto_reply *reply)
 	return r == -ENOENT ? 0 : r;
 }
 
+static int unseal_put(struct json *o, const struct proto_reply *reply)
+{
+	int r;
+
+	r = proto_u64_put(o, "version", reply->credential_version);
+	return r < 0 ? r : proto_u64_put(o, "size", reply->size);
+}
+
+static int unseal_parse(const struct json *o, struct proto_reply *reply)
+{
+	int r;
+
+	r = proto_u64_parse(o, "version", &reply->credential_version);
+	return r < 0 ? r : proto_u64_parse(o, "size", &reply->size);
+}
+
 static int body_put(struct json *o, const struct proto_reply *reply)
 {
 	int r;
@@ -266,6 +282,10 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 	case PROTO_OP_LOCK:
 	case PROTO_OP_UNLOCK_TENANT:
 		return proto_u64_put(o, "mounts", reply->mounts);
+	case PROTO_OP_SEAL:
+		return proto_u64_put(o, "version", reply->credential_version);
+	case PROTO_OP_UNSEAL:
+		return unseal_put(o, reply);
 	default:
 		return 0;
 	}
@@ -294,6 +314,10 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 	case PROTO_OP_LOCK:
 	case PROTO_OP_UNLOCK_TENANT:
 		return proto_u64_parse(o, "mounts", &reply->mounts);
+	case PROTO_OP_SEAL:
+		return proto_u64_parse(o, "version", &reply->credential_version);
+	case PROTO_OP_UNSEAL:
+		return unseal_parse(o, reply);
 	default:
 		return 0;
 	}

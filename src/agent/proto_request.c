@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 struct request_form {
 	const char *const *known;
@@ -287,6 +288,52 @@ static int lock_put(struct json *o, const struct proto_request *req)
 	return json_put_str(o, "reason", req->reason);
 }
 
+/* Tenant and name, of seal and unseal. */
+static int unseal_parse(const struct json *o, struct proto_request *req)
+{
+	int r;
+
+	r = proto_str_parse(o, "tenant", sizeof(req->tenant), req->tenant);
+	if (r >= 0)
+		r = proto_str_parse(o, "name", sizeof(req->name), req->name);
+	if (r < 0)
+		return r;
+	return volume_config_tenant_ok(req->tenant) && text_is_name(req->name, CREDENTIAL_NAME_MAX) ? 0 : -EUCLEAN;
+}
+
+static int unseal_put(struct json *o, const struct proto_request *req)
+{
+	int r;
+
+	if (!volume_config_tenant_ok(req->tenant) || !text_is_name(req->name, CREDENTIAL_NAME_MAX))
+		return -EINVAL;
+	r = json_put_str(o, "tenant", req->tenant);
+	return r < 0 ? r : json_put_str(o, "name", req->name);
+}
+
+static int seal_parse(const struct json *o, struct proto_request *req)
+{
+	int r;
+
+	r = unseal_parse(o, req);
+	if (r >= 0)
+		r = proto_u64_parse(o, "size", &req->size);
+	if (r < 0)
+		return r;
+	r = proto_u64_parse(o, "version", &req->version); /* absent: the next one */
+	return r == -ENOENT ? 0 : r;
+}
+
+static int seal_put(struct json *o, const struct proto_request *req)
+{
+	int r;
+
+	r = unseal_put(o, req);
+	if (r >= 0)
+		r = proto_u64_put(o, "size", req->size);
+	return r < 0 || !req->version ? r : proto_u64_put(o, "version", req->version);
+}
+
 #define KNOWN(...) ((const char *const[]){ "v", "id", "op", ##__VA_ARGS__, NULL })
 
 static const struct request_form forms[PROTO_OPS] = {
@@ -307,6 +354,8 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_UNLOCK_TENANT] = { KNOWN("tenant", "uuid"), target_parse, target_put },
 	[PROTO_OP_KEYS] = { KNOWN("instance"), pin_parse, pin_put },
 	[PROTO_OP_RECOVER] = { KNOWN("instance"), pin_parse, pin_put },
+	[PROTO_OP_SEAL] = { KNOWN("tenant", "name", "version", "size"), seal_parse, seal_put },
+	[PROTO_OP_UNSEAL] = { KNOWN("tenant", "name"), unseal_parse, unseal_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)

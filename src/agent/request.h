@@ -56,7 +56,7 @@ void request_later_free(struct call *k, struct request_later *l);
 enum proto_class request_key_config(struct call *k, uint8_t **ret_p, size_t *ret_len, struct volume_config **ret_cfg);
 /* BUSY while a key is on its way to this connection, or asked for. */
 enum proto_class request_key_free_hands(struct call *k);
-/* The key goes beside the answer. */
+/* The key, or a secret of another length, goes beside the answer. */
 enum proto_class request_key_hand_over(struct call *k, const struct secret *root);
 /* A verified copy of coffer.volume, for the day when that file is lost, and for probes. */
 void request_key_config_keep(struct call *k, const uint8_t *p, size_t len);
@@ -77,6 +77,10 @@ enum proto_class request_unlock_start(struct call *k);
 
 /* request_recover.c */
 enum proto_class request_recover_start(struct call *k);
+
+/* request_seal.c */
+enum proto_class request_seal_start(struct call *k);
+enum proto_class request_seal_unseal(struct call *k);
 
 /* request_lock.c: an operator's locks. */
 enum proto_class request_lock_lock(struct call *k);

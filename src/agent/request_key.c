@@ -57,6 +57,7 @@ enum proto_class request_key_hand_over(struct call *k, const struct secret *root
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "key: no locked memory: %s", err_text(r));
 	}
 	k->reply_fd = h->fd;
+	h->len = secret_len(root);
 	h->id = k->req->id;
 	h->deadline_ms = clock_boot_ms() + AGENT_ACK_MS;
 	return PROTO_CLASS_OK;
@@ -66,7 +67,7 @@ void request_key_handover_end(struct conn *c)
 {
 	if (c->handover.fd < 0)
 		return;
-	packet_wipe_secret(c->handover.fd, KEY_LEN);
+	packet_wipe_secret(c->handover.fd, c->handover.len);
 	(void)close(c->handover.fd);
 	c->handover.fd = -1;
 }

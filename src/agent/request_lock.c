@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/credkeys.h"
 #include "agent/kept.h"
 #include "agent/lease_run.h"
 #include "agent/packet.h"
@@ -297,6 +298,7 @@ enum proto_class request_lock_lock(struct call *k)
 		return class;
 	audit_note(k->a->audit, &e); /* nothing is opened by locking: it is done all the same */
 	kept_lock(k->a, lock.tenant, lock.uuid);
+	credkeys_lock(k->a, lock.tenant);
 	r = locks_add(k->a->locks, &lock);
 	if (r == -ENOSPC)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "lock: %d locks are there already; lock the tenant", LOCKS_MAX);

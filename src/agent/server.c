@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include "agent/credkeys.h"
 #include "agent/jobs.h"
 #include "agent/kept.h"
 #include "agent/lease_run.h"
@@ -322,6 +323,7 @@ static void tick(struct agent *a)
 	request_lock_tick(a, now);
 	lease_run_tick(a, now);
 	kept_tick(a, now);
+	credkeys_tick(a, now);
 	accept_resume(a, now);
 	audit_tick(a->audit);
 	for (c = a->conns; c; c = c->next)
@@ -377,7 +379,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	a->options = *options;
 	a->policy.agent_uid = geteuid();
 	a->listen_fd = a->epoll_fd = a->signal_fd = a->clock_fd = -1;
-	a->state_dirfd = a->pins_dirfd = a->state_lock_fd = a->socket_lock_fd = -1;
+	a->state_dirfd = a->pins_dirfd = a->creds_dirfd = a->state_lock_fd = a->socket_lock_fd = -1;
 	r = reload_first(a);
 	if (r < 0)
 		return r;
@@ -463,6 +465,7 @@ void server_free(struct agent *a)
 		return;
 	jobs_free(a->jobs, a);
 	kept_free_all(a);
+	credkeys_free_all(a);
 	metrics_free(a->metrics);
 	relay_free_all(a);
 	while (a->conns) {
@@ -482,6 +485,7 @@ void server_free(struct agent *a)
 	auto_close_p(&a->signal_fd);
 	auto_close_p(&a->clock_fd);
 	auto_close_p(&a->pins_dirfd);
+	auto_close_p(&a->creds_dirfd);
 	auto_close_p(&a->state_dirfd);
 	auto_close_p(&a->socket_lock_fd);
 	auto_close_p(&a->state_lock_fd);

@@ -33,6 +33,11 @@ int server_state_open(struct agent *a)
 	a->pins_dirfd = openat(a->state_dirfd, "volumes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (a->pins_dirfd < 0)
 		return log_ret(-errno, "%s/volumes", dir);
+	if (mkdirat(a->state_dirfd, "credentials", 0700) < 0 && errno != EEXIST)
+		return log_ret(-errno, "%s/credentials", dir);
+	a->creds_dirfd = openat(a->state_dirfd, "credentials", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (a->creds_dirfd < 0)
+		return log_ret(-errno, "%s/credentials", dir);
 	r = locks_open(a->state_dirfd, &a->locks);
 	if (r < 0)
 		return log_ret(r, "%s/locks.json: cannot be read; without it what an operator locked would be opened", dir);

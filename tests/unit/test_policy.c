@@ -54,6 +54,7 @@ static int setup(void **state)
 			"[allow 2]\nuser=1002\noperations=admin\n");
 	add(ts, "bare", "[tenant]\nprobe=30s\n");
 	add(ts, "other", "[allow]\nuser=1003\nvolumes=db\noperations=unlock,admin\n");
+	add(ts, "sealed", "[allow]\nuser=1011\noperations=seal\n[allow 2]\nuser=1012\noperations=unseal\n[allow 3]\nuser=1013\nvolumes=db\noperations=unseal\n");
 	add(ts, "root", "[allow]\nuser=0\nunit=coffer@root.service\noperations=unlock\n");
 	*state = ts;
 	return 0;
@@ -113,7 +114,7 @@ static void the_table(void **state)
 		{ PROTO_OP_SYNC, "uars" },    { PROTO_OP_FREEZE, "ars" }, { PROTO_OP_THAW, "ars" },
 		{ PROTO_OP_LOCK, "ars" },     { PROTO_OP_UNLOCK_TENANT, "ars" },
 		{ PROTO_OP_KEYS, "ars" },
-		{ PROTO_OP_RECOVER, "r" },
+		{ PROTO_OP_RECOVER, "r" },    { PROTO_OP_SEAL, "" },      { PROTO_OP_UNSEAL, "" },
 	};
 	static const struct {
 		char letter;
@@ -153,6 +154,20 @@ static void a_rule_for_volumes_is_for_these(void **state)
 	assert_false(may(*state, OTHER, NULL, PROTO_OP_STATUS, "other", uuid_b));
 	assert_true(may(*state, OTHER, NULL, PROTO_OP_TRUST, "other", uuid_a));
 	assert_false(may(*state, OTHER, NULL, PROTO_OP_TRUST, "acme", uuid_a));
+}
+
+/* Whoever may seal need not be able to read it again; a rule for volumes is for no credential. */
+static void sealing_unsealing_and_unlocking_are_three_rights(void **state)
+{
+	assert_true(may(*state, 1011, NULL, PROTO_OP_SEAL, "sealed", NULL));
+	assert_false(may(*state, 1011, NULL, PROTO_OP_UNSEAL, "sealed", NULL));
+	assert_false(may(*state, 1011, NULL, PROTO_OP_UNLOCK, "sealed", uuid_a));
+	assert_true(may(*state, 1012, NULL, PROTO_OP_UNSEAL, "sealed", NULL));
+	assert_false(may(*state, 1012, NULL, PROTO_OP_SEAL, "sealed", NULL));
+	assert_false(may(*state, 1013, NULL, PROTO_OP_UNSEAL, "sealed", NULL));
+	assert_false(may(*state, 0, NULL, PROTO_OP_UNSEAL, "sealed", NULL));
+	assert_true(may(*state, 0, NULL, PROTO_OP_UNSEAL, "bare", NULL));
+	assert_true(may(*state, 1012, NULL, PROTO_OP_ACK, NULL, NULL));
 }
 
 static void nobody_matches_nothing_even_if_the_agent_runs_so(void **state)
@@ -204,6 +219,7 @@ int main(void)
 		cmocka_unit_test(the_table),
 		cmocka_unit_test(root_is_one_peer_of_many_where_a_rule_names_it),
 		cmocka_unit_test(a_rule_for_volumes_is_for_these),
+		cmocka_unit_test(sealing_unsealing_and_unlocking_are_three_rights),
 		cmocka_unit_test(nobody_matches_nothing_even_if_the_agent_runs_so),
 		cmocka_unit_test(who_may_anything_is_admitted),
 		cmocka_unit_test(the_verdict_names_its_rule),
