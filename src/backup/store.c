@@ -98,6 +98,7 @@ static const struct {
 	int (*make)(const char *rest, const struct store_conf *conf, struct store **ret_s, struct store_error *err);
 } kinds[] = {
 	{ "file://", store_file_new },
+	{ "s3://", store_s3_new },
 };
 
 int store_open(const char *uri, const struct store_conf *conf, struct store **ret_s, struct store_error *ret_err)
@@ -161,7 +162,7 @@ int store_put(struct store *s, const char *name, const void *data, size_t len, u
 	r = name_check(name, err);
 	if (r < 0)
 		return r;
-	if (len > STORE_OBJECT_MAX || (flags & ~STORE_EXCL) != 0)
+	if (len > (flags & STORE_EXCL ? STORE_EXCL_MAX : STORE_OBJECT_MAX) || (flags & ~STORE_EXCL) != 0)
 		return store_fail(err, -EINVAL, "%s: an object of %zu bytes is not put at once", name, len);
 	return s->ops->put(s, name, data, len, flags, err);
 }

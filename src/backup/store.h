@@ -3,7 +3,7 @@
  *
  *   file:///DIR            a directory that exists (nobody wants a backup on the root disk because the other one was not mounted). What follows
  *                          file:// is the path as it stands, without %XX.
- *   s3://BUCKET[/PREFIX]   Cloudflare R2, AWS, Google, anything that speaks S3: docs/backup.md, "Stores"
+ *   s3://BUCKET[/PREFIX]   Cloudflare R2, AWS, Google, anything that speaks S3: docs/stores.md
  *
  * Names are relative: components of A-Z a-z 0-9 . _ - joined by '/', none of them empty or with a '.' in front, at most STORE_NAME_MAX bytes and
  * STORE_DEPTH_MAX components of STORE_COMPONENT_MAX bytes. No name is also the directory of another one ("a" and "a/b").
@@ -16,6 +16,7 @@
  *   -EBUSY         the store says that it has too much to do, after all tries
  *   -ENOSPC -EDQUOT -EROFS -EIO  of the filesystem
  *   -EPROTO        TLS, the certificate, or an answer that makes no sense
+ *   -ENODEV        there is no such bucket
  *   -EUCLEAN       something stands under the name that is no object (a link, a directory)
  *   -ENOMEM
  * and then say why in ret_err, for people; it may be NULL. Nothing logs. */
@@ -34,6 +35,7 @@
 #define STORE_COMPONENT_MAX 200
 #define STORE_URI_MAX 4096
 #define STORE_OBJECT_MAX ((size_t)1 << 30) /* of one put or get: it is in memory */
+#define STORE_EXCL_MAX ((size_t)32 << 20)  /* of one put with STORE_EXCL: one request, since not every server takes conditions with parts */
 #define STORE_MESSAGE_MAX 512
 #define STORE_CODE_MAX 64
 #define STORE_ID_MAX 80
@@ -83,8 +85,8 @@ bool store_name_ok(const char *name) must_check;
 /* May it be the beginning of a name, "" and "a/" included? Pure. */
 bool store_prefix_ok(const char *prefix) must_check;
 
-/* Nobody's object is replaced: -EEXIST, and the one that is there is whole and durable. Of two that put at once, one gets it. -EOPNOTSUPP: the server ignores conditions (store_excl_check). After a
- * lost answer the own object may be what exists: who must know gets it and compares. */
+/* Nobody's object is replaced: -EEXIST, and the one that is there is whole and durable. Of two that put at once, one gets it. -EOPNOTSUPP: the server ignores conditions (store_excl_check). An
+ * object with the very same bytes may count as one's own (the answer to the first try was lost), so what must differ between writers differs in it. */
 #define STORE_EXCL 1u
 
 /* Put len bytes under name: whole or not at all, durable when it returns 0. Without STORE_EXCL an object there is replaced, as a whole. */

@@ -56,7 +56,7 @@ static int go_down(struct walk *w, int dir, const char *name)
 
 static int sweep_one(struct walk *w, int dir, const char *name, const struct stat *st)
 {
-	if (strncmp(name, STORE_FILE_TMP, sizeof(STORE_FILE_TMP) - 1) != 0 || !S_ISREG(st->st_mode) || st->st_mtime >= w->before)
+	if (strncmp(name, STORE_FILE_TMP, sizeof(STORE_FILE_TMP) - 1) != 0 || !S_ISREG(st->st_mode) || st->st_mtime > w->before)
 		return 0;
 	if (unlinkat(dir, name, 0) < 0)
 		return errno == ENOENT ? 0 : -errno;

@@ -28,6 +28,7 @@ struct store {
 
 /* ops and more are filled in by store.c when the maker returns 0. rest: what follows the scheme's "://". */
 int store_file_new(const char *rest, const struct store_conf *conf, struct store **ret_s, struct store_error *err) must_check;
+int store_s3_new(const char *rest, const struct store_conf *conf, struct store **ret_s, struct store_error *err) must_check;
 
 /* store_file_list.c, for store_file.c. */
 #define STORE_FILE_TMP ".put-"

@@ -356,6 +356,7 @@ static bool set_transfer(CURL *c, const struct http_request *req, struct transfe
 	SET(CURLOPT_USERAGENT, "coffer/" PACKAGE_VERSION);
 	SET(CURLOPT_HTTPHEADER, headers);
 	SET(CURLOPT_SHARE, share);
+	SET(CURLOPT_FRESH_CONNECT, req->fresh ? 1L : 0L);
 	SET(CURLOPT_MAXCONNECTS, 1L);
 	SET(CURLOPT_MAXAGE_CONN, (long)KEEP_S);
 	SET(CURLOPT_ERRORBUFFER, error);

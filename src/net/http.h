@@ -51,6 +51,8 @@ struct http_request {
 	const char *owner;         /* the tenant */
 	const char *ca_file;       /* empty: the system's authorities */
 	const char *proxy;         /* http://HOST:PORT; empty: none */
+	bool fresh;                /* on a new connection. A request on a kept one that turns out to be closed is sent again by libcurl itself, and nobody
+				    * learns that it may have been done twice */
 	bool metadata;             /* the URL may be http:// if url_plain_ok; never through the proxy */
 	bool loopback_ok;          /* with metadata: this host's own agents count, too */
 	uint32_t timeout_ms;       /* at most HTTP_TRY_MS counts, with data or body_max HTTP_BULK_MS */
