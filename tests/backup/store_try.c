@@ -1,11 +1,12 @@
 /* store_try.c: stores by hand and for scripts; not installed. A URI and keys of [store] on the command line (key-id=, key-secret=, key-token=: the
- * credentials themselves, for tests alone), then one command a line on standard input, one line of answer each.
+ * credentials themselves, for tests alone; clock=SECONDS: how wrong this host's is), then one command a line on standard input, one line of answer each.
  *
  *	store_try URI [endpoint=…] [ca-file=…] [region=…] [path-style=…] [limit-upload=…] [key-id=…] [key-secret=…] …
  *
  *	put NAME FILE | putx NAME FILE    putx: STORE_EXCL
  *	get NAME OFF MAX FILE | head NAME | delete NAME | list PREFIX | check | sweep AGE
- *	race NAME N SIZE                  N names below NAME, each put by two threads at once with different bytes: how often one won, and had its bytes there
+ *	race NAME N SIZE                  N names below NAME, each put by two threads at once with different bytes: how often one won alone; what is
+ *	                                  there is always what one that won has put
  *	many NAME N SIZE THREADS          N objects of SIZE bytes put by THREADS threads, and got again
  *
  * An answer: R status=N attempts=N code=TEXT id=TEXT out=NUMBER: MESSAGE. R: ok, or the errno's name */
@@ -14,12 +15,27 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "backup/store.h"
 #include "base/fileio.h"
 
 static struct store *s;
 static struct store_error e;
+
+/* clock=SECONDS: this host's clock is wrong by so much. */
+static time_t clock_off;
+
+time_t __real_time(time_t *t);
+time_t __wrap_time(time_t *t);
+time_t __wrap_time(time_t *t)
+{
+	time_t now = __real_time(NULL) + clock_off;
+
+	if (t)
+		*t = now;
+	return now;
+}
 
 static int setting(struct store_conf *conf, const char *text)
 {
@@ -32,6 +48,10 @@ static int setting(struct store_conf *conf, const char *text)
 	memcpy(key, text, (size_t)(value - text));
 	key[value - text] = '\0';
 	value++;
+	if (strcmp(key, "clock") == 0) {
+		clock_off = (time_t)strtoll(value, NULL, 10);
+		return 0;
+	}
 	to = strcmp(key, "key-id") == 0     ? &conf->key_id :
 	     strcmp(key, "key-secret") == 0 ? &conf->key_secret :
 	     strcmp(key, "key-token") == 0  ? &conf->key_token :
@@ -183,11 +203,16 @@ static int race(const char *name, unsigned n, size_t size, uint64_t *ret_ones)
 		size_t len = 0;
 
 		(void)snprintf(path, sizeof(path), "%.150s/%u", name, i);
-		if (won[i] == won[n + i] || store_get(s, path, 0, size + 1, &got, &len, &e) < 0 || len != size)
-			continue;
-		k = won[i] ? 0 : 1;
-		fill(data, size, i * 2 + k);
-		*ret_ones += memcmp(got, data, size) == 0;
+		if (store_get(s, path, 0, size + 1, &got, &len, &e) < 0 || len != size)
+			return -EIO;
+		for (k = 0; k < 2; k++) {
+			fill(data, size, i * 2 + k);
+			if (won[k * n + i] && memcmp(got, data, size) == 0)
+				break;
+		}
+		if (k == 2)
+			return -EIO; /* the bytes of nobody, or of who was told that there was another */
+		*ret_ones += won[i] != won[n + i];
 	}
 	return 0;
 }
