@@ -16,7 +16,7 @@ for line in '' 'frobnicate' '--frob status' 'init' "init $tmp/x" "init $tmp/x --
 done
 coffer mount "$tmp/v" "$mnt" -o passphrase=tell 2>&1 | grep -q tell && not_ok "a secret in an option is repeated"
 [ ! -e "$tmp/x" ] && ok "a refused init makes no directory" || not_ok "a refused init makes no directory"
-for line in 'top' 'keys rotate x' 'rekey x' 'shred' 'adopt'; do
+for line in 'keys rotate x' 'rekey x' 'shred' 'adopt'; do
 	# shellcheck disable=SC2086
 	expect 5 coffer $line && grep -q 'not in this version' "$tmp/err" && ok "later: coffer $line" || not_ok "later: coffer $line"
 done
