@@ -129,6 +129,7 @@ int cmd_scrub(const struct cmd_global *g, int argc, char **argv);
 int cmd_top(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup(const struct cmd_global *g, int argc, char **argv);
 int cmd_restore(const struct cmd_global *g, int argc, char **argv);
+int cmd_doctor(const struct cmd_global *g, int argc, char **argv);
 int cmd_trust(const struct cmd_global *g, int argc, char **argv);
 /* mount.coffer(8): mount(8)'s calling rules and exit bits. by_fuse: called by mount.fuse3, as "coffer SPEC DIR -o OPTIONS". */
 int cmd_mount_helper(bool by_fuse, int argc, char **argv);

@@ -35,11 +35,12 @@ static const struct cmd commands[] = {
 	{ "backup", cmd_backup, "run VOLUME STORE [--dry-run] [--force] | list STORE | show|verify STORE [SNAPSHOT] | diff STORE SNAPSHOT [SNAPSHOT]",
 	  "copy a volume's ciphertext into a store (file:///DIR), without its key; look at what is there" },
 	{ "restore", cmd_restore, "STORE SNAPSHOT|latest DIR [--suid] [--dev]", "a snapshot back into a new directory" },
+	{ "doctor", cmd_doctor, "[VOLUME|MOUNTPOINT] [--workload sqlite|postgres|duckdb|clickhouse|lucene]", "check this host and a volume, and say what to do" },
 	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
 };
 
 /* Names that INTERFACE pins and that this version does not have yet. */
-static const char *const later[] = { "rekey", "shred", "adopt", "export", "policy", "doctor", NULL };
+static const char *const later[] = { "rekey", "shred", "adopt", "export", "policy", NULL };
 
 static void usage(FILE *to)
 {
@@ -82,7 +83,7 @@ static int run(const struct cmd_global *g, int argc, char **argv)
 
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(commands[i].name, argv[0]) == 0) {
-			r = commands[i].run == cmd_mount ? 0 : cmd_lock_heap(); /* mount forks first */
+			r = commands[i].run == cmd_mount || commands[i].run == cmd_doctor ? 0 : cmd_lock_heap(); /* mount forks first, doctor tells */
 			return r ? r : commands[i].run(g, argc, argv);
 		}
 	for (size_t i = 0; later[i]; i++)

@@ -363,6 +363,7 @@ int client_unlock(struct client *c, const char *purpose, const void *config, siz
 		return r;
 	memcpy(ret_unlocked->tenant, reply.tenant, sizeof(ret_unlocked->tenant));
 	memcpy(ret_unlocked->key_uri, reply.key_uri, sizeof(ret_unlocked->key_uri));
+	memcpy(ret_unlocked->credential, reply.credential, sizeof(ret_unlocked->credential));
 	ret_unlocked->seen = reply.seen;
 	return 0;
 }

@@ -72,6 +72,7 @@ int client_pin(struct client *c, const void *config, size_t config_len, const st
 struct client_unlocked {
 	char tenant[TENANT_LEN_MAX + 1];
 	char key_uri[KMS_URI_MAX + 1];
+	char credential[PROTO_CREDENTIAL_MAX]; /* of the agent at its key service, by name; empty: it has none, or did not say */
 	struct proto_seen seen;
 };
 

@@ -23,6 +23,7 @@
 #define PROTO_DETAIL_MAX 512
 #define PROTO_TEXT_MAX 64
 #define PROTO_REASON_MAX 200
+#define PROTO_CREDENTIAL_MAX 128
 #define PROTO_KMS_MAX 8
 #define PROTO_STATUS_MAX (16 * 1024 * 1024)
 
@@ -176,6 +177,7 @@ struct proto_reply {
 	struct key_slot *slots;                     /* init; malloc'ed, proto_reply_done */
 	char key_uri[KMS_URI_MAX + 1];              /* unlock, recover: the slot that opened; keys: the one that did last */
 	uint8_t commitment[COMMITMENT_LEN];         /* unlock */
+	char credential[PROTO_CREDENTIAL_MAX];      /* unlock: which one opened it: its kind and public name; may be empty */
 	struct proto_seen seen;                     /* unlock, trust, keys */
 	size_t kms_count;                           /* trust, keys */
 	char kms[SLOTS_MAX][KMS_URI_MAX + 1];

@@ -110,6 +110,8 @@ static int unlock_put(struct json *o, const struct proto_reply *reply)
 		r = json_put_b64(o, "commitment", reply->commitment, sizeof(reply->commitment));
 	if (r >= 0)
 		r = proto_seen_put(o, "seen", &reply->seen);
+	if (r >= 0 && reply->credential[0])
+		r = json_put_str(o, "credential", reply->credential);
 	return r;
 }
 
@@ -124,6 +126,10 @@ static int unlock_parse(const struct json *o, struct proto_reply *reply)
 		r = json_get_b64(o, "commitment", reply->commitment, sizeof(reply->commitment));
 	if (r >= 0)
 		r = proto_seen_parse(o, "seen", &reply->seen);
+	if (r >= 0) {
+		r = proto_str_parse(o, "credential", sizeof(reply->credential), reply->credential);
+		r = r == -ENOENT ? 0 : r;
+	}
 	return r;
 }
 

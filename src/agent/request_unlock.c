@@ -7,6 +7,7 @@
 #include "agent/kept.h"
 #include "agent/lease_run.h"
 #include "agent/unwrap.h"
+#include "base/text.h"
 
 static enum proto_class unlock_decide(struct call *k, const struct volume_config *cfg, struct pin *p)
 {
@@ -50,6 +51,7 @@ static enum proto_class unlock_give(struct call *k, struct pin *p, const struct 
 	memcpy(reply->tenant, p->tenant, sizeof(reply->tenant));
 	memcpy(reply->key_uri, opened->key_uri, sizeof(reply->key_uri));
 	memcpy(reply->commitment, opened->commitment, COMMITMENT_LEN);
+	(void)text_escape(kms->credential, strlen(kms->credential), reply->credential, sizeof(reply->credential));
 	reply->seen = p->seen;
 	request_bind(k);
 	return request_key_hand_over(k, opened->root);
