@@ -44,6 +44,8 @@ static const char **option_of(struct cmd_audit *a, const char *name)
 		return &a->host;
 	if (strcmp(name, "--tenant") == 0)
 		return &a->tenant;
+	if (strcmp(name, "--html") == 0)
+		return &a->html;
 	return strcmp(name, "--since") == 0 ? &a->since : NULL;
 }
 
@@ -66,6 +68,8 @@ static int arguments(struct cmd_audit *a, int argc, char **argv)
 	}
 	if (a->since && since_parse(a->since, &a->since_ns) < 0)
 		return cmd_usage("audit", "--since %s: neither an age (90m, 24h, 7d) nor a day or time (2026-01-31T23:59:59Z)", a->since);
+	if (a->html && strcmp(argv[1], "report") != 0)
+		return cmd_usage("audit", "--html is of report");
 	if (a->path_count == 0)
 		a->paths[a->path_count++] = (char *)(uintptr_t)STATE_DIR;
 	return 0;

@@ -29,7 +29,7 @@ static const struct cmd commands[] = {
 	{ "scrub", cmd_scrub, "VOLUME|MOUNTPOINT", "verify the checksums of a volume, mounted or not, without its key" },
 	{ "inspect", cmd_inspect, "FILE [--blocks]", "header and group fields of a backing file, without the key" },
 	{ "path", cmd_path, "MOUNTPOINT/FILE | BACKING-FILE", "the backing name of a clear one, and back" },
-	{ "audit", cmd_audit, "verify|show|report [FILE|DIR]... [--anchors FILE] [--host ID] [--since T] [--tenant NAME]",
+	{ "audit", cmd_audit, "verify|show|report [FILE|DIR]... [--anchors FILE] [--host ID] [--since T] [--tenant NAME] [--html FILE]",
 	  "verify, print or sum up the agent's audit log, without the agent" },
 	{ "bench", cmd_bench, "[DIR]", "rates of the cryptography here, and of a directory" },
 	{ "backup", cmd_backup, "run VOLUME STORE [--dry-run] [--force] | list STORE | show|verify STORE [SNAPSHOT] | diff STORE SNAPSHOT [SNAPSHOT]",
