@@ -48,7 +48,7 @@ struct rvol {
 	} part[PARTS_MAX];
 	size_t parts;
 	uint64_t tx_pos;         /* where the last one was written */
-	unsigned unlinked, quarantined;
+	unsigned unlinked, quarantined, steps;
 	struct rfile f[FILES_MAX];
 	struct rfile kept[4];
 	unsigned nkept;
@@ -66,6 +66,13 @@ static RV_FN void rv_event(void *ctx, enum vio_event ev, const char *text)
 	(void)text;
 	v->unlinked += ev == VIO_EVENT_UNLINKED;
 	v->quarantined += ev == VIO_EVENT_QUARANTINE;
+}
+
+static RV_FN void rv_step(void *ctx)
+{
+	struct rvol *v = ctx;
+
+	v->steps++;
 }
 
 static RV_FN struct state *rv_state(struct rvol *v, bool read_only)
@@ -164,6 +171,7 @@ static RV_FN struct rvol *rv_new(unsigned lacks)
 	v->p.ring = (struct key_ring *)(uintptr_t)fixture_ring();
 	v->p.cb.ctx = v;
 	v->p.cb.event = rv_event;
+	v->p.cb.step = rv_step;
 	fd = rv_open(v, NAME_LOG, O_RDWR | O_CREAT);
 	fixture_must(fd >= 0 && v->l->ops->ftruncate(v->l, fd, LOG_BLOCKS * BLOCK_SIZE) == 0);
 	lower_close(v->l, fd);

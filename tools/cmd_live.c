@@ -148,16 +148,24 @@ static char *mountpoint_of(const struct cmd_global *g, const char *name)
 	return take_ptr(conf.mountpoint);
 }
 
+/* Has its process died? Asked past what the kernel remembers of the root. */
+static bool is_dead(const char *dir)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, dir, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, STATX_MODE, &st) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
+}
+
 int cmd_unmount(const char *name, const char *dir, const char *source, int flags)
 {
 	bool lazy = flags & MNT_DETACH;
 	struct holder h;
-	struct stat st;
 	int r, rh;
 
 	rh = holder_open(source, &h);
 	r = umount2(dir, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
-	if (r == -EBUSY && stat(dir, &st) < 0 && errno == ENOTCONN)
+	if (r == -EBUSY && is_dead(dir))
 		r = umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; /* dead: only its users' open files are left */
 	if (r == -EPERM)
 		r = fusermount(dir, lazy);

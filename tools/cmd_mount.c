@@ -60,6 +60,13 @@ static void on_event(void *ctx, enum vio_event ev, const char *text)
 	pthread_mutex_unlock(&m->early_m);
 }
 
+static void on_step(void *ctx)
+{
+	struct mounting *m = ctx;
+
+	mount_watch_step(m->watch);
+}
+
 static int start_link(struct mounting *m, const struct client_mount_info *info)
 {
 	int r;
@@ -151,6 +158,8 @@ static void on_ready(void *ctx, struct ops *o)
 		ops_stop(o); /* interrupted: a mount that was not reported must not be left behind */
 		return;
 	}
+	mounting_tell(m->o.read_only ? "serving read-only" : "serving", m->mountpoint);
+	mount_watch_serving(m->watch);
 	notify_ready();
 	if (!m->foreground)
 		leave_terminal();
@@ -189,6 +198,8 @@ static int serve(struct mounting *m)
 		r = ops_serve(o);
 	(void)log_release(NULL, 0);
 	notify_stopping();
+	mounting_tell("bringing everything home:", m->path);
+	mount_watch_end(take_ptr(m->watch));
 	stop_ops = NULL;
 	client_mount_stop(take_ptr(m->link));
 	m->ops = NULL;
@@ -201,7 +212,7 @@ static int open_volume(struct mounting *m)
 	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
 	AUTO_SECRET struct secret *root = NULL;
 	char holder[VOLUME_HOLDER_MAX] = "";
-	struct volume_events e = { .ctx = m, .seen = on_seen, .event = on_event };
+	struct volume_events e = { .ctx = m, .seen = on_seen, .event = on_event, .step = on_step };
 	struct client_unlocked u;
 	struct volume_options o = {
 		.read_only = m->o.read_only, .dev = m->o.dev, .unsafe_backing = m->o.unsafe_backing, .backing = m->o.backing,
@@ -237,6 +248,15 @@ static int give_up_privileges(const struct mounting *m)
 	return r < 0 ? cmd_fail(cmd_exit_of(r), m->name, "cannot give up privileges: %s", err_text(r)) : 0;
 }
 
+/* Only for a unit's main process; before there is a key. */
+static int start_watch(struct mounting *m)
+{
+	int r = m->foreground ? mount_watch_start(m->mountpoint, &m->watch) : 0;
+
+	mounting_tell("opening, and replaying what was not brought home:", m->path);
+	return r < 0 ? cmd_fail(cmd_exit_of(r), m->name, "no process to watch the mount: %s", err_text(r)) : 0;
+}
+
 static int mount_child(struct mounting *m)
 {
 	int r, rc;
@@ -249,6 +269,8 @@ static int mount_child(struct mounting *m)
 	if (r == 0)
 		r = give_up_privileges(m);
 	if (r == 0)
+		r = start_watch(m);
+	if (r == 0)
 		r = open_volume(m);
 	priv_opened();
 	if (r == 0)
@@ -259,6 +281,7 @@ static int mount_child(struct mounting *m)
 			r = cmd_fail(cmd_exit_of(rc), m->path, "not closed cleanly: %s", err_text(rc));
 	}
 	client_free(take_ptr(m->c));
+	mount_watch_end(take_ptr(m->watch));
 	(void)tell_parent(m, r);
 	return r;
 }
@@ -362,6 +385,14 @@ int mounting_run(struct mounting *m, const char *volume, const char *dir)
 		g.agent = m->o.agent;
 	m->g = &g;
 	return m->foreground ? mount_child(m) : in_background(m);
+}
+
+void mounting_tell(const char *state, const char *about)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "%s %s", state, about);
+	notify_status(text);
 }
 
 void mounting_done(struct mounting *m)

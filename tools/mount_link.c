@@ -56,8 +56,10 @@ static int on_lock(void *arg, const char *reason)
 
 	log_warning("%s: locking: %s", m->mountpoint, reason);
 	r = ops_lock(m->ops);
-	if (r == 0)
+	if (r == 0) {
 		log_warning("%s: locked: %s", m->mountpoint, reason);
+		mounting_tell("locked", reason);
+	}
 	return r;
 }
 
@@ -92,10 +94,13 @@ static int on_unlock(void *arg, const uint8_t *config, size_t len, const struct 
 		r = ops_unlock(m->ops, config, len, root);
 	}
 	secret_free(take_ptr(*root));
-	if (r == 0)
+	if (r == 0) {
 		log_info("%s: unlocked", m->mountpoint);
-	else
+		mounting_tell("serving", m->mountpoint);
+	}
+	else {
 		log_err("%s: stays locked: %s", m->mountpoint, err_text(r));
+	}
 	return r;
 }
 

@@ -8,6 +8,7 @@
 #include "fs/ops.h"
 #include "tools/cmd.h"
 #include "tools/mount_options.h"
+#include "tools/mount_watch.h"
 
 #define MOUNT_GIVEN_MAX 16
 #define MOUNT_EARLY_MAX 16               /* the journal has all of them */
@@ -26,6 +27,7 @@ struct mounting {
 	int ready_fd;                    /* the parent waits here; -1 */
 	uint64_t since_ms;
 	time_t since;
+	struct mount_watch *watch;       /* NULL: nobody wants it */
 	struct volume *volume;
 	struct ops *ops;
 	struct client *c;
@@ -45,6 +47,8 @@ struct mounting {
 /* Mount VOLUME at dir (NULL: where volumes.d says) with m->o and m->given. Exit code, after a message. */
 int mounting_run(struct mounting *m, const char *volume, const char *dir) must_check;
 void mounting_done(struct mounting *m);
+/* STATUS= of the unit. */
+void mounting_tell(const char *state, const char *about);
 
 /* arg of each: the struct mounting. */
 extern const struct client_mount_ops mount_link_ops;

@@ -28,6 +28,21 @@ void notify_stopping(void)
 	(void)sd_notify(0, "STOPPING=1");
 }
 
+bool notify_extend(unsigned seconds)
+{
+	return sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu", seconds * 1000000ull) > 0;
+}
+
+bool notify_watched(uint64_t *ret_usec)
+{
+	return sd_watchdog_enabled(0, ret_usec) > 0;
+}
+
+void notify_alive(void)
+{
+	(void)sd_notify(0, "WATCHDOG=1");
+}
+
 int notify_listen_fd(int *ret_fd)
 {
 	int n = sd_listen_fds(1);
@@ -64,6 +79,22 @@ void notify_status(const char *text)
 }
 
 void notify_stopping(void)
+{
+}
+
+bool notify_extend(unsigned seconds)
+{
+	(void)seconds;
+	return false;
+}
+
+bool notify_watched(uint64_t *ret_usec)
+{
+	(void)ret_usec;
+	return false;
+}
+
+void notify_alive(void)
 {
 }
 

@@ -5,13 +5,20 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* READY=1, STATUS=text, STOPPING=1. Errors do not matter: who waits has a time-out. */
 void notify_ready(void);
 void notify_status(const char *text);
 void notify_stopping(void);
+/* EXTEND_TIMEOUT_USEC=: what starts or stops is given this long from now on. False: nobody listens. */
+bool notify_extend(unsigned seconds);
+/* Does the manager want to hear from this process, and how often? False: no. The caller says notify_alive() well before that. */
+bool notify_watched(uint64_t *ret_usec);
+void notify_alive(void);
 
 /* The one socket of socket activation: 0 and its descriptor, -ENOENT when none was handed over, -EINVAL when
  * several were. Takes the variables out of the environment. */

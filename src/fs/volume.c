@@ -66,6 +66,14 @@ static void on_event(void *ctx, enum vio_event ev, const char *text)
 		v->events.event(v->events.ctx, ev, text);
 }
 
+static void on_step(void *ctx)
+{
+	struct volume *v = ctx;
+
+	if (v->events.step)
+		v->events.step(v->events.ctx);
+}
+
 void volume_fill_params(struct volume *v, struct vio_params *p)
 {
 	const struct volume_options *o = &v->options;
@@ -75,7 +83,7 @@ void volume_fill_params(struct volume *v, struct vio_params *p)
 		.root_fd = v->root_fd,
 		.ring = v->ring,
 		.cb = { .ctx = v, .reopen = reopen_owner, .sync_names = name_sync_owner, .home_written = live_home_written,
-			.idle = live_idle, .seen = on_seen, .event = on_event },
+			.idle = live_idle, .seen = on_seen, .event = on_event, .step = on_step },
 		.backing = o->backing,
 		.cache_bytes = o->cache_bytes,
 		.dirty_bytes = o->dirty_bytes,

@@ -35,6 +35,7 @@ struct volume_events {
 	void *ctx;
 	void (*seen)(void *ctx, const struct vio_seen *seen);
 	void (*event)(void *ctx, enum vio_event ev, const char *text);
+	void (*step)(void *ctx); /* while volume_open replays: it has come further. Often; it only counts */
 };
 
 /* Make a new volume in the empty directory root_fd (borrowed): state, log and ballast, then coffer.volume (config: the bytes of

@@ -183,8 +183,10 @@ static int write_once(struct work *w)
 	size_t i;
 	int r = 0;
 
-	for (i = 0; i < w->f->groups && r == 0; i++)
+	for (i = 0; i < w->f->groups && r == 0; i++) {
+		replay_step(w->rp);
 		r = write_blocks(w, w->groups[i]);
+	}
 	for (i = 0; i < w->f->groups && r == 0; i++)
 		r = write_meta(w, w->groups[i]);
 	if (r == 0 && !w->zero)

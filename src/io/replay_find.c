@@ -344,6 +344,7 @@ static int walk(struct replay *rp)
 	while (r == 0 && d.n > 0) {
 		AUTO_FREE char *dir = d.path[--d.n];
 
+		replay_step(rp);
 		r = walk_dir(rp, &d, names, dir);
 	}
 	dirs_done(&d);

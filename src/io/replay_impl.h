@@ -100,6 +100,12 @@ int replay_tag_key(struct replay *rp, uint16_t epoch, const uint8_t file_id[stat
 /* A second descriptor that reads past the page cache; -EINVAL: the backing has none. No other error may be taken for that. */
 int replay_direct(struct replay *rp, int fd) must_check;
 void replay_event(struct replay *rp, enum vio_event ev, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* It goes on: told for each transaction, directory and group. */
+static inline void replay_step(const struct replay *rp)
+{
+	if (rp->p->cb.step)
+		rp->p->cb.step(rp->p->cb.ctx);
+}
 /* 32 digits and NUL. */
 void replay_id_text(const uint8_t file_id[static FILE_ID_LEN], char ret_text[static 33]);
 

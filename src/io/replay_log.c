@@ -328,6 +328,7 @@ static int apply_desc(struct replay *rp, uint64_t pos, void *arg)
 	uint64_t at = pos + 1;
 	int kind, r;
 
+	replay_step(rp);
 	while ((kind = log_desc_next(&rp->d, &c, &rp->lf, &rp->lg)) > LOG_KIND_END) {
 		if (kind == LOG_KIND_FILE) {
 			r = replay_gather_file(rp, rp->lf.file_id, f);

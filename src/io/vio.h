@@ -47,6 +47,8 @@ struct vio_callbacks {
 	void (*idle)(void *ctx, void *owner);
 	void (*seen)(void *ctx, const struct vio_seen *seen);
 	void (*event)(void *ctx, enum vio_event ev, const char *text);
+	/* Replay has come a step further. Often, from the thread that opens; it only counts. NULL is fine. */
+	void (*step)(void *ctx);
 };
 
 struct vio_params {

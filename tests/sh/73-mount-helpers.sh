@@ -51,7 +51,7 @@ works "fstab: blanks, and options of systemd" 'printf "%s %s coffer _netdev,nofa
 works "umount -l, while it is in use" 'mount -t coffer $v $mnt -o $agent && exec 9>$mnt/open && umount -l $mnt && ! shown . && echo still >&9'
 works "umount -f ends it, though it is in use" 'mount -t coffer $v $mnt -o $agent && exec 9>$mnt/open && umount -f $mnt 2>$tmp/why; ! shown . && exec 9>&- && while ! free $v 2>/dev/null; do sleep 0.1; done'
 works "umount of a dead mount in use" 'mount -t coffer $v $mnt -o $agent && exec 9>$mnt/open && kill -KILL $(sed -n "s/.*pid //p" $v/coffer.lock) &&
-	while stat $mnt >/dev/null 2>&1; do sleep 0.1; done && umount $mnt && ! shown . && exec 9>&- && free $v'
+	while [ -e /proc/$(sed -n "s/.*pid //p" $v/coffer.lock)/exe ]; do sleep 0.1; done && umount -c $mnt && ! shown . && exec 9>&- && free $v'
 works "umount.fuse.coffer of what is no volume is 32" '! /sbin/umount.fuse.coffer $mnt; [ $(/sbin/umount.fuse.coffer $mnt 2>/dev/null; echo $?) = 32 ]'
 fails 1 'option frob: unknown' 'mount -t coffer $v $mnt -o frob,$agent'
 fails 1 'remount: not possible' 'mount -t coffer $v $mnt -o remount,ro,$agent'

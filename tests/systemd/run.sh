@@ -1,11 +1,11 @@
 #!/bin/bash
-# The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, and peers.sh, beside each other.
+# The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, peers.sh, policy.sh and mounts.sh, beside each other.
 # Usage: run.sh DESTDIR [SCRIPT...]
 set -u
 here=$(dirname "$(readlink -f "$0")")
 root=$1
 shift
-[ $# -gt 0 ] || set -- units peers
+[ $# -gt 0 ] || set -- units peers policy mounts
 out=${OUT:-$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX")}
 "$here/boot-systemd" -n || { echo "not ok - no tree for the container: tests/systemd/boot-systemd makes it, with mmdebstrap and a network"; exit 1; }
 
@@ -15,7 +15,9 @@ one() { # SCRIPT: its output and the container's journal in $out
 	store=$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX") && mkdir "$store/srv" || return 1
 	# mount(8) looks for its helpers in /sbin alone; packages install there.
 	cc -shared -fPIC -O1 -Wall -o "$store/unreadable.so" "$here/unreadable.c" || return 1
-	"$here/boot-systemd" -w "$store/srv:/srv" -c "$root/usr/local:/usr/local" -c "$root/usr/local/bin/coffer:/usr/sbin/mount.coffer" \
+	local helpers=() name
+	for name in mount.coffer mount.fuse.coffer umount.coffer umount.fuse.coffer; do helpers+=(-c "$root/usr/local/bin/coffer:/usr/sbin/$name"); done
+	"$here/boot-systemd" -w "$store/srv:/srv" -c "$root/usr/local:/usr/local" "${helpers[@]}" \
 		-c "$here/peer.py:/root/peer.py" -c "$store/unreadable.so:/root/unreadable.so" -c "$here/functions.sh:/root/functions.sh" -c "$here/$1.sh:/root/$1.sh" \
 		-r -T 200 -j "$out/$1.journal" -- bash "/root/$1.sh" >"$out/$1.out" 2>&1 || status=$?
 	rm -rf "$store"

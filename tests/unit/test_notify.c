@@ -38,7 +38,32 @@ static void readiness_status_and_stopping_reach_the_socket(void **state)
 	notify_stopping();
 	assert_true(recv(fd, got, sizeof(got), 0) > 0);
 	assert_string_equal(got, "STOPPING=1");
+	memset(got, 0, sizeof(got));
+	assert_true(notify_extend(60));
+	assert_true(recv(fd, got, sizeof(got), 0) > 0);
+	assert_string_equal(got, "EXTEND_TIMEOUT_USEC=60000000");
+	memset(got, 0, sizeof(got));
+	notify_alive();
+	assert_true(recv(fd, got, sizeof(got), 0) > 0);
+	assert_string_equal(got, "WATCHDOG=1");
 	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
+}
+
+static void a_watchdog_is_this_process_own(void **state)
+{
+	char pid[32];
+	uint64_t usec = 1;
+
+	(void)state;
+	assert_false(notify_watched(&usec));
+	assert_false(notify_extend(1)); /* nobody listens */
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	assert_int_equal(setenv("WATCHDOG_USEC", "3000000", 1) | setenv("WATCHDOG_PID", pid, 1), 0);
+	assert_true(notify_watched(&usec));
+	assert_int_equal(usec, 3000000);
+	assert_int_equal(setenv("WATCHDOG_PID", "1", 1), 0);
+	assert_false(notify_watched(&usec));
+	assert_int_equal(unsetenv("WATCHDOG_PID") | unsetenv("WATCHDOG_USEC"), 0);
 }
 
 static void exactly_one_socket_is_taken_over(void **state)
@@ -92,6 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #if HAVE_LIBSYSTEMD
 		cmocka_unit_test(readiness_status_and_stopping_reach_the_socket),
+		cmocka_unit_test(a_watchdog_is_this_process_own),
 		cmocka_unit_test(exactly_one_socket_is_taken_over),
 		cmocka_unit_test(a_process_that_is_not_has_no_unit),
 #else

@@ -59,6 +59,7 @@ static void an_empty_log_changes_nothing(void **state)
 	assert_int_equal(res.files, 0);
 	assert_true(simfs_digest(v->fs) == before);
 	assert_home(v, f);
+	assert_int_equal(v->steps, 0);
 }
 
 static void a_home_group_builds_on_what_lies_at_home(void **state)
@@ -85,6 +86,7 @@ static void a_home_group_builds_on_what_lies_at_home(void **state)
 	assert_int_equal(res.sequence, 1);
 	assert_int_equal(res.files, 1);
 	assert_home(v, f);
+	assert_true(v->steps >= 3); /* a transaction, a group, a file */
 }
 
 static void an_empty_group_ignores_what_lies_at_home(void **state)
