@@ -38,9 +38,7 @@ enum env_var {
 	ENV_AWS_USE_FIPS_ENDPOINT,
 	ENV_AWS_USE_DUALSTACK_ENDPOINT,
 	ENV_AWS_CA_BUNDLE,
-	ENV_AWS_ENDPOINT_URL_S3, /* where object stores are when nothing else says so; the SDKs' names, as the next three are */
-	ENV_AWS_ENDPOINT_URL,
-	ENV_AWS_REGION,
+	ENV_AWS_REGION,     /* of object stores, when nothing else says so; then the next one */
 	ENV_AWS_DEFAULT_REGION,
 	ENV_COFFER_IOQ,     /* test builds only: "sync" keeps io_uring away */
 };

@@ -63,7 +63,7 @@ static void a_name_longer_than_128_bytes_is_refused(void **state)
 static void a_provider_of_another_version_is_named_as_such(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("aws-kms://arn:aws:kms:eu-west-1:111122223333:key/1234"), -EOPNOTSUPP);
+	assert_int_equal(parse("kmip://kms.example.com/1234"), -EOPNOTSUPP);
 	assert_int_equal(parse("hcvault://vault.example:8200/transit/keys/acme"), 0);
 	assert_int_equal(parse("kmip://kms.example:5696/1234"), -EOPNOTSUPP);
 	assert_int_equal(parse("aws-kms://a//b"), -EINVAL);
