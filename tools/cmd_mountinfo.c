@@ -46,9 +46,9 @@ static char *find_mount(const char *want, bool by_source, int64_t *ret_mounter)
 	if (!f)
 		return NULL;
 	while (getline(&line, &max, f) > 0) {
-		char dir[PATH_MAX], type[64], source[PATH_MAX], options[256] = "", *rest;
+		char root[PATH_MAX], dir[PATH_MAX], type[64], source[PATH_MAX], options[256] = "", *rest;
 
-		if (sscanf(line, "%*s %*s %*s %*s %4095s", dir) != 1)
+		if (sscanf(line, "%*s %*s %*s %4095s %4095s", root, dir) != 2)
 			continue;
 		rest = strstr(line, " - ");
 		if (!rest || sscanf(rest, " - %63s %4095s %255s", type, source, options) < 2)
@@ -57,7 +57,7 @@ static char *find_mount(const char *want, bool by_source, int64_t *ret_mounter)
 		unescape(source);
 		if (strcmp(by_source ? source : dir, want) != 0)
 			continue;
-		if (by_source && strcmp(type, "fuse.coffer") != 0)
+		if (by_source && (strcmp(type, "fuse.coffer") != 0 || strcmp(root, "/") != 0)) /* no bind mount of a part of it */
 			continue;
 		free(found);
 		*ret_mounter = mounter_of(options);
