@@ -1,4 +1,5 @@
-/* cmd_backup_run.c: backup run: a volume that is not mounted, kept from being mounted for writing meanwhile, into a store. Needs no key. */
+/* cmd_backup_run.c: backup run: a volume into a store. Needs no key. One that is not mounted is kept from being mounted for writing meanwhile; a mount is asked,
+ * through the agent, to hold still at the end. */
 #include "tools/cmd_backup.h"
 #include "tools/progress.h"
 
@@ -21,6 +22,9 @@
 struct run {
 	const struct cmd_global *g;
 	const char *name;                /* as the user gave it */
+	char *mountpoint;                /* NULL: not mounted */
+	struct client *c;                /* while it holds still */
+	struct client_error agent;       /* what the agent said last; r 0: nothing */
 	struct scrub_log *log;
 	struct progress bar;
 };
@@ -53,6 +57,50 @@ static void on_problem(void *ctx, const char *backing_path, const struct backup_
 		       (unsigned long long)rot->count, (unsigned long long)rot->group);
 }
 
+/* ---- a mount */
+
+static int agent_failed(struct run *s, int r)
+{
+	if (s->c)
+		s->agent = *client_error(s->c);
+	client_free(s->c);
+	s->c = NULL;
+	return r;
+}
+
+static int on_hold(void *ctx)
+{
+	struct run *s = ctx;
+	int r;
+
+	s->c = client_new(s->g->agent);
+	r = s->c ? client_connect(s->c) : -ENOMEM;
+	if (r == 0)
+		r = client_freeze(s->c, s->mountpoint, cmd_mounter(s->mountpoint));
+	return r < 0 ? agent_failed(s, r) : 0;
+}
+
+static int on_release(void *ctx)
+{
+	struct run *s = ctx;
+	int r = client_thaw(s->c, s->mountpoint, cmd_mounter(s->mountpoint));
+
+	if (r < 0 && r != -EBUSY)
+		return agent_failed(s, r);
+	client_free(s->c);
+	s->c = NULL;
+	return r == -EBUSY ? -ETIMEDOUT : 0; /* it had ended by itself */
+}
+
+/* Before anything is read: is there an agent? */
+static int ask_agent(struct run *s)
+{
+	AUTO_CLIENT struct client *c = client_new(s->g->agent);
+	int r = c ? client_connect(c) : -ENOMEM;
+
+	return r < 0 ? c ? cmd_agent_fail(c, "agent") : cmd_fail(EXIT_CODE_NO_RESOURCE, s->name, "out of memory") : 0;
+}
+
 /* Where this user's caches lie; a backup without one reads everything. */
 static void cache_dir(char ret_dir[static PATH_MAX])
 {
@@ -80,7 +128,8 @@ static int report_json(const char *name, const struct backup_result *b)
 	if (json_put_str(o, "snapshot", b->snapshot) < 0 || json_put_int(o, "serial", (int64_t)b->serial) < 0 || json_put_bool(o, "signed", b->is_signed) < 0 ||
 	    json_put_int(o, "files", (int64_t)c->files) < 0 || json_put_int(o, "bytes", (int64_t)c->bytes) < 0 ||
 	    json_put_int(o, "bytes_read", (int64_t)c->bytes_read) < 0 || json_put_int(o, "bytes_sent", (int64_t)c->bytes_sent) < 0 ||
-	    json_put_int(o, "objects_sent", (int64_t)c->objects_sent) < 0 || json_put_int(o, "problems", (int64_t)c->problems) < 0 ||
+	    json_put_int(o, "objects_sent", (int64_t)c->objects_sent) < 0 || json_put_int(o, "rounds", (int64_t)b->rounds) < 0 ||
+	    json_put_int(o, "frozen_ms", (int64_t)b->frozen_ms) < 0 || json_put_int(o, "problems", (int64_t)c->problems) < 0 ||
 	    json_put_int(o, "skipped", (int64_t)c->skipped) < 0 || json_dump(o, &text) < 0)
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, name, "out of memory");
 	(void)puts(text);
@@ -100,6 +149,8 @@ static int report(const struct run *s, const struct backup_result *b)
 		progress_size(c->bytes_sent, sent);
 		(void)printf("%s: %s %s, %llu entries, %s, %s%s in %llu objects\n", s->name, b->snapshot[0] ? "snapshot" : "dry run", b->snapshot,
 			     (unsigned long long)c->files, bytes, b->snapshot[0] ? "sent " : "to send: ", sent, (unsigned long long)c->objects_sent);
+		if (s->mountpoint)
+			(void)printf("%s: mounted at %s, which held still for %llu ms\n", s->name, s->mountpoint, (unsigned long long)b->frozen_ms);
 		if (c->skipped > 0)
 			(void)fprintf(stderr, "coffer: %s: %llu entries are no part of a volume and were left out\n", s->name, (unsigned long long)c->skipped);
 	}
@@ -116,7 +167,12 @@ static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_
 	int r;
 
 	memcpy(p.uuid, v->parsed->uuid, UUID_LEN);
-	p.check = (struct backup_check){ .ctx = s->log, .log_shape = clean ? NULL : log_shape, .log_group = clean ? NULL : log_group };
+	if (s->log && !clean)
+		p.check = (struct backup_check){ .ctx = s->log, .log_shape = log_shape, .log_group = log_group };
+	if (s->mountpoint) {
+		p.hold = on_hold;
+		p.release = on_release;
+	}
 	cache_dir(dir);
 	p.cache_dir = dir[0] ? dir : NULL;
 	progress_start(&s->bar, s->g, "backup", 0);
@@ -127,14 +183,20 @@ static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_
 	r = backup_run(&p, &b, &err);
 	progress_clear(&s->bar);
 	(void)log_release(r < 0 ? why : NULL, sizeof(why));
+	if (r < 0 && s->agent.r == r)
+		return cmd_fail((enum coffer_exit)s->agent.exit_code, s->mountpoint, "%s", s->agent.message);
+	if (r == -EAGAIN)
+		return cmd_fail(EXIT_CODE_BUSY, s->name, "no snapshot: more changes than can be copied while the mount holds still (5 s); try "
+				"when less is written, or unmount it");
 	if (r < 0 && r != -EINTR && !err.message[0] && *why)
 		return cmd_fail(r == -ETXTBSY ? EXIT_CODE_BUSY : cmd_exit_of(r), s->name, "stopped: %s", why);
 	return r < 0 ? cmd_backup_fail(s->name, r, &err) : report(s, &b);
 }
 
-/* Keep writers out. */
-static int claim(const char *path, int root_fd, int *ret_lock)
+/* Keep writers out, or find the mount that has it. */
+static int claim(struct run *s, const char *path, int root_fd, int *ret_lock)
 {
+	AUTO_FREE char *real = realpath(path, NULL);
 	struct lower *l = lower_real();
 	struct stat st;
 	int fd, r;
@@ -149,8 +211,10 @@ static int claim(const char *path, int root_fd, int *ret_lock)
 	}
 	if (fd >= 0)
 		lower_close(l, fd);
-	return r == -EAGAIN ? cmd_fail(EXIT_CODE_IN_USE, path, "mounted, or in use by somebody else; unmount it first") :
-			      cmd_fail(cmd_exit_of(r), path, "%s: %s", NAME_LOCK, err_text(r));
+	if (r != -EAGAIN || !real)
+		return cmd_fail(cmd_exit_of(r), s->name, "%s: %s", NAME_LOCK, err_text(r));
+	s->mountpoint = cmd_mountpoint_of_source(real);
+	return s->mountpoint ? ask_agent(s) : cmd_fail(EXIT_CODE_IN_USE, s->name, "in use, and not by a mount that is seen from here");
 }
 
 static int open_log(struct run *s, int root_fd, bool *ret_clean)
@@ -188,14 +252,16 @@ int cmd_backup_run(const struct cmd_global *g, int argc, char **argv)
 	if (r == 0)
 		r = cmd_volume_open(path, &v);
 	if (r == 0)
-		r = claim(s.name, v.root_fd, &lock);
+		r = claim(&s, path, v.root_fd, &lock);
 	if (r == 0)
 		r = cmd_backup_store(&a, a.arg[1], &store);
-	if (r == 0)
+	if (r == 0 && !s.mountpoint)
 		r = open_log(&s, v.root_fd, &clean);
 	if (r == 0)
 		r = run(&s, &a, &v, store, clean);
 	scrub_log_close(s.log);
+	client_free(s.c);
+	free(s.mountpoint);
 	cmd_backup_args_done(&a);
 	return r;
 }

@@ -28,8 +28,12 @@ struct backup_params {
 	bool force;                      /* read all */
 	bool dry_run;                    /* read, send nothing */
 	unsigned threads;                /* 1..BACKUP_THREADS_MAX */
+	/* Mounted: let the mount bring all that is committed home and hold it still; release says -ETIMEDOUT if it did not hold to the end. Both, or NULL. */
+	int (*hold)(void *ctx);
+	int (*release)(void *ctx);
 	/* By one thread, no lock held. false: stop with -EINTR. */
 	bool (*progress)(void *ctx, const struct backup_counts *c);
+	/* By any thread, one at a time. */
 	void (*problem)(void *ctx, const char *backing_path, const struct backup_rot *rot);
 	/* Sign m->json_hash and what manifest_statement names: fills public_key, signature, is_signed. NULL, or left unsigned: so it is stored. */
 	int (*sign)(void *ctx, struct manifest *m);
@@ -40,10 +44,11 @@ struct backup_result {
 	uint8_t hash[RECORD_HASH_LEN];
 	uint64_t serial;
 	bool is_signed;
+	uint64_t rounds, frozen_ms;
 	struct backup_counts counts;
 };
 
-/* -EINTR; -ETXTBSY: a file changed while it was read, of a volume that nobody should have written; errors of the store (ret_err says more) and of the backing
+/* -EINTR; -EAGAIN: a mounted volume changes faster than it can be copied; -ETXTBSY: a file changed while it was read, of a volume that nobody should have written; errors of the store (ret_err says more) and of the backing
  * filesystem (ret_err.message is empty, the error is logged). */
 int backup_run(const struct backup_params *p, struct backup_result *ret_r, struct store_error *ret_err) must_check;
 

@@ -1,7 +1,7 @@
 /* backup_cache.c: see backup_cache.h. The file, little endian:
  *
  *   head     `CFBC` ‖ version(4) ‖ uuid(16) ‖ root_ino(8) ‖ store(32) ‖ count(8) ‖ index offset(8)
- *   blobs    check(8) ‖ size(8) ‖ ctime_s(8) ‖ ctime_ns(4) ‖ pieces(8) ‖ len(4) ‖ len bytes: PIECES records, each len(4) ‖ record
+ *   blobs    check(8) ‖ size(8) ‖ ctime_s(8) ‖ ctime_ns(4) ‖ pieces(8) ‖ len(4) ‖ len bytes: pieces × meta(8), PIECES records, each len(4) ‖ record
  *   index    count × ( ino(8) ‖ offset(8) ), inodes rising
  *
  * The head is written last; check is over the rest of the blob. A ctime_ns of all ones fits no file. */
@@ -132,7 +132,13 @@ static bool blob_is_whole(const uint8_t *b, size_t left)
 {
 	size_t len = layout_get32(b + 36);
 
-	return len <= left && layout_get64(b + 28) <= len && hash_bytes(b + 8, BLOB_LEN - 8 + len) == layout_get64(b);
+	return len <= left && layout_get64(b + 28) <= len / 8 && hash_bytes(b + 8, BLOB_LEN - 8 + len) == layout_get64(b);
+}
+
+void backup_cache_bytes(const struct backup_cache *c, const void **ret_p, size_t *ret_len)
+{
+	*ret_p = c->p;
+	*ret_len = c->len;
 }
 
 int backup_cache_each(const struct backup_cache *c, int (*fn)(void *arg, const struct record_piece *pieces, size_t n), void *arg)
@@ -146,7 +152,7 @@ int backup_cache_each(const struct backup_cache *c, int (*fn)(void *arg, const s
 		uint64_t n = layout_get64(b + 28);
 
 		pieces = calloc(n ? n : 1, sizeof(*pieces));
-		r = pieces ? parse_pieces(b + BLOB_LEN, len, pieces, n) : -ENOMEM;
+		r = pieces ? parse_pieces(b + BLOB_LEN + n * 8, len - n * 8, pieces, n) : -ENOMEM;
 		if (r == 0 && n > 0)
 			r = fn(arg, pieces, n);
 		b += BLOB_LEN + len;
@@ -154,31 +160,35 @@ int backup_cache_each(const struct backup_cache *c, int (*fn)(void *arg, const s
 	return r == -EUCLEAN ? 0 : r;
 }
 
-int backup_cache_find(const struct backup_cache *c, const struct backup_cache_key *key, struct record_piece **ret_pieces, uint64_t *ret_n)
+void backup_cache_file_done(struct backup_cache_file *f)
 {
-	AUTO_FREE struct record_piece *pieces = NULL;
+	free(f->pieces);
+	free(f->metas);
+	*f = (struct backup_cache_file){ 0 };
+}
+
+int backup_cache_find(const struct backup_cache *c, const struct backup_cache_key *key, struct backup_cache_file *ret_f)
+{
+	struct backup_cache_file f = { 0 };
 	size_t left = 0, len;
 	const uint8_t *b = c ? find_blob(c, key->ino, &left) : NULL;
-	uint64_t n;
 	int r;
 
-	if (!b)
+	if (!b || !blob_is_whole(b, left))
 		return 0;
 	len = layout_get32(b + 36);
-	n = layout_get64(b + 28);
-	if (!blob_is_whole(b, left))
-		return 0;
-	if (layout_get64(b + 8) != key->size || (int64_t)layout_get64(b + 16) != key->ctime_s || layout_get32(b + 24) != key->ctime_ns)
-		return 0;
-	pieces = calloc(n ? n : 1, sizeof(*pieces));
-	if (!pieces)
-		return -ENOMEM;
-	r = parse_pieces(b + BLOB_LEN, len, pieces, n);
-	if (r < 0)
+	f.n = layout_get64(b + 28);
+	f.pieces = calloc(f.n ? f.n : 1, sizeof(*f.pieces));
+	f.metas = calloc(f.n ? f.n : 1, sizeof(*f.metas));
+	r = f.pieces && f.metas ? parse_pieces(b + BLOB_LEN + f.n * 8, len - f.n * 8, f.pieces, f.n) : -ENOMEM;
+	if (r < 0) {
+		backup_cache_file_done(&f);
 		return r == -ENOMEM ? r : 0;
-	*ret_pieces = take_ptr(pieces);
-	*ret_n = n;
-	return 1;
+	}
+	for (uint64_t i = 0; i < f.n; i++)
+		f.metas[i] = layout_get64(b + BLOB_LEN + i * 8);
+	*ret_f = f;
+	return layout_get64(b + 8) == key->size && (int64_t)layout_get64(b + 16) == key->ctime_s && layout_get32(b + 24) == key->ctime_ns ? 2 : 1;
 }
 
 /* ---- writing */
@@ -218,9 +228,9 @@ static int add_pieces(struct record_buf *b, const struct record_piece *pieces, u
 	return r;
 }
 
-int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_key *key, const struct record_piece *pieces, uint64_t n, bool sure)
+int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_key *key, const struct backup_cache_file *f, bool sure)
 {
-	uint8_t head[BLOB_LEN] = { 0 }, index[INDEX_LEN];
+	uint8_t head[BLOB_LEN] = { 0 }, index[INDEX_LEN], meta[8];
 	size_t at = w->buf.len;
 	int r;
 
@@ -229,10 +239,14 @@ int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_ke
 	layout_put64(head + 8, key->size);
 	layout_put64(head + 16, (uint64_t)key->ctime_s);
 	layout_put32(head + 24, sure ? key->ctime_ns : UINT32_MAX);
-	layout_put64(head + 28, n);
+	layout_put64(head + 28, f->n);
 	r = record_buf_add(&w->buf, head, sizeof(head));
+	for (uint64_t i = 0; i < f->n && r == 0; i++) {
+		layout_put64(meta, f->metas ? f->metas[i] : 0);
+		r = record_buf_add(&w->buf, meta, sizeof(meta));
+	}
 	if (r == 0)
-		r = add_pieces(&w->buf, pieces, n);
+		r = add_pieces(&w->buf, f->pieces, f->n);
 	if (r == 0)
 		r = record_buf_add(&w->index, index, sizeof(index));
 	if (r < 0)

@@ -28,10 +28,19 @@ struct backup_cache_id {
 /* Take over a descriptor that backup_cache_end wrote. -EUCLEAN: none of ours, or of another id; fd is then closed as well. */
 int backup_cache_open(int *fd, const struct backup_cache_id *id, struct backup_cache **ret_c) must_check;
 void backup_cache_close(struct backup_cache *c);         /* NULL is fine */
+/* Its file. */
+void backup_cache_bytes(const struct backup_cache *c, const void **ret_p, size_t *ret_len);
 /* All pieces in it, also of files that must be read again: the store may have them. fn returns 0 to go on. */
 int backup_cache_each(const struct backup_cache *c, int (*fn)(void *arg, const struct record_piece *pieces, size_t n), void *arg) must_check;
-/* 1: found, *ret_pieces malloc'ed; 0: not. */
-int backup_cache_find(const struct backup_cache *c, const struct backup_cache_key *key, struct record_piece **ret_pieces, uint64_t *ret_n) must_check;
+/* The pieces of a file, and what the metadata of the window of each was (0: not known); malloc'ed. */
+struct backup_cache_file {
+	struct record_piece *pieces;
+	uint64_t *metas;
+	uint64_t n;
+};
+void backup_cache_file_done(struct backup_cache_file *f);
+/* 2: the file of this key; 1: of this inode, but it has changed or may have; 0: not there. */
+int backup_cache_find(const struct backup_cache *c, const struct backup_cache_key *key, struct backup_cache_file *ret_f) must_check;
 
 struct backup_cache_writer {
 	int fd;                          /* borrowed */
@@ -42,7 +51,7 @@ struct backup_cache_writer {
 /* fd: empty. */
 void backup_cache_begin(struct backup_cache_writer *w, int fd);
 /* sure: a file with this key has these pieces; else it must be read again. */
-int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_key *key, const struct record_piece *pieces, uint64_t n, bool sure) must_check;
+int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_key *key, const struct backup_cache_file *f, bool sure) must_check;
 int backup_cache_end(struct backup_cache_writer *w, const struct backup_cache_id *id) must_check;
 void backup_cache_writer_done(struct backup_cache_writer *w);
 

@@ -14,7 +14,8 @@ void backup_item_free(struct backup *b, struct backup_item *item)
 		return;
 	backup_dir_unref(b, item->dir);
 	free(item->record);
-	free(item->pieces);
+	backup_cache_file_done(&item->now);
+	backup_cache_file_done(&item->old);
 	free(item->path);
 	free(item);
 }
@@ -45,8 +46,12 @@ static int list_end(struct backup *b)
 	record_list_end(&b->list, b->list_records);
 	*l = (struct manifest_list){ .len = (uint32_t)b->list.len, .records = b->list_records };
 	r = digest_sha256(b->list.p, b->list.len, l->hash);
-	if (r == 0 && !b->p->dry_run)
+	if (r == 0 && b->frozen) {
+		WITH_LOCK(&b->m);
+		r = backup_spool_add(b, REPO_LIST, l->hash, b->list.p, b->list.len);
+	} else if (r == 0 && !b->p->hold && !b->p->dry_run) {
 		r = repo_put(&b->repo, REPO_LIST, l->hash, b->list.p, b->list.len, &err);
+	}
 	if (r < 0) {
 		backup_work_fail(b, r, &err);
 		return r;
@@ -75,7 +80,7 @@ static int record_out(struct backup *b, const uint8_t *p, size_t len)
 
 static int emit(struct backup *b, struct backup_item *item)
 {
-	uint64_t n = item->npieces;
+	uint64_t n = item->now.n;
 	int r;
 
 	if (item->is_file)
@@ -83,15 +88,15 @@ static int emit(struct backup *b, struct backup_item *item)
 	r = record_out(b, item->record, item->record_len);
 	for (uint64_t i = 0; i < n && r == 0; i += RECORD_PIECES_MAX) {
 		b->record.len = 0;
-		r = record_put_pieces(&b->record, item->pieces + i, n - i < RECORD_PIECES_MAX ? (size_t)(n - i) : RECORD_PIECES_MAX);
+		r = record_put_pieces(&b->record, item->now.pieces + i, n - i < RECORD_PIECES_MAX ? (size_t)(n - i) : RECORD_PIECES_MAX);
 		if (r == 0)
 			r = record_out(b, b->record.p, b->record.len);
 	}
 	b->manifest.entries++;
 	for (uint64_t i = 0; i < n; i++)
-		b->manifest.bytes += item->pieces[i].len;
+		b->manifest.bytes += item->now.pieces[i].len;
 	if (r == 0 && item->is_file && b->writer.fd >= 0)
-		r = backup_cache_add(&b->writer, &item->key, item->pieces, n, item->cacheable && !item->rotten);
+		r = backup_cache_add(&b->writer, &item->key, &item->now, item->cacheable && !item->rotten);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #define COFFER_BACKUP_BACKUP_IMPL_H
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <stdatomic.h>
 
 #include "backup/backup.h"
@@ -22,6 +23,8 @@
 #define BACKUP_DIRECT_FROM (1u << 20)
 #define BACKUP_RACY_S 2
 
+#define BACKUP_METAS_LEN (BACKUP_WINDOW_GROUPS * (size_t)BLOCK_SIZE)
+
 /* A directory that is open while somebody needs it. */
 struct backup_dir {
 	int fd;
@@ -34,8 +37,8 @@ struct backup_item {
 	size_t record_len;
 	bool is_file, checked;           /* checked: it has groups */
 	bool cacheable;
-	struct record_piece *pieces;
-	uint64_t npieces;
+	struct backup_cache_file now;    /* its pieces; metas: only of what verified */
+	struct backup_cache_file old;    /* as it was remembered; empty: it was not */
 	struct backup_cache_key key;
 	struct backup_dir *dir;          /* while work is left */
 	char name[RECORD_NAME_MAX + 1];
@@ -79,6 +82,13 @@ struct backup {
 	uint8_t (*slice_packs)[RECORD_HASH_LEN]; /* lock: m */
 	size_t nslice_packs, slice_packs_max;
 
+	bool frozen;                     /* the mount holds still: nothing is sent, all is kept */
+	bool unsteady;                   /* lock: m; a file went or became shorter while it was read */
+	struct backup_kept *spool;       /* lock: m, as are the next three (backup_spool.c) */
+	size_t spooled;
+	struct backup_told *rots;
+	size_t nrots;
+
 	pthread_t threads[BACKUP_THREADS_MAX];
 	unsigned nthreads;
 
@@ -90,6 +100,8 @@ struct backup {
 	dev_t dev;
 	struct backup_links *links;
 	size_t nlinks, links_max;
+	struct backup_seen *seen;        /* directories of the round, while frozen */
+	size_t nseen, seen_max;
 
 	/* What comes out (backup_emit.c). */
 	struct record_buf list, record;
@@ -104,6 +116,39 @@ struct backup {
 struct backup_links {
 	uint64_t ino, entry;             /* ino 0: free */
 };
+
+/* What did not verify. */
+struct backup_told {
+	char *path;
+	struct backup_rot rot;
+};
+
+/* A directory, as it was when it was read. */
+struct backup_seen {
+	char *path;
+	uint64_t ino;
+	struct timespec ctime;
+};
+
+/* backup_live.c: rounds until the state of one instant was seen. -EAGAIN: it changes faster than it can be copied. */
+int backup_live(struct backup *b) must_check;
+/* The walk is about to read a directory. */
+int backup_live_dir(struct backup *b, const char *path, const struct stat *st) must_check;
+
+/* backup_reuse.c */
+/* A number for the metadata of a window that is in memory; metas is scratch. */
+uint64_t backup_reuse_meta(uint8_t metas[static BACKUP_METAS_LEN], const uint8_t *window, size_t len);
+/* 1: the unit's window is as it was, and has its pieces. */
+int backup_reuse_window(struct backup *b, int fd, uint8_t metas[static BACKUP_METAS_LEN], const struct backup_unit *u) must_check;
+
+/* backup_spool.c; the first, and those about rots, with b->m held. */
+int backup_spool_add(struct backup *b, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN], const void *p, size_t len) must_check; /* -ENOBUFS: no room */
+int backup_spool_rot(struct backup *b, const char *path, const struct backup_rot *rot) must_check;
+void backup_spool_rots_drop(struct backup *b);
+/* lists: the round was a snapshot; else they are dropped. No thread is at work. */
+int backup_spool_send(struct backup *b, bool lists) must_check;
+void backup_spool_rots_tell(struct backup *b);
+void backup_spool_done(struct backup *b);
 
 /* backup_walk.c */
 int backup_walk(struct backup *b) must_check;
@@ -122,6 +167,8 @@ int backup_work_add(struct backup *b, struct backup_job **job) must_check;
 /* Wait a moment, or until something is done; says how far it is. */
 int backup_work_wait(struct backup *b) must_check;
 int backup_work_error(struct backup *b) must_check;
+/* Says how far it is, without waiting. */
+int backup_work_poll(struct backup *b) must_check;
 void backup_work_fail(struct backup *b, int r, const struct store_error *err);
 void backup_job_free(struct backup_job *job);
 void backup_dir_unref(struct backup *b, struct backup_dir *d);

@@ -133,15 +133,15 @@ static int add_unit(struct backup *b, const struct backup_unit *unit, uint64_t s
 /* The pieces from i on that lie in one window. */
 static struct backup_unit unit_at(struct backup_item *item, uint64_t i, uint64_t *ret_small, bool *ret_all_small)
 {
-	struct backup_unit u = { .item = item, .window = item->pieces[i].off / BACKUP_WINDOW_LEN, .first = i };
+	struct backup_unit u = { .item = item, .window = item->now.pieces[i].off / BACKUP_WINDOW_LEN, .first = i };
 
 	*ret_small = 0;
 	*ret_all_small = true;
-	for (; i < item->npieces && item->pieces[i].off / BACKUP_WINDOW_LEN == u.window; i++, u.n++) {
-		if (item->pieces[i].len >= RECORD_PACKED_BELOW)
+	for (; i < item->now.n && item->now.pieces[i].off / BACKUP_WINDOW_LEN == u.window; i++, u.n++) {
+		if (item->now.pieces[i].len >= RECORD_PACKED_BELOW)
 			*ret_all_small = false;
 		else
-			*ret_small += item->pieces[i].len;
+			*ret_small += item->now.pieces[i].len;
 	}
 	return u;
 }
@@ -154,7 +154,7 @@ int backup_plan_jobs(struct backup *b, struct backup_item *item)
 
 	/* Held by this thread until all have been handed over, so that the item is not taken for done between two of them. */
 	item->work = 1;
-	while (i < item->npieces && r == 0) {
+	while (i < item->now.n && r == 0) {
 		struct backup_unit u = unit_at(item, i, &small, &all_small);
 
 		lock_take(&b->m);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "backup/snapshot.h"
+#include "base/fileio.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "crypt/digest.h"
@@ -152,9 +153,22 @@ static void cache_begin(struct backup *b)
 {
 	int fd = -1;
 
-	if (b->p->cache_dir && !b->p->dry_run)
+	if (b->p->cache_dir && !b->p->dry_run && !b->p->hold)
 		fd = open(b->p->cache_dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
 	backup_cache_begin(&b->writer, fd);
+}
+
+/* What the last round of a mounted volume has learnt, into a file. */
+static int cache_copy(struct backup *b)
+{
+	const void *p;
+	size_t len;
+
+	b->writer.fd = open(b->p->cache_dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	if (b->writer.fd < 0)
+		return -errno;
+	backup_cache_bytes(b->cache, &p, &len);
+	return fileio_write_full(b->writer.fd, p, len);
 }
 
 static void cache_write(struct backup *b)
@@ -163,12 +177,12 @@ static void cache_write(struct backup *b)
 	AUTO_CLOSE int dirfd = -1;
 	int r;
 
-	if (b->writer.fd < 0)
+	if (!b->p->cache_dir || (!b->p->hold && b->writer.fd < 0))
 		return;
+	r = b->p->hold ? cache_copy(b) : backup_cache_end(&b->writer, &b->id);
 	cache_name(b, name);
 	(void)snprintf(temp, sizeof(temp), "%s.new", name);
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", b->writer.fd);
-	r = backup_cache_end(&b->writer, &b->id);
 	dirfd = open(b->p->cache_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r == 0 && dirfd < 0)
 		r = -errno;
@@ -209,9 +223,9 @@ static int begin(struct backup *b, struct store_error *err)
 	r = text_time(now.tv_sec, sizeof(m->time), m->time);
 	if (r < 0)
 		return r;
-	(void)snprintf(m->way, sizeof(m->way), "unmounted");
-	m->clean = b->p->clean;
-	m->rounds = 1;
+	(void)snprintf(m->way, sizeof(m->way), b->p->hold ? "frozen" : "unmounted");
+	m->clean = b->p->clean || b->p->hold;
+	m->rounds = b->p->hold ? 0 : 1;
 	r = list_objects(b, err);
 	if (r < 0)
 		return r;
@@ -265,6 +279,7 @@ static void done(struct backup *b)
 	backup_set_done(&b->segments);
 	backup_set_done(&b->packs);
 	backup_set_done(&b->slices);
+	backup_spool_done(b);
 	free(b->slice_packs);
 	free(b->links);
 	record_buf_done(&b->list);
@@ -285,10 +300,15 @@ int backup_run(const struct backup_params *p, struct backup_result *ret_r, struc
 	r = backup_work_start(b);
 	if (r == 0)
 		r = begin(b, ret_err);
-	if (r == 0)
+	if (r == 0 && p->hold) {
+		r = backup_live(b);
+	} else if (r == 0) {
 		r = backup_walk(b);
-	if (r == 0)
-		r = backup_emit_end(b);
+		if (r == 0)
+			r = backup_emit_end(b);
+	}
+	if (r == 0 && p->hold)
+		backup_spool_rots_tell(b);
 	if (r == 0)
 		r = finish(b, &res, ret_err);
 	if (b->error < 0) {
@@ -297,6 +317,8 @@ int backup_run(const struct backup_params *p, struct backup_result *ret_r, struc
 	}
 	res.serial = b->manifest.serial;
 	res.is_signed = b->manifest.is_signed;
+	res.rounds = b->manifest.rounds;
+	res.frozen_ms = b->manifest.frozen_ms;
 	res.counts = b->counts;
 	done(b);
 	if (r == 0)

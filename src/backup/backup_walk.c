@@ -215,7 +215,7 @@ static int find_link(struct backup *b, uint64_t ino, uint64_t *ret_entry)
 
 static bool is_space(const struct backup *b, const struct place *at, const char *name)
 {
-	return at->depth == 0 && (strcmp(name, NAME_RESERVE) == 0 || (b->p->clean && strcmp(name, NAME_LOG) == 0));
+	return at->depth == 0 && (strcmp(name, NAME_RESERVE) == 0 || (b->manifest.clean && strcmp(name, NAME_LOG) == 0));
 }
 
 /* All pieces that the cache names are where it says? */
@@ -229,22 +229,19 @@ static bool all_there(struct backup *b, const struct record_piece *pieces, uint6
 	return ok;
 }
 
+/* 1: the item has its pieces. Else what is remembered of it, if anything, is its old state. */
 static int from_cache(struct backup *b, struct backup_item *item)
 {
 	int r;
 
-	r = backup_cache_find(b->cache, &item->key, &item->pieces, &item->npieces);
-	if (r <= 0)
-		return r;
-	if (!all_there(b, item->pieces, item->npieces)) {
-		free(item->pieces);
-		item->pieces = NULL;
-		item->npieces = 0;
-		return 0;
-	}
+	r = backup_cache_find(b->cache, &item->key, &item->old);
+	if (r < 2 || !all_there(b, item->old.pieces, item->old.n))
+		return r < 0 ? r : 0;
+	item->now = item->old;
+	item->old = (struct backup_cache_file){ 0 };
 	lock_take(&b->m);
-	for (uint64_t i = 0; i < item->npieces; i++)
-		b->counts.bytes_kept += item->pieces[i].len;
+	for (uint64_t i = 0; i < item->now.n; i++)
+		b->counts.bytes_kept += item->now.pieces[i].len;
 	lock_drop(&b->m);
 	return 1;
 }
@@ -260,18 +257,22 @@ static int64_t now_s(void)
 /* The content of a regular file whose record is made: from the cache, or planned. 1: there is something to read. */
 static int content(struct backup *b, const struct place *at, struct backup_item *item, int fd, const struct stat *st)
 {
+	int r;
+
 	item->is_file = true;
 	item->checked = !at->quarantine && (strncmp(item->name, "coffer.", 7) != 0 || strncmp(item->name, LONG_PREFIX, sizeof(LONG_PREFIX) - 1) == 0);
 	item->key = (struct backup_cache_key){ .ino = st->st_ino, .size = (uint64_t)st->st_size, .ctime_s = st->st_ctim.tv_sec,
 					       .ctime_ns = (uint32_t)st->st_ctim.tv_nsec };
 	item->cacheable = st->st_ctim.tv_sec + BACKUP_RACY_S < now_s();
-	if (!b->p->force) {
-		int r = from_cache(b, item);
-
-		if (r != 0)
-			return r < 0 ? r : 0;
+	r = from_cache(b, item);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = backup_plan(fd, item->key.size, &item->now.pieces, &item->now.n);
+	if (r == 0 && item->now.n > 0) {
+		item->now.metas = calloc(item->now.n, sizeof(*item->now.metas));
+		r = item->now.metas ? 1 : -ENOMEM;
 	}
-	return backup_plan(fd, item->key.size, &item->pieces, &item->npieces) ?: item->npieces > 0;
+	return r;
 }
 
 /* Everything about an open or linked entry but its place in the queue. 1: it has windows to read. */
@@ -415,11 +416,28 @@ static bool is_foreign(const struct backup *b, const struct place *at, const cha
 	return statx(at->dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &sx) == 0 && (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
+/* The entry of w->path, and what is below it. 1: not ours. */
+static int entry_here(struct walk *w, const struct place *at, const char *name)
+{
+	AUTO_CLOSE int fd = -1;
+	struct stat st;
+	int r;
+
+	r = fstatat(at->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 ? -errno : 0;
+	if (r == 0)
+		r = is_foreign(w->b, at, name, &st) ? 1 : open_entry(at, name, &st, &fd);
+	if (w->b->p->hold && (r == -ENOENT || r == -ETXTBSY || r == -ELOOP)) /* it has gone, or is another, and its directory tells */
+		return 0;
+	if (r == 0)
+		r = add_entry(w, at, name, &st, fd);
+	if (r < 0 && backup_work_error(w->b) == 0)
+		(void)log_ret(r, "%s", w->path);
+	return r == 0 && S_ISDIR(st.st_mode) ? enter(w, at, name, fd) : r;
+}
+
 static int walk_entry(struct walk *w, const struct place *at, const char *name)
 {
 	size_t len = w->len, add = strlen(name) + (len > 0);
-	AUTO_CLOSE int fd = -1;
-	struct stat st;
 	int r;
 
 	if (!is_ours(at, name))
@@ -428,15 +446,7 @@ static int walk_entry(struct walk *w, const struct place *at, const char *name)
 		return -ENAMETOOLONG;
 	(void)snprintf(w->path + len, sizeof(w->path) - len, "%s%s", len > 0 ? "/" : "", name);
 	w->len += add;
-	r = fstatat(at->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 ? -errno : 0;
-	if (r == 0)
-		r = is_foreign(w->b, at, name, &st) ? 1 : open_entry(at, name, &st, &fd);
-	if (r == 0)
-		r = add_entry(w, at, name, &st, fd);
-	if (r < 0 && backup_work_error(w->b) == 0)
-		(void)log_ret(r, "%s", w->path);
-	if (r == 0 && S_ISDIR(st.st_mode))
-		r = enter(w, at, name, fd);
+	r = entry_here(w, at, name);
 	w->len = len;
 	w->path[len] = '\0';
 	return r == 1 ? skip(w) : r;
@@ -445,9 +455,12 @@ static int walk_entry(struct walk *w, const struct place *at, const char *name)
 static int walk_dir(struct walk *w, const struct place *at)
 {
 	AUTO_NAMES struct names l = { 0 };
+	struct stat st;
 	int r;
 
-	r = names_read(at->dir->fd, &l);
+	r = fstat(at->dir->fd, &st) < 0 ? -errno : backup_live_dir(w->b, w->path, &st);
+	if (r == 0)
+		r = names_read(at->dir->fd, &l);
 	if (r < 0)
 		return log_ret(r, "%s", w->path);
 	for (size_t i = 0; i < l.n && r == 0; i++)

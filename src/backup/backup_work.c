@@ -20,6 +20,7 @@ struct worker {
 	uint8_t *window;                 /* BACKUP_WINDOW_LEN, aligned */
 	uint8_t *pack;                   /* RECORD_PACK_MAX */
 	uint8_t *first;                  /* BLOCK_SIZE, aligned */
+	uint8_t *metas;                  /* BACKUP_METAS_LEN, aligned */
 	size_t pack_len;
 	struct store_error error;
 };
@@ -104,7 +105,7 @@ static int read_window(struct worker *w, int *fd, const struct backup_unit *u, s
 	int r = 0;
 
 	for (uint64_t i = u->first; i < u->first + u->n && r == 0; i++) {
-		const struct record_piece *e = &item->pieces[i];
+		const struct record_piece *e = &item->now.pieces[i];
 		size_t from = (size_t)(e->off - base);
 
 		memset(w->window + at, 0, from - at);
@@ -132,11 +133,20 @@ static int check_window(struct worker *w, int *fd, const struct backup_unit *u, 
 	}
 	if (r == 0)
 		r = backup_check_window(&b->p->check, first, u->item->key.size, u->window, w->window, len, &rot);
-	if (r < 0 || rot.count == 0)
+	if (r < 0)
 		return r;
+	if (rot.count == 0) { /* of this the next run, or round, can be sure */
+		uint64_t meta = backup_reuse_meta(w->metas, w->window, len);
+
+		for (uint64_t i = 0; i < u->n; i++)
+			u->item->now.metas[u->first + i] = meta;
+		return 0;
+	}
 	WITH_LOCK(&b->m);
 	b->counts.problems += rot.count;
 	u->item->rotten = true;
+	if (b->p->hold) /* not certain yet */
+		return backup_spool_rot(b, u->item->path, &rot);
 	if (b->p->problem)
 		b->p->problem(b->p->ctx, u->item->path, &rot);
 	return 0;
@@ -164,6 +174,13 @@ static int send_object(struct worker *w, enum repo_kind kind, struct backup_set 
 
 	if (in_store(w->b, s, hash))
 		return 0;
+	if (w->b->frozen) {
+		lock_take(&w->b->m);
+		r = backup_spool_add(w->b, kind, hash, p, len);
+		lock_drop(&w->b->m);
+		if (r != -ENOBUFS)
+			return r < 0 ? r : sent(w, s, hash, len);
+	}
 	r = w->b->p->dry_run ? 0 : repo_put(&w->b->repo, kind, hash, p, len, &w->error);
 	return r < 0 ? r : sent(w, s, hash, len);
 }
@@ -192,7 +209,7 @@ static void place_small(struct worker *w, struct record_piece *e, const uint8_t 
 
 static int send_pieces(struct worker *w, const struct backup_unit *u)
 {
-	struct record_piece *pieces = u->item->pieces;
+	struct record_piece *pieces = u->item->now.pieces;
 	int r = 0;
 
 	for (uint64_t i = u->first; i < u->first + u->n && r == 0; i++) {
@@ -219,7 +236,7 @@ static int send_pack(struct worker *w, const struct backup_job *job)
 	if (r == 0)
 		r = send_object(w, REPO_PACK, &w->b->packs, hash, w->pack, w->pack_len);
 	for (size_t k = 0; k < job->n && r == 0; k++) {
-		struct record_piece *e = job->units[k].item->pieces + job->units[k].first;
+		struct record_piece *e = job->units[k].item->now.pieces + job->units[k].first;
 
 		for (uint64_t i = 0; i < job->units[k].n; i++)
 			if (e[i].packed && memcmp(e[i].pack, unknown, sizeof(unknown)) == 0)
@@ -250,6 +267,15 @@ static int open_item(const struct backup_item *item, int *ret_fd)
 	return 0;
 }
 
+/* A file of a mounted volume went, or became shorter: this round is no snapshot. */
+static int unsteady(struct backup *b, struct backup_item *item)
+{
+	WITH_LOCK(&b->m);
+	b->unsteady = true;
+	item->rotten = true;
+	return 0;
+}
+
 static int do_unit(struct worker *w, const struct backup_unit *u)
 {
 	bool is_short = false;
@@ -258,13 +284,19 @@ static int do_unit(struct worker *w, const struct backup_unit *u)
 
 	r = open_item(u->item, &fd);
 	if (r == 0)
+		r = backup_reuse_window(w->b, fd, w->metas, u);
+	if (r == 0)
 		r = read_window(w, &fd, u, &len, &is_short);
-	if (r == 0 && u->item->checked)
+	if (r == 0 && u->item->checked && !is_short)
 		r = check_window(w, &fd, u, len);
 	if (fd >= 0)
 		(void)close(fd);
+	if (r == 1)
+		return 0;
 	if (r == 0 && is_short)
 		r = -ETXTBSY;
+	if ((r == -ETXTBSY || r == -ENOENT) && w->b->p->hold)
+		return unsteady(w->b, u->item);
 	if (r < 0)
 		return log_ret(r, "%s", u->item->path);
 	r = send_pieces(w, u);
@@ -328,7 +360,8 @@ static void *work(void *arg)
 	struct backup_job *job;
 	int r = 0;
 
-	if (posix_memalign((void **)&w.window, BLOCK_SIZE, BACKUP_WINDOW_LEN) != 0 || posix_memalign((void **)&w.first, BLOCK_SIZE, BLOCK_SIZE) != 0)
+	if (posix_memalign((void **)&w.window, BLOCK_SIZE, BACKUP_WINDOW_LEN) != 0 || posix_memalign((void **)&w.first, BLOCK_SIZE, BLOCK_SIZE) != 0 ||
+	    posix_memalign((void **)&w.metas, BLOCK_SIZE, BACKUP_METAS_LEN) != 0)
 		r = -ENOMEM;
 	w.pack = malloc(RECORD_PACK_MAX);
 	if (!w.pack)
@@ -343,6 +376,7 @@ static void *work(void *arg)
 	}
 	free(w.window);
 	free(w.first);
+	free(w.metas);
 	free(w.pack);
 	return NULL;
 }
@@ -375,19 +409,12 @@ void backup_work_stop(struct backup *b)
 	lock_done(&b->m);
 }
 
-int backup_work_wait(struct backup *b)
+int backup_work_poll(struct backup *b)
 {
 	struct backup_counts counts;
-	struct timespec until;
 	int r;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += WAIT_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
 	lock_take(&b->m);
-	if (b->error == 0)
-		(void)pthread_cond_timedwait(&b->done, &b->m.m, &until);
 	r = b->error;
 	counts = b->counts;
 	lock_drop(&b->m);
@@ -396,6 +423,21 @@ int backup_work_wait(struct backup *b)
 		backup_work_fail(b, r, NULL);
 	}
 	return r;
+}
+
+int backup_work_wait(struct backup *b)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += WAIT_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	lock_take(&b->m);
+	if (b->error == 0)
+		(void)pthread_cond_timedwait(&b->done, &b->m.m, &until);
+	lock_drop(&b->m);
+	return backup_work_poll(b);
 }
 
 int backup_work_add(struct backup *b, struct backup_job **job)

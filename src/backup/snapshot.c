@@ -117,7 +117,7 @@ int snapshot_volume(struct store *s, const char *uuid, struct repo *ret_r, struc
 		at = i;
 	}
 	if (found != 1)
-		return say(err, found ? -EEXIST : -ENOENT, uuid ? uuid : store_label(s),
+		return say(err, found ? -EEXIST : -ENOENT, uuid ? uuid : "the store",
 			   found ? "more than one volume: say which by --volume UUID" : "no backup of a volume there");
 	repo_open(ret_r, s, list[at]);
 	return 0;

@@ -74,17 +74,16 @@ static void do_cache(const uint8_t *p, size_t len)
 {
 	static const struct backup_cache_id id;
 	struct backup_cache_key key = { .ino = 1, .size = 100, .ctime_s = 50, .ctime_ns = 60 };
-	struct record_piece *pieces = NULL;
+	struct backup_cache_file f = { 0 };
 	struct backup_cache *c;
-	uint64_t n;
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
 
 	if (fd < 0 || write(fd, p, len) != (ssize_t)len)
 		abort();
 	if (backup_cache_open(&fd, &id, &c) < 0)
 		return;
-	if (backup_cache_find(c, &key, &pieces, &n) == 1)
-		free(pieces);
+	if (backup_cache_find(c, &key, &f) > 0)
+		backup_cache_file_done(&f);
 	if (backup_cache_each(c, nothing, NULL) < 0)
 		abort();
 	backup_cache_close(c);

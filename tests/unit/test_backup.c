@@ -185,6 +185,8 @@ static void a_manifest_comes_back_and_its_signature_holds_all_of_it(void **state
 static int cache_fd(const struct backup_cache_id *id)
 {
 	struct record_piece e = { .len = 100, .hash = { 1 } };
+	uint64_t meta = 77;
+	struct backup_cache_file f = { .pieces = &e, .metas = &meta, .n = 1 };
 	struct backup_cache_key key = { .size = 100, .ctime_s = 50, .ctime_ns = 60 };
 	struct backup_cache_writer w;
 	int fd = memfd_create("cache", MFD_CLOEXEC);
@@ -194,7 +196,7 @@ static int cache_fd(const struct backup_cache_id *id)
 	for (unsigned i = 0; i < 1000; i++) {
 		key.ino = (i * 7919) % 1000 + 1;
 		e.hash[1] = (uint8_t)key.ino;
-		assert_int_equal(backup_cache_add(&w, &key, &e, 1, i != 999), 0);
+		assert_int_equal(backup_cache_add(&w, &key, &f, i != 999), 0);
 	}
 	assert_int_equal(backup_cache_end(&w, id), 0);
 	backup_cache_writer_done(&w);
@@ -212,10 +214,9 @@ static void a_run_remembers_files_by_inode_size_and_ctime(void **state)
 {
 	struct backup_cache_id id = { .uuid = { 1 }, .root_ino = 2, .store = { 3 } }, other = { .uuid = { 1 }, .root_ino = 3, .store = { 3 } };
 	struct backup_cache_key key = { .ino = 17, .size = 100, .ctime_s = 50, .ctime_ns = 60 };
-	AUTO_FREE struct record_piece *pieces = NULL;
+	struct backup_cache_file f = { 0 };
 	struct backup_cache *c;
 	size_t all = 0;
-	uint64_t n;
 	int fd;
 
 	(void)state;
@@ -223,16 +224,21 @@ static void a_run_remembers_files_by_inode_size_and_ctime(void **state)
 	assert_int_equal(backup_cache_open(&fd, &other, &c), -EUCLEAN);
 	fd = cache_fd(&id);
 	assert_int_equal(backup_cache_open(&fd, &id, &c), 0);
-	assert_int_equal(backup_cache_find(c, &key, &pieces, &n), 1);
-	assert_int_equal(n, 1);
-	assert_int_equal(pieces[0].hash[1], 17);
+	assert_int_equal(backup_cache_find(c, &key, &f), 2);
+	assert_int_equal(f.n, 1);
+	assert_int_equal(f.pieces[0].hash[1], 17);
+	assert_int_equal(f.metas[0], 77);
+	backup_cache_file_done(&f);
 	key.ctime_ns++;
-	assert_int_equal(backup_cache_find(c, &key, &pieces, &n), 0);
+	assert_int_equal(backup_cache_find(c, &key, &f), 1); /* it has changed, and may still share windows */
+	assert_int_equal(f.n, 1);
+	backup_cache_file_done(&f);
 	key.ctime_ns--;
 	key.ino = (999 * 7919) % 1000 + 1; /* not sure of it */
-	assert_int_equal(backup_cache_find(c, &key, &pieces, &n), 0);
+	assert_int_equal(backup_cache_find(c, &key, &f), 1);
+	backup_cache_file_done(&f);
 	key.ino = 5000;
-	assert_int_equal(backup_cache_find(c, &key, &pieces, &n), 0);
+	assert_int_equal(backup_cache_find(c, &key, &f), 0);
 	assert_int_equal(backup_cache_each(c, count_pieces, &all), 0);
 	assert_int_equal(all, 1000);
 	backup_cache_close(c);
@@ -246,25 +252,24 @@ static void a_rotten_cache_is_not_believed(void **state)
 
 	(void)state;
 	for (off_t at = 80; at < 4000; at += 13) {
-		struct record_piece *pieces = NULL;
+		struct backup_cache_file f = { 0 };
 		struct backup_cache *c;
 		int fd = cache_fd(&id);
 		uint8_t byte;
-		uint64_t n;
 
 		assert_int_equal(pread(fd, &byte, 1, at), 1);
 		byte ^= 0x40;
 		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 		assert_int_equal(backup_cache_open(&fd, &id, &c), 0);
 		for (key.ino = 1; key.ino <= 40; key.ino++) {
-			if (backup_cache_find(c, &key, &pieces, &n) != 1)
+			if (backup_cache_find(c, &key, &f) == 0)
 				continue;
 			found++;
-			assert_int_equal(n, 1);
-			assert_int_equal(pieces[0].hash[0], 1);
-			assert_int_equal(pieces[0].hash[1], key.ino);
-			assert_int_equal(pieces[0].len, 100);
-			free(pieces);
+			assert_int_equal(f.n, 1);
+			assert_int_equal(f.pieces[0].hash[0], 1);
+			assert_int_equal(f.pieces[0].hash[1], key.ino);
+			assert_int_equal(f.pieces[0].len, 100);
+			backup_cache_file_done(&f);
 		}
 		backup_cache_close(c);
 	}
