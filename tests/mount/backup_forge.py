@@ -194,6 +194,7 @@ def main(argv):
     elif argv[1] == '--read':
         read(Store(argv[2], argv[3]), argv[4])
     else:
+        Store(argv[1], argv[2]).put('segments', DATA)
         print(cases(Store(argv[1], argv[2]))[argv[3]][1]())
 
 

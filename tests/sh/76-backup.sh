@@ -25,8 +25,8 @@ plain() {
 agent_start
 volume v
 expect 0 coffer mount "$tmp/v" "$mnt"
-mkdir -p "$mnt/d/e/empty" "$mnt/many"
-for n in $(seq 1 300); do echo "file $n" >"$mnt/many/f$n"; done
+mkdir -p "$mnt/d/e/empty" "$mnt/many-files"
+for n in $(seq 1 300); do echo "file $n" >"$mnt/many-files/f$n"; done
 dd if=/dev/urandom of="$mnt/big" bs=1M count=40 status=none
 truncate -s 100M "$mnt/sparse"
 printf x >>"$mnt/sparse"
@@ -34,11 +34,11 @@ printf x >>"$mnt/sparse"
 ln "$mnt/big" "$mnt/d/second-name"
 ln -s some/where "$mnt/d/link"
 mkfifo "$mnt/d/fifo"
-setfattr -n user.note -v hello "$mnt/d"
-setfattr -n user.note -v world "$mnt/many/f7"
+setfattr -n user.note -v hello-attribute "$mnt/d"
+setfattr -n user.note -v world "$mnt/many-files/f7"
 echo "a long name" >"$mnt/$(printf 'n%.0s' $(seq 200))"
-chown 1234:2345 "$mnt/many/f8"
-chmod 4711 "$mnt/many/f9"
+chown 1234:2345 "$mnt/many-files/f8"
+chmod 4711 "$mnt/many-files/f9"
 plain "$mnt" >"$tmp/plain"
 expect 10 keyless backup run "$tmp/v" "$store" && ok "(a mounted volume needs the agent)" || not_ok "mounted: $(cat "$tmp/err")"
 expect 0 coffer umount "$mnt"
@@ -48,7 +48,7 @@ expect 0 keyless backup list "$store" && [ "$(wc -l <"$tmp/out")" = 1 ] && grep 
 expect 0 keyless backup show "$store" && grep -q '^way *unmounted, log empty$' "$tmp/out" && ok "show" || not_ok "show: $(cat "$tmp/out")"
 expect 0 keyless backup verify "$store" && grep -q '0 problems; complete and unrotted' "$tmp/out" && ok "verify" || not_ok "verify: $(cat "$tmp/out" "$tmp/err")"
 [ "$(find "$tmp/store" -path '*packs*' -type f | wc -l)" -le 3 ] && ok "300 small files are few packs" || not_ok "packs: $(find "$tmp/store" -type f)"
-! grep -rqE 'many|second-name|hello' "$tmp/store" && ! find "$tmp/store" | grep -qE 'many|big|/v$' && ok "no clear name or text in the store" || not_ok "something in clear is in the store"
+! grep -rqaE 'many-files|second-name|hello-attribute|a long name' "$tmp/store" && ! find "$tmp/store" | grep -qE 'many-files|second-name|/v$' && ok "no clear name or text in the store" || not_ok "something in clear is in the store"
 
 expect 0 keyless restore "$store" latest "$tmp/r" --suid && ok "restore" || not_ok "restore: $(cat "$tmp/err")"
 tree "$tmp/v" | grep -v 'coffer.reserve\|coffer.lock\|  ./coffer.log' >"$tmp/before"
@@ -75,7 +75,7 @@ first=$(keyless backup list "$store" | head -1 | cut -d' ' -f2)
 expect 0 coffer mount "$tmp/v" "$mnt"
 printf y | dd of="$mnt/big" bs=1 seek=20000000 conv=notrunc status=none
 echo new >"$mnt/new"
-rm "$mnt/many/f3"
+rm "$mnt/many-files/f3"
 sync "$mnt/big" "$mnt/new"
 plain "$mnt" - >"$tmp/plain"
 kill_mount v

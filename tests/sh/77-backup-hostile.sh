@@ -57,5 +57,5 @@ expect 8 keyless backup verify "$store" && grep -q 'is not what its name says' "
 rm "$segment"
 expect 0 keyless backup run "$tmp/v" "$store" && expect 0 keyless backup verify "$store" && ok "a run puts back what the store has lost" || not_ok "not mended: $(cat "$tmp/err")"
 printf q | dd of="$(find "$tmp/v" -maxdepth 1 -type f -size +10M ! -name 'coffer.*')" bs=1 seek=6000000 conv=notrunc status=none
-expect 8 keyless backup run "$tmp/v" "$store" && grep -q '1 blocks or groups do not fit' "$tmp/err" && ok "rot is found while it is read" || not_ok "rot: $(cat "$tmp/err")"
+expect 8 keyless backup run "$tmp/v" "$store" --force && grep -q '1 blocks or groups do not fit' "$tmp/err" && ok "rot is found while it is read" || not_ok "rot: $(cat "$tmp/err")"
 expect 0 keyless backup show "$store" && grep -q '^damage *1$' "$tmp/out" && ok "and said by the snapshot" || not_ok "show: $(cat "$tmp/out")"
