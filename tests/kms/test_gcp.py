@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cloud  # noqa: E402
 
 DIR = cloud.enter(["cloudkms.googleapis.com", "oauth2.googleapis.com", "old.test"])
-import gcp  # noqa: E402
+import gcp_fake as gcp  # noqa: E402
 from cloud import changed, refuse, slow  # noqa: E402
 
 URI = "gcp-kms://" + gcp.NAME
