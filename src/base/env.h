@@ -40,6 +40,13 @@ enum env_var {
 	ENV_AWS_CA_BUNDLE,
 	ENV_AWS_REGION,     /* of object stores, when nothing else says so; then the next one */
 	ENV_AWS_DEFAULT_REGION,
+	ENV_AZURE_TENANT_ID, /* this and the next: the agent only; an application of Azure's directory, for tenants whose configuration names no other */
+	ENV_AZURE_CLIENT_ID,
+	ENV_AZURE_CLIENT_SECRET,
+	ENV_AZURE_FEDERATED_TOKEN_FILE,
+	ENV_AZURE_AUTHORITY_HOST,
+	ENV_IDENTITY_ENDPOINT,   /* the agent only: who gives a hosted process its identity, and with it */
+	ENV_IDENTITY_HEADER,
 	ENV_COFFER_IOQ,     /* test builds only: "sync" keeps io_uring away */
 };
 

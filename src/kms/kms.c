@@ -13,6 +13,7 @@ static const struct kms_ops *const providers[] = {
 	&kms_aws,
 	&kms_vault,
 	&kms_gcp,
+	&kms_azure,
 	&kms_recovery,
 #if COFFER_TEST_HOOKS
 	&kms_failing,

@@ -116,6 +116,7 @@ extern const struct kms_ops kms_local;
 extern const struct kms_ops kms_aws;
 extern const struct kms_ops kms_vault;
 extern const struct kms_ops kms_gcp;
+extern const struct kms_ops kms_azure;
 extern const struct kms_ops kms_recovery;
 #if COFFER_TEST_HOOKS
 extern const struct kms_ops kms_failing;
