@@ -210,3 +210,80 @@ class Case(unittest.TestCase):
 
     def ok(self, t):
         return self.said(t("unwrap", self.wrapped), "OK")
+
+
+class Agent:
+    """An agent of one test with one tenant, acme, whose [kms] has settings; and the command."""
+
+    def __init__(self, case, *settings):
+        self.case, self.d = case, case.d
+        self.bin = os.environ.get("COFFER_BIN", os.environ.get("top_builddir", "."))
+        os.makedirs(self.path("etc/tenants.d"))
+        with open(self.path("etc/tenants.d/acme.conf"), "w") as f:
+            f.write("\n".join(["[kms]", "ca-file=" + os.path.join(os.environ["COFFER_CLOUD_DIR"], "ca.pem"), *settings]) + "\n")
+        os.makedirs(self.path("mnt"))
+        os.makedirs(self.path("state"))
+        with open(self.path("agent.log"), "wb") as log:
+            self.p = subprocess.Popen([os.path.join(self.bin, "coffer-agent"), "--config", self.path("etc"), "--state", self.path("state"), "--socket",
+                                       self.path("sock"), "--foreground"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        case.addCleanup(self.stop)
+        end = time.monotonic() + 60
+        while self.run("status").returncode != 0:
+            if self.p.poll() is not None or time.monotonic() > end:
+                raise RuntimeError("no agent: " + self.read("agent.log"))
+            time.sleep(0.05)
+
+    def path(self, name):
+        return os.path.join(self.d, name)
+
+    def read(self, name):
+        with open(self.path(name), errors="replace") as f:
+            return f.read()
+
+    def run(self, *args):
+        return subprocess.run([os.path.join(self.bin, "coffer"), "--agent", self.path("sock"), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False, timeout=120)
+
+    def expect(self, code, text, *args):
+        r = self.run(*args)
+        self.case.assertEqual((code, True), (r.returncode, text in r.stdout), r.stdout)
+
+    def mounts(self, write=None):
+        """Mounts, reads (or writes) a file, unmounts."""
+        self.expect(0, "", "mount", self.path("acme"), self.path("mnt"))
+        if write is not None:
+            with open(self.path("mnt/file"), "w") as f:
+                f.write(write)
+        text = self.read("mnt/file")
+        self.expect(0, "", "umount", self.path("mnt"))
+        return text
+
+    def rows(self, event):
+        return [row for row in map(json.loads, self.read("state/audit.log").splitlines()) if row.get("event") == event]
+
+    def stop(self):
+        subprocess.run(["umount", "-l", self.path("mnt")], stderr=subprocess.DEVNULL, check=False)
+        self.p.terminate()
+        self.p.wait()
+
+
+class AgentCase(Case):
+    """A volume whose key is there: made, mounted, refused while the key's owner says no."""
+
+    def through_the_agent(self, uri, settings, refusals, credential):
+        """refusals: (refuse, allow, what is said) each."""
+        if not os.access("/dev/fuse", os.W_OK):
+            self.skipTest("no /dev/fuse")
+        agent = Agent(self, *settings)
+        agent.expect(0, "", "--quiet", "init", agent.path("acme"), "--tenant", "acme", "--log-size", "16", "--kms", uri)
+        self.assertEqual("text", agent.mounts("text"))
+        for no, yes, said in refusals:
+            no()
+            agent.expect(12, said, "mount", agent.path("acme"), agent.path("mnt"))
+            yes()
+            self.assertEqual("text", agent.mounts())
+        agent.expect(0, "", "audit", "verify", agent.path("state"))
+        given = json.dumps(agent.rows("key.unwrap")[-1])
+        self.assertIn(credential, given)
+        self.assertRegex(given, '"req_id": "[0-9a-f-]{32,36}"')
+        return agent

@@ -338,5 +338,24 @@ class Tokens(Case):
         self.assertNotIn("wr0ngsecret", t.raw("wrap", self.wrapped))
 
 
+class Agent(Case, cloud.AgentCase):
+    def test_a_volume(self):
+        def state(word):
+            def do():
+                self.azure.versions[self.azure.newest][1] = word
+            return do
+
+        def denied(*words):
+            def do():
+                self.azure.denied = words
+            return do
+        agent = self.through_the_agent(URI, ["auth=client:%s/%s" % (fake.DIRECTORY, fake.CLIENT), "credentials=file:" + self.file("secret", fake.SECRET)],
+                                       [(state("disabled"), state("enabled"), "disabled key"), (denied("unwrapkey"), denied(), "ForbiddenByRbac")],
+                                       "client " + fake.CLIENT)
+        told = agent.read("agent.log") + agent.read("state/audit.log")
+        for secret in fake.SECRET, *self.azure.tokens:
+            self.assertNotIn(secret, told)
+
+
 if __name__ == "__main__":
     unittest.main()

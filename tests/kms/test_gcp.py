@@ -345,6 +345,25 @@ class Tokens(Case):
             self.assertNotIn(token, lines)
 
 
+class Agent(Case, cloud.AgentCase):
+    def test_a_volume(self):
+        def state(word):
+            def do():
+                self.google.versions[1][1] = word
+            return do
+
+        def denied(word):
+            def do():
+                self.google.denied = word
+            return do
+        agent = self.through_the_agent(URI, ["credentials=file:" + self.account_file(), "auth=exchange"],
+                                       [(state("DISABLED"), state("ENABLED"), "current state is: DISABLED"), (denied(True), denied(False), "IAM_PERMISSION_DENIED")],
+                                       ACCOUNT.email)
+        told = agent.read("agent.log") + agent.read("state/audit.log")
+        for token in self.google.tokens:
+            self.assertNotIn(token, told)
+
+
 if __name__ == "__main__":
     assert threading.active_count() == 1
     unittest.main()
