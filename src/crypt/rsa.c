@@ -1,6 +1,6 @@
 /* rsa.c: RS256 through EVP. Everything that OpenSSL keeps of the key lies in the heap of crypt/heap.h and is wiped when freed.
  *
- * As in sign.c: OpenSSL may fail for want of memory and not say so, so -EINVAL is said only while memory can be had. */
+ * As in sign.c: OpenSSL may fail for want of memory and not say so. So what failed is tried again, and is believed only while memory can be had. */
 #include "crypt/rsa.h"
 
 #include <openssl/bio.h>
@@ -52,15 +52,13 @@ static int key_load(const struct secret *pem, size_t pem_len, EVP_PKEY **ret_key
 	return 0;
 }
 
-int rsa_sign(const struct secret *pem, size_t pem_len, const void *p, size_t len, uint8_t ret_signature[static RSA_SIGN_MAX], size_t *ret_len)
+static int sign_once(const struct secret *pem, size_t pem_len, const void *p, size_t len, uint8_t *ret_signature, size_t *ret_len)
 {
 	size_t got = RSA_SIGN_MAX;
 	EVP_PKEY *key = NULL;
 	EVP_MD_CTX *ctx;
 	int r;
 
-	if (pem_len == 0 || pem_len > secret_len(pem))
-		return -EINVAL;
 	r = key_load(pem, pem_len, &key);
 	if (r < 0)
 		return r;
@@ -73,4 +71,14 @@ int rsa_sign(const struct secret *pem, size_t pem_len, const void *p, size_t len
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
 	return r;
+}
+
+int rsa_sign(const struct secret *pem, size_t pem_len, const void *p, size_t len, uint8_t ret_signature[static RSA_SIGN_MAX], size_t *ret_len)
+{
+	int r;
+
+	if (pem_len == 0 || pem_len > secret_len(pem))
+		return -EINVAL;
+	r = sign_once(pem, pem_len, p, len, ret_signature, ret_len);
+	return r == -EINVAL ? sign_once(pem, pem_len, p, len, ret_signature, ret_len) : r;
 }

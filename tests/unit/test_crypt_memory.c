@@ -11,11 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 
 #include "crypt/blockcrypt.h"
 #include "crypt/digest.h"
 #include "crypt/namecrypt.h"
+#include "crypt/rsa.h"
 #include "crypt/sign.h"
 #include "crypt_vectors.h"
 
@@ -236,6 +240,42 @@ WITHOUT_MEMORY(op_names)
 WITHOUT_MEMORY(op_attributes)
 WITHOUT_MEMORY(op_signatures)
 
+/* Such a key has thousands of allocations, so only some of them fail. */
+static void a_token_is_signed_rightly_or_not_without_memory(void **state)
+{
+	uint8_t want[RSA_SIGN_MAX], got[RSA_SIGN_MAX];
+	size_t want_len, got_len;
+	EVP_PKEY *key = EVP_RSA_gen(2048);
+	BIO *bio = BIO_new(BIO_s_mem());
+	struct secret *pem;
+	const char *text;
+	long len, total, n;
+	int r;
+
+	(void)state;
+	assert_int_equal(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
+	len = BIO_get_mem_data(bio, &text);
+	assert_int_equal(secret_new_copy(text, (size_t)len, &pem), 0);
+	BIO_free(bio);
+	EVP_PKEY_free(key);
+	assert_int_equal(rsa_sign(pem, (size_t)len, "a", 1, want, &want_len), 0);
+	countdown = 1000000;
+	assert_int_equal(rsa_sign(pem, (size_t)len, "a", 1, want, &want_len), 0);
+	total = 1000000 - countdown;
+	for (n = 0; n < 2 * total; n += total / 150 | 1) {
+		for_good = n % 2;
+		countdown = n / 2;
+		r = rsa_sign(pem, (size_t)len, "a", 1, got, &got_len);
+		countdown = -1;
+		if (r != 0)
+			assert_int_equal(r, -ENOMEM);
+		else
+			assert_true(got_len == want_len && memcmp(got, want, got_len) == 0);
+	}
+	assert_int_equal(rsa_sign(pem, (size_t)len, "a", 1, got, &got_len), 0);
+	secret_free(pem);
+}
+
 static int setup(void **state)
 {
 	AUTO(blockcrypt_free_p) struct blockcrypt *bc = NULL;
@@ -276,6 +316,7 @@ int main(void)
 		cmocka_unit_test(op_names_says_so_without_memory),
 		cmocka_unit_test(op_attributes_says_so_without_memory),
 		cmocka_unit_test(op_signatures_says_so_without_memory),
+		cmocka_unit_test(a_token_is_signed_rightly_or_not_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
