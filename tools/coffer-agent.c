@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -204,6 +205,27 @@ static int background(const struct settings *s)
 	return log_ret(-EIO, "the agent ended before it served");
 }
 
+/* What the service manager hands over: the agent's socket and that of credentials, told apart by their type. */
+static int sockets_take(struct agent_options *options)
+{
+	int fds[2], n, type;
+	socklen_t len;
+
+	n = notify_listen_fds(fds, 2);
+	for (int i = 0; i < n; i++) {
+		int *fd;
+
+		len = sizeof(type);
+		if (getsockopt(fds[i], SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+			return -errno;
+		fd = type == SOCK_STREAM ? &options->cred_listen_fd : &options->listen_fd;
+		if (*fd >= 0)
+			return -EINVAL;
+		*fd = fds[i];
+	}
+	return n == -ENOENT ? 0 : n;
+}
+
 /* Relative paths mean the directory we were started in; the background has another one. */
 static int path_absolute(const char **path)
 {
@@ -229,6 +251,7 @@ int main(int argc, char **argv)
 					   .state_dir = STATE_DIR_DEFAULT,
 					   .socket_path = CLIENT_SOCKET_DEFAULT,
 					   .listen_fd = -1,
+					   .cred_listen_fd = -1,
 					   .version = PACKAGE_VERSION } };
 	int r;
 
@@ -249,8 +272,8 @@ int main(int argc, char **argv)
 		r = path_absolute(&s.options.socket_path);
 	if (r < 0)
 		return exit_code(r);
-	r = notify_listen_fd(&s.options.listen_fd);
-	if (r < 0 && r != -ENOENT)
+	r = sockets_take(&s.options);
+	if (r < 0)
 		return exit_code(log_ret(r, "socket activation"));
 	return exit_code(s.foreground ? serve(&s, -1) : background(&s));
 }

@@ -34,7 +34,7 @@
 
 struct agent_options {
 	const char *config_dir, *state_dir, *socket_path;
-	int listen_fd;      /* of socket activation, or -1 */
+	int listen_fd, cred_listen_fd; /* of socket activation, or -1 */
 	const char *version;
 };
 
@@ -125,6 +125,7 @@ struct agent {
 	struct jobs *jobs;
 	struct flight *flights;           /* unwraps under way */
 	struct credkeys *credkeys;        /* of tenants' sealed credentials */
+	struct credsock *credsock;        /* credentials.sock, or NULL */
 	unsigned seals;                   /* secrets on their way through seal and unseal */
 	struct kept *kept;                /* KEKs of recovery keys, for a while */
 	uint64_t next_serial;             /* of connections */

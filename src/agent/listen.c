@@ -27,9 +27,9 @@ static int address_fill(const char *path, const char *suffix, struct sockaddr_un
 	return 0;
 }
 
-static int socket_new(int *ret_fd)
+static int socket_new(int type, int *ret_fd)
 {
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -47,7 +47,7 @@ static int trial_connect(const char *path)
 	r = address_fill(path, "", &sa);
 	if (r < 0)
 		return r;
-	r = socket_new(&fd);
+	r = socket_new(SOCK_SEQPACKET, &fd);
 	if (r < 0)
 		return r;
 	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN)
@@ -97,25 +97,25 @@ static int directory_make(const char *path)
 	return fileio_mkdirs(dir, 0755);
 }
 
-int listen_adopt(int fd)
+int listen_adopt(int fd, int type)
 {
 	int v = 0, one = 1;
 	socklen_t len = sizeof(v);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &v, &len) < 0 || v != SOCK_SEQPACKET)
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &v, &len) < 0 || v != type)
 		return -EINVAL;
 	len = sizeof(v);
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &v, &len) < 0 || v != 1)
 		return -EINVAL;
 	/* Accepted connections inherit it: each packet then tells which process sent it. */
-	if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0)
+	if (type == SOCK_SEQPACKET && setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0)
 		return -errno;
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 		return -errno;
 	return 0;
 }
 
-static int bind_beside(const char *path, int *ret_fd)
+static int bind_beside(const char *path, int type, mode_t mode, int *ret_fd)
 {
 	AUTO_CLOSE int fd = -1;
 	struct sockaddr_un sa;
@@ -124,17 +124,17 @@ static int bind_beside(const char *path, int *ret_fd)
 	r = address_fill(path, ".new", &sa);
 	if (r < 0)
 		return r;
-	r = socket_new(&fd);
+	r = socket_new(type, &fd);
 	if (r < 0)
 		return r;
 	if (unlink(sa.sun_path) < 0 && errno != ENOENT)
 		return -errno;
 	if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
 		return -errno;
-	if (chmod(sa.sun_path, 0666) < 0 || listen(fd, BACKLOG) < 0)
+	if (chmod(sa.sun_path, mode) < 0 || listen(fd, BACKLOG) < 0)
 		r = -errno;
 	if (r >= 0)
-		r = listen_adopt(fd);
+		r = listen_adopt(fd, type);
 	if (r >= 0 && rename(sa.sun_path, path) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -158,9 +158,16 @@ int listen_bind(const char *path, int *ret_fd, int *ret_lock_fd)
 	if (r >= 0)
 		r = trial_connect(path);
 	if (r >= 0)
-		r = bind_beside(path, ret_fd);
+		r = bind_beside(path, SOCK_SEQPACKET, 0666, ret_fd);
 	if (r < 0)
 		return r;
 	*ret_lock_fd = take_fd(&lock_fd);
 	return 0;
+}
+
+int listen_stream(const char *path, mode_t mode, int *ret_fd)
+{
+	int r = place_check(path);
+
+	return r < 0 ? r : bind_beside(path, SOCK_STREAM, mode, ret_fd);
 }

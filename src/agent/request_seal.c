@@ -192,10 +192,10 @@ static void seal_arrived(struct agent *a, void *arg, const struct credkeys_answe
 	seal_free(a, got.s);
 }
 
-/* The key that this host seals with, while the rules allow it; else a new one. */
+/* The key that this host seals with, while it is wrapped by the one that the rules put first; else a new one. */
 static int key_ask(struct call *k, struct seal *s, const struct credstore *store, const char *uri)
 {
-	if (store->key.uri[0] && credrules_key_allowed(k->a->tenants, k->req->tenant, store->key.uri))
+	if (store->key.uri[0] && kms_uri_text_equal(store->key.uri, uri))
 		return credkeys_open(k->a, k->req->tenant, &store->key, seal_arrived, s);
 	return credkeys_make(k->a, k->req->tenant, uri, seal_arrived, s);
 }

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "agent/credkeys.h"
+#include "agent/credsock.h"
 #include "agent/jobs.h"
 #include "agent/kept.h"
 #include "agent/lease_run.h"
@@ -404,6 +405,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	if (r < 0)
 		return log_ret(r, "epoll");
 	reload_metrics(a);
+	credsock_open(a);
 	*ret_a = take_ptr(a);
 	return 0;
 }
@@ -441,10 +443,11 @@ int server_run(struct agent *a)
 				lease_run_clock_jumped(a, a->clock_fd);
 			else if (events[i].data.ptr == &a->jobs)
 				jobs_reap(a->jobs, a);
-			else if (events[i].data.ptr != &a->metrics && !c->dead && conn_read(a, c) == -ENOMEM)
+			else if (events[i].data.ptr != &a->metrics && events[i].data.ptr != &a->credsock && !c->dead && conn_read(a, c) == -ENOMEM)
 				server_drop(a, c, "out of memory");
 		}
 		metrics_run(a->metrics, a);
+		credsock_run(a);
 		now = clock_boot_ms();
 		if (now >= next_tick) {
 			tick(a);
@@ -463,9 +466,11 @@ void server_free(struct agent *a)
 
 	if (!a)
 		return;
+	credsock_leave(a);
 	jobs_free(a->jobs, a);
 	kept_free_all(a);
 	credkeys_free_all(a);
+	credsock_free(a);
 	metrics_free(a->metrics);
 	relay_free_all(a);
 	while (a->conns) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "agent/listen.h"
@@ -55,7 +56,7 @@ int server_state_socket(struct agent *a)
 
 	if (a->options.listen_fd >= 0) {
 		a->listen_fd = a->options.listen_fd;
-		r = listen_adopt(a->listen_fd);
+		r = listen_adopt(a->listen_fd, SOCK_SEQPACKET);
 		return r < 0 ? log_ret(r, "the socket handed over by the service manager") : 0;
 	}
 	r = listen_bind(a->options.socket_path, &a->listen_fd, &a->socket_lock_fd);

@@ -43,7 +43,7 @@ void notify_alive(void)
 	(void)sd_notify(0, "WATCHDOG=1");
 }
 
-int notify_listen_fd(int *ret_fd)
+int notify_listen_fds(int *ret_fds, size_t max)
 {
 	int n = sd_listen_fds(1);
 
@@ -51,10 +51,11 @@ int notify_listen_fd(int *ret_fd)
 		return n;
 	if (n == 0)
 		return -ENOENT;
-	if (n > 1)
+	if ((size_t)n > max)
 		return -EINVAL;
-	*ret_fd = SD_LISTEN_FDS_START;
-	return 0;
+	for (int i = 0; i < n; i++)
+		ret_fds[i] = SD_LISTEN_FDS_START + i;
+	return n;
 }
 
 int notify_unit_of_pid(pid_t pid, char *ret_unit, size_t size)
@@ -98,9 +99,10 @@ void notify_alive(void)
 {
 }
 
-int notify_listen_fd(int *ret_fd)
+int notify_listen_fds(int *ret_fds, size_t max)
 {
-	(void)ret_fd;
+	(void)ret_fds;
+	(void)max;
 	return -ENOENT;
 }
 

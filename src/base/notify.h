@@ -20,9 +20,9 @@ bool notify_extend(unsigned seconds);
 bool notify_watched(uint64_t *ret_usec);
 void notify_alive(void);
 
-/* The one socket of socket activation: 0 and its descriptor, -ENOENT when none was handed over, -EINVAL when
- * several were. Takes the variables out of the environment. */
-int notify_listen_fd(int *ret_fd) must_check;
+/* The sockets of socket activation: how many, and their descriptors; -ENOENT when none was handed over, -EINVAL when more than
+ * max were. Takes the variables out of the environment. */
+int notify_listen_fds(int *ret_fds, size_t max) must_check;
 
 /* The *system* unit that pid runs in, by systemd's own parser: never a unit of a user's manager. -ENOENT none,
  * -ENAMETOOLONG, -EOPNOTSUPP built without libsystemd. Check afterwards that pid is still the process that is meant. */

@@ -173,7 +173,7 @@ static void a_state_that_cannot_be_read_is_told_and_not_replaced(void **state)
 static void the_rules_say_which_key_not_the_file(void **state)
 {
 	struct agent_fixture *f = *state;
-	struct sealed local, s, none = { 0 };
+	struct sealed local, s, b, none = { 0 };
 
 	assert_int_equal(seal(f, "acme", "db", 0, "local", &local), 0);
 	agent_fixture_rules(f, "acme", "[tenant]\nkms=fail:file-a\n");
@@ -183,6 +183,18 @@ static void the_rules_say_which_key_not_the_file(void **state)
 	assert_int_equal(agent_fixture_audited(f, "\"class\":\"DENIED\""), 1);
 	assert_int_equal(seal(f, "acme", "db", 0, "a", &s), 0); /* a key of the other KMS was made */
 	assert_int_equal(unseal(f, "acme", "db", &s, "a"), 0);
+	/* Another key put first seals from then on, and what the one before sealed opens. */
+	agent_fixture_rules(f, "acme", "[tenant]\nkms=fail:file-b\nkms=fail:file-a\n");
+	agent_fixture_reload(f);
+	assert_int_equal(seal(f, "acme", "db", 0, "b", &b), 0);
+	assert_int_equal(unseal(f, "acme", "db", &b, "b"), 0);
+	assert_int_equal(unseal(f, "acme", "db", &s, "a"), 0);
+	assert_memory_not_equal(s.p + 24, b.p + 24, CREDENTIAL_ID_LEN);
+	agent_fixture_rules(f, "acme", "[tenant]\nkms=fail:file-b\n");
+	agent_fixture_reload(f);
+	refused(f, "acme", "db", &s, PROTO_CLASS_DENIED, 11, "fail:file-a");
+	assert_int_equal(unseal(f, "acme", "db", &b, "b"), 0);
+	free(b.p);
 	assert_int_equal(seal(f, "star", "db", 0, "a", &none), -EINVAL);
 	assert_int_equal(client_error(f->c)->exit_code, 3);
 	/* Without kms= lines a file may name this tenant's own local: key and no other. */

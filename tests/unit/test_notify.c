@@ -66,25 +66,28 @@ static void a_watchdog_is_this_process_own(void **state)
 	assert_int_equal(unsetenv("WATCHDOG_PID") | unsetenv("WATCHDOG_USEC"), 0);
 }
 
-static void exactly_one_socket_is_taken_over(void **state)
+static void as_many_sockets_as_are_wanted_are_taken_over(void **state)
 {
 	char pid[32];
-	int fd = -1;
+	int fd[2] = { -1, -1 };
 
 	(void)state;
 	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
-	assert_int_equal(notify_listen_fd(&fd), -ENOENT);
+	assert_int_equal(notify_listen_fds(fd, 2), -ENOENT);
 	assert_int_equal(setenv("LISTEN_PID", pid, 1) | setenv("LISTEN_FDS", "1", 1), 0);
 	assert_int_equal(dup2(STDERR_FILENO, 3), 3);
-	assert_int_equal(notify_listen_fd(&fd), 0);
-	assert_int_equal(fd, 3);
+	assert_int_equal(notify_listen_fds(fd, 2), 1);
+	assert_int_equal(fd[0], 3);
 	assert_null(getenv("LISTEN_FDS"));
 
 	assert_int_equal(dup2(STDERR_FILENO, 4), 4);
 	assert_int_equal(setenv("LISTEN_PID", pid, 1) | setenv("LISTEN_FDS", "2", 1), 0);
-	fd = -1;
-	assert_int_equal(notify_listen_fd(&fd), -EINVAL);
-	assert_int_equal(fd, -1);
+	assert_int_equal(notify_listen_fds(fd, 2), 2);
+	assert_int_equal(fd[1], 4);
+	assert_int_equal(setenv("LISTEN_PID", pid, 1) | setenv("LISTEN_FDS", "2", 1), 0);
+	fd[0] = -1;
+	assert_int_equal(notify_listen_fds(fd, 1), -EINVAL);
+	assert_int_equal(fd[0], -1);
 	(void)close(3);
 	(void)close(4);
 }
@@ -107,7 +110,7 @@ static void without_libsystemd_nobody_is_in_a_unit(void **state)
 	notify_ready();
 	notify_status("x");
 	notify_stopping();
-	assert_int_equal(notify_listen_fd(&fd), -ENOENT);
+	assert_int_equal(notify_listen_fds(&fd, 1), -ENOENT);
 	assert_int_equal(notify_unit_of_pid(getpid(), unit, sizeof(unit)), -EOPNOTSUPP);
 }
 #endif
@@ -118,7 +121,7 @@ int main(void)
 #if HAVE_LIBSYSTEMD
 		cmocka_unit_test(readiness_status_and_stopping_reach_the_socket),
 		cmocka_unit_test(a_watchdog_is_this_process_own),
-		cmocka_unit_test(exactly_one_socket_is_taken_over),
+		cmocka_unit_test(as_many_sockets_as_are_wanted_are_taken_over),
 		cmocka_unit_test(a_process_that_is_not_has_no_unit),
 #else
 		cmocka_unit_test(without_libsystemd_nobody_is_in_a_unit),
