@@ -53,9 +53,9 @@ struct store_error {
 
 /* How to reach it: volumes.d [store], the command line, or both; file: looks at the limits alone. */
 struct store_conf {
-	char endpoint[264];    /* https://HOST[:PORT]; empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS itself by region */
-	char region[64];       /* empty: AWS_REGION, AWS_DEFAULT_REGION, else "auto" (us-east-1 where the endpoint is AWS) */
-	char credentials[1024]; /* auto, env, file:PATH, imds, pod, web; empty: auto. Not looked at when keys are set below */
+	char endpoint[264];    /* https://HOST[:PORT]; empty: as the environment says (net/awshost.h), else AWS by region */
+	char region[64];       /* empty: AWS_REGION, AWS_DEFAULT_REGION, else auto at Cloudflare and Google, us-east-1 elsewhere */
+	char credentials[1024]; /* of net/awscred.h: auto, env, file:PATH, imds, pod, web; empty: auto. Not looked at when there are keys below */
 	char ca_file[1024];    /* empty: the system's authorities */
 	char proxy[264];       /* http://HOST:PORT; empty: none */
 	bool host_style;       /* https://BUCKET.HOST/ instead of https://HOST/BUCKET/ */

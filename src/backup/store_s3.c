@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/env.h"
+#include "net/awshost.h"
 
 #define S3_CHECK_KEY ".coffer-conditions"
 #define S3_CHECK_TEXT "coffer tries out whether this store keeps conditions (If-None-Match)\n"
@@ -152,15 +153,15 @@ static const char *first(const char *a, const char *b, const char *c)
 
 int store_s3_new(const char *rest, const struct store_conf *conf, struct store **ret_s, struct store_error *err)
 {
-	const char *why = "", *endpoint, *region;
+	const char *why = "the endpoint is not https://HOST or https://HOST:PORT", *region;
+	char origin[URL_ORIGIN_MAX + 1];
 	AUTO_FREE struct s3_store *s = calloc(1, sizeof(*s));
 	int r;
 
 	if (!s)
 		return store_fail(err, -ENOMEM, "s3://%.200s: %s", rest, err_text(-ENOMEM));
-	endpoint = first(conf->endpoint, env_get(ENV_AWS_ENDPOINT_URL_S3), env_get(ENV_AWS_ENDPOINT_URL));
 	region = first(conf->region, env_get(ENV_AWS_REGION), env_get(ENV_AWS_DEFAULT_REGION));
-	if (store_s3_place(rest, endpoint, region, conf->host_style, &s->place, &why) < 0)
+	if (awshost_find("s3", *region ? region : S3_REGION, conf->endpoint, origin) < 0 || store_s3_place(rest, origin, region, conf->host_style, &s->place, &why) < 0)
 		return store_fail(err, -EINVAL, "s3://%.200s: %s", rest, why);
 	memcpy(s->ca_file, conf->ca_file, sizeof(s->ca_file));
 	memcpy(s->proxy, conf->proxy, sizeof(s->proxy));

@@ -78,8 +78,10 @@ static int try_once(struct s3_store *s, struct s3_call *c, struct http_answer *a
 
 	*ret_t = (struct trying){ 0 };
 	r = store_s3_sign(s, &c->req, &g, err);
-	if (r < 0)
+	if (r < 0) {
+		ret_t->v.again = r == -ETIMEDOUT;
 		return r;
+	}
 	err->attempts++;
 	store_up(&s->s, c->req.data_len);
 	r = http_call(&c->req, a);

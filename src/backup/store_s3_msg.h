@@ -10,6 +10,7 @@
 #define S3_PREFIX_MAX 256
 #define S3_KEY_MAX 1024
 #define S3_REGION_MAX 63
+#define S3_REGION "us-east-1"          /* where nothing else is known: R2 takes it for its own, servers of one's own mostly have it */
 #define S3_TOKEN_MAX 1024          /* of a list that goes on */
 #define S3_UPLOAD_ID_MAX 512       /* AWS's are about 130 */
 #define S3_ETAG_MAX 128
@@ -28,7 +29,7 @@ struct s3_place {
 	bool google;                     /* GOOG4, and conditions by generation */
 };
 
-/* rest: BUCKET[/PREFIX]; endpoint and region may be empty. -EINVAL, and why in *ret_why (static). */
+/* rest: BUCKET[/PREFIX]; endpoint: https://HOST[:PORT]; region may be empty. -EINVAL, and why in *ret_why (static). */
 int store_s3_place(const char *rest, const char *endpoint, const char *region, bool host_style, struct s3_place *ret_p, const char **ret_why) must_check;
 /* The URL of a key below the prefix; of the bucket when key is NULL. */
 void store_s3_url(const struct s3_place *p, const char *key, struct url *ret_u);

@@ -42,26 +42,20 @@ static int put_prefix(const char *prefix, struct s3_place *p)
 	return 0;
 }
 
-/* Without an endpoint: AWS. The signature's region: what the server wants to see; most that are not AWS do not look. */
+/* The signature's region: what the server wants to see; most that are not AWS do not look. */
 static int put_origin(const char *endpoint, const char *region, struct s3_place *p)
 {
-	char text[URL_ORIGIN_MAX + 1], inner[2 * URL_ORIGIN_MAX];
+	char inner[2 * URL_ORIGIN_MAX];
 	const char *host;
 
 	(void)snprintf(p->region, sizeof(p->region), "%s", region);
-	if (*endpoint == '\0') {
-		if (*region == '\0')
-			(void)snprintf(p->region, sizeof(p->region), "us-east-1");
-		(void)snprintf(text, sizeof(text), "https://s3.%s.amazonaws.com%s", p->region, strncmp(p->region, "cn-", 3) == 0 ? ".cn" : "");
-		endpoint = text;
-	}
 	if (url_origin_parse(endpoint, p->origin) < 0)
 		return -EINVAL;
 	host = p->origin + 8;
 	p->google = ends_with(host, "storage.googleapis.com");
 	if (p->region[0] == '\0')
 		(void)snprintf(p->region, sizeof(p->region), "%s",
-			       p->google || ends_with(host, "r2.cloudflarestorage.com") ? "auto" : "us-east-1");
+			       p->google || ends_with(host, "r2.cloudflarestorage.com") ? "auto" : S3_REGION);
 	if (!p->host_style)
 		return 0;
 	(void)snprintf(inner, sizeof(inner), "https://%s.%s", p->bucket, host);

@@ -19,6 +19,8 @@
 
 #include "backup/store.h"
 #include "base/fileio.h"
+#include "net/awscred.h"
+#include "net/http.h"
 
 static struct store *s;
 static struct store_error e;
@@ -271,5 +273,7 @@ int main(int argc, char **argv)
 	while (r == 0 && fgets(line, sizeof(line), stdin))
 		(void)command(line);
 	store_close(s);
+	http_forget(); /* so that leaks are leaks */
+	awscred_forget();
 	return r < 0;
 }

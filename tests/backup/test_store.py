@@ -35,8 +35,8 @@ class Answer:
 
 
 class Try:
-    def __init__(self, uri, *settings):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    def __init__(self, uri, *settings, env=None):
+        env = dict({k: v for k, v in os.environ.items() if not k.startswith("AWS_")}, AWS_EC2_METADATA_DISABLED="true", HOME="/nonexistent", **(env or {}))
         self.p = subprocess.Popen([TRY, uri, *settings], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         self.opened = self.answer()
 
@@ -96,10 +96,10 @@ class Base:
         s = {"endpoint": "https://localhost:%d" % (port or self.server.port), "ca-file": self.d + "/ca.pem", "region": s3.REGION,
              "key-id": s3.KEY, "key-secret": s3.SECRET}
         s.update({k.replace("_", "-"): v for k, v in other.items()})
-        return ["%s=%s" % kv for kv in s.items()]
+        return ["%s=%s" % kv for kv in s.items() if kv[1] is not None]
 
-    def open(self, port=None, bucket=s3.BUCKET, **other):
-        t = Try("s3://%s/%s" % (bucket, self.prefix), *self.settings(port, **other))
+    def open(self, port=None, bucket=s3.BUCKET, env=None, **other):
+        t = Try("s3://%s/%s" % (bucket, self.prefix), *self.settings(port, **other), env=env)
         self.opened.append(t)
         self.assertEqual("ok", t.opened.r, t.opened.message)
         return t
@@ -176,6 +176,25 @@ class Base:
         a = self.said(self.open(key_secret="wrong")("put", "x", self.files["small"]), "EACCES", "SignatureDoesNotMatch", "the secret key is wrong")
         self.assertEqual((1, 403), (a.attempts, a.status))
         self.said(self.open(key_id="AKNOBODY")("list"), "EACCES", "there is no such access key")
+
+    def test_credentials_and_places_come_from_the_environment_and_files(self):
+        keys = {"AWS_ACCESS_KEY_ID": s3.KEY, "AWS_SECRET_ACCESS_KEY": s3.SECRET}
+        none = {"key_id": None, "key_secret": None}
+        where = {"AWS_ENDPOINT_URL_S3": self.server.endpoint, "AWS_REGION": s3.REGION}
+        self.said(self.open(env=keys, credentials="env", **none)("list"), "ok")
+        self.said(self.open(env=dict(keys, **where), endpoint=None, region=None, **none)("list"), "ok")
+        self.said(self.open(**none)("list"), "EACCES", "no credentials")
+        path = os.path.join(self.d, "credentials")
+
+        def write(key):
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+                f.write("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n" % (key, s3.SECRET))
+        write("AKNOBODY")
+        t = self.open(credentials="file:" + path, **none)
+        self.said(t("put", "x", self.files["small"]), "EACCES", "there are no others")
+        write(s3.KEY)
+        self.said(t("put", "x", self.files["small"]), "ok")
+        self.holds(t, "x", "small")
 
     def test_a_bucket_that_is_not_there_is_told(self):
         t = self.open(bucket="no-such-bucket")

@@ -42,14 +42,12 @@ static void objects_have_urls_in_both_styles(void **state)
 	assert_false(p.google);
 	assert_url(&p, "data/00/x", "https://acc.r2.cloudflarestorage.com/bkt/a/b/data/00/x");
 	assert_url(&p, NULL, "https://acc.r2.cloudflarestorage.com/bkt");
-	p = place("bkt", "", "eu-west-1", true);
+	p = place("bkt", "https://s3.eu-west-1.amazonaws.com", "eu-west-1", true);
 	assert_url(&p, "x", "https://bkt.s3.eu-west-1.amazonaws.com/x");
 	assert_url(&p, NULL, "https://bkt.s3.eu-west-1.amazonaws.com/");
-	p = place("bkt/", "", "", false);
+	p = place("bkt/", "https://s3.example.org", "", false);
 	assert_string_equal(p.region, "us-east-1");
-	assert_url(&p, "x", "https://s3.us-east-1.amazonaws.com/bkt/x");
-	p = place("bkt", "", "cn-north-1", false);
-	assert_url(&p, "x", "https://s3.cn-north-1.amazonaws.com.cn/bkt/x");
+	assert_url(&p, "x", "https://s3.example.org/bkt/x");
 	p = place("bkt/p/", "https://storage.googleapis.com:8443/", "", false);
 	assert_true(p.google);
 	assert_string_equal(p.region, "auto");
@@ -70,17 +68,18 @@ static void what_is_no_place_is_refused(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rests) / sizeof(rests[0]); i++)
-		assert_int_equal(store_s3_place(rests[i], "", "", false, &p, &why), -EINVAL);
+		assert_int_equal(store_s3_place(rests[i], "https://h", "", false, &p, &why), -EINVAL);
+	assert_int_equal(store_s3_place("bkt", "", "", false, &p, &why), -EINVAL);
 	assert_int_equal(store_s3_place("bkt", "http://h", "", false, &p, &why), -EINVAL);
 	assert_non_null(strstr(why, "endpoint"));
 	assert_int_equal(store_s3_place("bkt", "https://h/path", "", false, &p, &why), -EINVAL);
-	assert_int_equal(store_s3_place("bkt", "", "eu/west", false, &p, &why), -EINVAL);
+	assert_int_equal(store_s3_place("bkt", "https://h", "eu/west", false, &p, &why), -EINVAL);
 	assert_non_null(strstr(why, "region"));
-	assert_int_equal(store_s3_place("b.kt", "", "", true, &p, &why), -EINVAL);
+	assert_int_equal(store_s3_place("b.kt", "https://h", "", true, &p, &why), -EINVAL);
 	memset(text, 'a', sizeof(text));
 	memcpy(text, "bkt/", 4);
 	text[sizeof(text) - 1] = '\0';
-	assert_int_equal(store_s3_place(text, "", "", false, &p, &why), -EINVAL);
+	assert_int_equal(store_s3_place(text, "https://h", "", false, &p, &why), -EINVAL);
 }
 
 /* --- what answers mean --- */
@@ -330,6 +329,19 @@ static void stores_want_credentials_and_say_where_they_are(void **state)
 	assert_string_equal(store_label(s), "s3://bkt/p at localhost:9");
 	store_close(s);
 	s = NULL;
+	c.endpoint[0] = '\0';
+	assert_int_equal(store_conf_set(&c, "region", "cn-north-1"), 0);
+	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), 0);
+	assert_string_equal(store_label(s), "s3://bkt/p at s3.cn-north-1.amazonaws.com.cn");
+	store_close(s);
+	s = NULL;
+	assert_int_equal(store_conf_set(&c, "region", "a/b"), 0);
+	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), -EINVAL);
+	assert_int_equal(store_conf_set(&c, "region", "auto"), 0);
+	assert_int_equal(store_conf_set(&c, "credentials", "file:relative"), 0);
+	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), -EINVAL);
+	assert_non_null(strstr(e.message, "credentials=file:relative: not auto"));
+	assert_int_equal(store_conf_set(&c, "credentials", "auto"), 0);
 	secret_free(c.key_id);
 	assert_int_equal(secret_new_copy("a b", 3, &c.key_id), 0);
 	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), -EINVAL);
