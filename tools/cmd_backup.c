@@ -140,6 +140,7 @@ int cmd_backup_store(const struct cmd_backup_args *a, const char *uri, struct st
 	struct store_error err = { 0 };
 	int r;
 
+	(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to connections that a server has closed */
 	r = store_open(uri, &a->conf, ret_s, &err);
 	if (r == -EINVAL)
 		return cmd_fail(EXIT_CODE_USAGE, uri, "%s", err.message[0] ? err.message : "not a store");

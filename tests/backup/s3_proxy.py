@@ -4,6 +4,7 @@
 Faults: a TLS proxy in front of a server. Requests go on as they are (Host, too: it is signed), but for those that its fault is about:
     fault(REGEX, N, what, ...)    the next N requests whose "METHOD PATH" has REGEX in it; what is one of
     status CODE [HEADERS] [BODY]  that answer         drop   close without an answer
+    reset                         close without having read the body
     lost                          the server does it, and its answer is lost
     cut BYTES                     the server's answer ends after so many bytes of its body
     answer CODE BODY              the server does it, and this is answered instead
@@ -20,6 +21,7 @@ import http.server
 import re
 import socket
 import ssl
+import struct
 import threading
 import urllib.parse
 
@@ -123,8 +125,19 @@ class FaultHandler(Handler):
             self.wfile.flush()
             self.drop()
 
+    def do_any(self):
+        self.what = self.find()
+        if self.what and self.what[0] == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.close_connection = True
+            self.connection.close()
+        else:
+            super().do_any()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
+
     def serve(self, body):
-        what = self.find()
+        what = self.what
         kind = what[0] if what else ""
         if kind == "status":
             self.answer(what[1], what[2] if len(what) > 2 else (), (what[3] if len(what) > 3 else "").encode())

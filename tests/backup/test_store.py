@@ -232,6 +232,8 @@ class Base:
             f.fault("^(PUT|GET|DELETE)", 1, *what)
             self.said(t("delete", "x"), "ok")
             self.assertEqual(0, f.left())
+        f.fault("PUT", 1, "reset")
+        self.said(t("put", "x", self.files["one"]), "ok")
         start = time.monotonic()
         f.fault("PUT", 1, "status", 503, [("Retry-After", "2")])
         self.assertEqual(2, self.said(t("put", "x", self.files["small"]), "ok").attempts)

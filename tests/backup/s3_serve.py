@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""For scripts: an S3 server behind a proxy that fails often, until it is ended.
+
+    s3_serve.py DIR versitygw|s3proxy [SHARE]
+
+SHARE of the requests (0 to 1, default 0) get a fault, each another kind. DIR gets ca.pem and, last, endpoint; DIR/credentials has the keys.
+"""
+import os
+import random
+import signal
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import s3  # noqa: E402
+import s3_proxy  # noqa: E402
+
+KINDS = [("status", 500), ("status", 503, (), "<Error><Code>SlowDown</Code></Error>"), ("status", 503), ("drop",), ("reset",), ("lost",), ("cut", 1000), ("answer", 502, "<html>"),
+         ("status", 200, (), "<Error><Code>InternalError</Code></Error>")]
+
+
+class Sometimes(list):
+    """In the place of a proxy's list of faults: one now and then."""
+
+    def __init__(self, share):
+        super().__init__()
+        self.share = share
+
+    def __iter__(self):
+        if random.random() < self.share:
+            # A GET of status 200 is an object: an error in it is none; and so is the end of a list that is cut off by a proxy that counts right.
+            yield {"left": 1, "match": "^(POST|PUT)" if (kind := random.choice(KINDS))[:2] == ("status", 200) else "", "what": kind}
+
+
+def main(d, kind, share="0"):
+    os.makedirs(d, exist_ok=True)
+    s3.bao_module.make_ca(d)
+    server = {"versitygw": s3.Versity, "s3proxy": s3.S3proxy}[kind](d)
+    signal.signal(signal.SIGTERM, lambda *a: sys.exit(0))
+    try:
+        server.start()
+        proxy = s3_proxy.Faults(d, server.port)
+        proxy.server.faults = Sometimes(float(share))
+        with open(os.open(d + "/credentials", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+            f.write("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n" % (s3.KEY, s3.SECRET))
+        with open(d + "/endpoint.new", "w") as f:
+            f.write("https://localhost:%d" % proxy.port)
+        os.rename(d + "/endpoint.new", d + "/endpoint")
+        signal.pause()
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
