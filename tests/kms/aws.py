@@ -5,6 +5,8 @@ are not looked at), each behind TLS 1.3, and metadata services at their real add
 As a module: LocalKms, Moto, Imds, Pod. As a program, for scripts (tests/kms/aws-functions.sh):
     aws.py start DIR                 local-kms with a key, that lives on, behind a proxy that fault_proxy.py describes; DIR/host has HOST:PORT
     aws.py call DIR OPERATION JSON   one request to it (KeyId is added); prints the answer's body
+    aws.py moto DIR                  moto with authentication on, a key (DIR/arn) and a user whose keys are the profile DIR/credentials; DIR/host
+    aws.py allow|deny DIR            what that user's policy says of kms:Decrypt
 """
 import http.client
 import http.server
@@ -120,18 +122,34 @@ def call(port, operation, body):
     return json.loads(data or "{}")
 
 
+def boto(d, port):
+    return subprocess.Popen([os.path.join(servers(), "moto/bin/python"), os.path.join(HERE, "aws_boto.py"), "https://localhost:%d" % port,
+                             os.path.join(d, "ca.pem"), REGION], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def ask(process, keys, service, operation, arguments):
+    process.stdin.write(json.dumps([*keys, service, operation, arguments]) + "\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline())
+    if "error" in answer:
+        raise RuntimeError("%s: %s" % (operation, answer["error"]))
+    return answer
+
+
+def user_policy(name, policy):
+    return {"UserName": name, "PolicyName": "p", "PolicyDocument": json.dumps(document(policy))}
+
+
 class Moto(Process):
     """moto over TLS. admin(): calls of boto3, by a process of its venv; auth(): signatures and policies count from now on."""
 
     def __init__(self, d):
         self.d = d
         self.port = bao.free_port()
-        self.python = os.path.join(servers(), "moto/bin/python")
         super().__init__(d, "moto", [os.path.join(servers(), "moto/bin/moto_server"), "-H", "127.0.0.1", "-p", str(self.port), "-c", "srv.pem", "-k", "srv.key"])
         wait(lambda: answers(self.connect, "/moto-api/"), self.p, self.log)
         self.keys = ("admin", "admin")
-        self.boto = subprocess.Popen([self.python, os.path.join(HERE, "aws_boto.py"), "https://localhost:%d" % self.port, os.path.join(d, "ca.pem"), REGION],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.boto = boto(d, self.port)
 
     def connect(self):
         import ssl
@@ -145,12 +163,7 @@ class Moto(Process):
         c.close()
 
     def admin(self, service, operation, **arguments):
-        self.boto.stdin.write(json.dumps([*self.keys, service, operation, arguments]) + "\n")
-        self.boto.stdin.flush()
-        answer = json.loads(self.boto.stdout.readline())
-        if "error" in answer:
-            raise RuntimeError("%s: %s" % (operation, answer["error"]))
-        return answer
+        return ask(self.boto, self.keys, service, operation, arguments)
 
     def user(self, name, policy):
         """A user with an inline policy: (access key, secret key)."""
@@ -160,7 +173,7 @@ class Moto(Process):
         return key["AccessKeyId"], key["SecretAccessKey"]
 
     def policy(self, name, policy):
-        self.admin("iam", "put_user_policy", UserName=name, PolicyName="p", PolicyDocument=json.dumps(document(policy)))
+        self.admin("iam", "put_user_policy", **user_policy(name, policy))
 
     def stop(self):
         self.boto.stdin.close()
@@ -225,17 +238,52 @@ class Pod:
         self.server.server_close()
 
 
+def write(d, **texts):
+    for name, text in texts.items():
+        with open(os.open(os.path.join(d, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+            f.write(str(text))
+
+
+def read(d, name):
+    with open(os.path.join(d, name)) as f:
+        return f.read()
+
+
+def start(d):
+    bao.make_ca(d)
+    kms = LocalKms(d)
+    proxy = Proxy(d, "http:%d" % kms.port)
+    write(d, port=kms.port, host=proxy.host, arn=ARN, pids="%d %d" % (kms.p.pid, proxy.p.pid),
+          credentials="[default]\naws_access_key_id=AKIDTEST\naws_secret_access_key=secret\n")
+
+
+def start_moto(d):
+    bao.make_ca(d)
+    moto = Moto(d)
+    write(d, pids=moto.p.pid)
+    arn = moto.admin("kms", "create_key")["KeyMetadata"]["Arn"]
+    admin = moto.user("admin", [("Allow", "*", "*")])
+    keys = moto.user("agent", [("Allow", "kms:*", "*")])
+    moto.auth(True)
+    write(d, port=moto.port, host="localhost:%d" % moto.port, arn=arn, admin=" ".join(admin),
+          credentials="[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n" % keys)
+    moto.boto.stdin.close()
+    moto.boto.wait()
+
+
 def main(what, d, *rest):
     if what == "start":
-        bao.make_ca(d)
-        kms = LocalKms(d)
-        proxy = Proxy(d, "http:%d" % kms.port)
-        for name, text in ("port", kms.port), ("host", proxy.host), ("pids", "%d %d" % (kms.p.pid, proxy.p.pid)):
-            with open(os.path.join(d, name), "w") as f:
-                f.write(str(text))
+        start(d)
+    elif what == "moto":
+        start_moto(d)
+    elif what == "call":
+        print(json.dumps(call(int(read(d, "port")), rest[0], json.loads(rest[1] if len(rest) > 1 else "{}"))))
     else:
-        with open(os.path.join(d, "port")) as f:
-            print(json.dumps(call(int(f.read()), rest[0], json.loads(rest[1] if len(rest) > 1 else "{}"))))
+        process = boto(d, int(read(d, "port")))
+        policy = [("Allow", "kms:*", "*")] + ([("Deny", "kms:Decrypt", "*")] if what == "deny" else [])
+        ask(process, read(d, "admin").split(), "iam", "put_user_policy", user_policy("agent", policy))
+        process.stdin.close()
+        process.wait()
 
 
 if __name__ == "__main__":

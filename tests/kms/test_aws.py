@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import aws  # noqa: E402
 import bao  # noqa: E402
-from test_bao import Try  # noqa: E402
+from trying import Try  # noqa: E402
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "secret"}
 NO_ENV = {"HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}

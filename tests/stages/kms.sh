@@ -1,4 +1,4 @@
-# kms: the Vault provider and the agent with it, against the server that tests/kms/servers installed. Bash; sourced by runtests.
+# kms: the Vault and AWS providers and the agent with them, against the servers that tests/kms/servers and aws-servers installed. Bash; sourced by runtests.
 # shellcheck shell=bash
 "$SRC/tests/kms/servers" -n >/dev/null || {
 	echo "not ok - the Vault server of tests/kms/servers is not installed"
