@@ -154,22 +154,26 @@ static bool same(const struct secret *a, const struct secret *b)
 	return secret_len(a) == secret_len(b) && secret_equal(secret_bytes_const(a), secret_bytes_const(b), secret_len(a));
 }
 
-/* Half of what is left, where that is less than ten minutes. */
+/* A source may give the same again until shortly before its end (IMDS does): so never at once. */
+uint64_t awscred_due_in(uint64_t life_ms, uint64_t chance)
+{
+	uint64_t early = EARLY_MS + chance % EARLY_MS, due = life_ms > 2 * early ? life_ms - early : life_ms / 2;
+
+	return due > RETRY_MS ? due : RETRY_MS;
+}
+
 static void entry_times(struct entry *e, int64_t now_s)
 {
-	uint64_t now = clock_boot_ms(), life, early = 0;
+	uint64_t now = clock_boot_ms(), life, chance = 0;
 
 	e->until_ms = e->due_ms = 0;
 	if (e->cred.expires == 0)
 		return;
 	life = e->cred.expires > now_s ? (uint64_t)(e->cred.expires - now_s) * 1000 : 0;
-	if (secret_random(&early, sizeof(early)) < 0)
-		early = 0;
-	early = EARLY_MS + early % EARLY_MS;
+	if (secret_random(&chance, sizeof(chance)) < 0)
+		chance = 0;
 	e->until_ms = now + life;
-	e->due_ms = now + (life > 2 * early ? life - early : life / 2);
-	if (life == 0) /* over already: used, and asked about again soon */
-		e->due_ms = now + RETRY_MS;
+	e->due_ms = now + awscred_due_in(life, chance);
 }
 
 /* With e busy, so that nobody else touches its credential, and the lock not held. */

@@ -45,6 +45,8 @@ int awscred_assume_web(const struct awscred_fetch *f, const char *token_file, co
 
 /* --- pure --- */
 
+/* When credentials that live this long are fetched anew: 5 to 10 minutes before their end, or when half of less than that is over; not within 10 s. */
+uint64_t awscred_due_in(uint64_t life_ms, uint64_t chance);
 /* 2026-11-23T20:34:47Z, or with a fraction; seconds since 1970. -EUCLEAN. */
 int awscred_time(const char *text, int64_t *ret_seconds) must_check;
 /* An answer of STS: result is "AssumeRole" or "AssumeRoleWithWebIdentity". -EUCLEAN, -ENOMEM. */

@@ -109,11 +109,17 @@ int awscred_parse_sts(const char *body, size_t len, const char *result, struct a
 		return r;
 	secret = (char *)secret_bytes(s);
 	token = secret + SIGV4_SECRET_KEY_MAX + 1;
-	if (sts_text(body, len, result, "AccessKeyId", sizeof(key), key) < 0 ||
-	    sts_text(body, len, result, "SecretAccessKey", SIGV4_SECRET_KEY_MAX + 1, secret) < 0 ||
-	    sts_text(body, len, result, "SessionToken", AWSCRED_TOKEN_MAX + 1, token) < 0 ||
-	    sts_text(body, len, result, "Expiration", sizeof(time), time) < 0 || awscred_time(time, &expires) < 0)
-		return -EUCLEAN;
+	r = sts_text(body, len, result, "AccessKeyId", sizeof(key), key);
+	if (r >= 0)
+		r = sts_text(body, len, result, "SecretAccessKey", SIGV4_SECRET_KEY_MAX + 1, secret);
+	if (r >= 0)
+		r = sts_text(body, len, result, "SessionToken", AWSCRED_TOKEN_MAX + 1, token);
+	if (r >= 0)
+		r = sts_text(body, len, result, "Expiration", sizeof(time), time);
+	if (r >= 0)
+		r = awscred_time(time, &expires);
+	if (r < 0)
+		return r == -ENOMEM ? r : -EUCLEAN;
 	r = awscred_make(key, secret, strlen(secret), token, strlen(token), "role", ret_cred);
 	if (r >= 0)
 		ret_cred->expires = expires;

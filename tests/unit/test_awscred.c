@@ -173,6 +173,24 @@ static void profiles_are_read_as_aws_s_tools_read_them(void **state)
 	value_is("", "default", "k", NULL);
 }
 
+static void credentials_are_fetched_anew_some_minutes_before_their_end(void **state)
+{
+	const uint64_t minute = 60000, hour = 60 * minute;
+	uint64_t chance, first = 0, last = 0, due;
+
+	(void)state;
+	for (chance = 0; chance < 10 * minute; chance += 7919) {
+		due = awscred_due_in(hour, chance);
+		assert_true(due >= hour - 10 * minute && due <= hour - 5 * minute);
+		first = first == 0 || due < first ? due : first;
+		last = due > last ? due : last;
+	}
+	assert_true(last - first > 4 * minute); /* spread: not all at once */
+	assert_int_equal(awscred_due_in(8 * minute, 0), 4 * minute);
+	assert_int_equal(awscred_due_in(15000, 0), 10000);
+	assert_int_equal(awscred_due_in(0, 0), 10000);
+}
+
 static void the_environment_s_keys_come_first(void **state)
 {
 	struct awscred_error err;
@@ -377,6 +395,7 @@ int main(void)
 		cmocka_unit_test(refusals_of_sts_are_told_from_what_passes),
 		cmocka_unit_test(a_metadata_service_s_answer_is_whole_or_none),
 		cmocka_unit_test(profiles_are_read_as_aws_s_tools_read_them),
+		cmocka_unit_test(credentials_are_fetched_anew_some_minutes_before_their_end),
 		cmocka_unit_test(the_environment_s_keys_come_first),
 		cmocka_unit_test(a_file_that_others_may_read_or_write_is_refused),
 		cmocka_unit_test(files_of_the_environment_and_profiles_are_found),
