@@ -262,7 +262,7 @@ static void bad_key_uris_are_refused_at_init(void **state)
 		{ "local:../../etc/x", PROTO_CLASS_CONFIG },
 		{ "local:.x", PROTO_CLASS_CONFIG },
 		{ "nonsense", PROTO_CLASS_CONFIG },
-		{ "aws-kms://arn:aws:kms:eu-west-1:111122223333:key/1", PROTO_CLASS_UNSUPPORTED },
+		{ "kmip://kms.example:5696/1", PROTO_CLASS_UNSUPPORTED },
 	};
 	struct key_slot *slots = calloc(SLOTS_MAX, sizeof(*slots));
 	const uint8_t uuid[UUID_LEN] = { 7 };
