@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_backup_run },       { "list", cmd_backup_list }, { "show", cmd_backup_show },
 	{ "verify", cmd_backup_verify }, { "diff", cmd_backup_diff },
+	{ "prune", cmd_backup_prune },
 };
 
 int cmd_backup(const struct cmd_global *g, int argc, char **argv)

@@ -55,6 +55,7 @@ int cmd_backup_run(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_list(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_show(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_verify(const struct cmd_global *g, int argc, char **argv);
+int cmd_backup_prune(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_diff(const struct cmd_global *g, int argc, char **argv);
 
 #endif

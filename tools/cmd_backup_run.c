@@ -185,6 +185,8 @@ static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_
 	(void)log_release(r < 0 ? why : NULL, sizeof(why));
 	if (r < 0 && s->agent.r == r)
 		return cmd_fail((enum coffer_exit)s->agent.exit_code, s->mountpoint, "%s", s->agent.message);
+	if (r == -ESTALE)
+		return cmd_fail(EXIT_CODE_BUSY, s->name, "no snapshot: a prune took objects away that it relied on; say it again");
 	if (r == -EAGAIN)
 		return cmd_fail(EXIT_CODE_BUSY, s->name, "no snapshot: more changes than can be copied while the mount holds still (5 s); try "
 				"when less is written, or unmount it");

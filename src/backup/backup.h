@@ -48,7 +48,7 @@ struct backup_result {
 	struct backup_counts counts;
 };
 
-/* -EINTR; -EAGAIN: a mounted volume changes faster than it can be copied; -ETXTBSY: a file changed while it was read, of a volume that nobody should have written; errors of the store (ret_err says more) and of the backing
+/* -EINTR; -ESTALE: a prune took objects that it relied on; -EAGAIN: a mounted volume changes faster than it can be copied; -ETXTBSY: a file changed while it was read, of a volume that nobody should have written; errors of the store (ret_err says more) and of the backing
  * filesystem (ret_err.message is empty, the error is logged). */
 int backup_run(const struct backup_params *p, struct backup_result *ret_r, struct store_error *ret_err) must_check;
 

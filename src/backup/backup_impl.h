@@ -14,6 +14,7 @@
 #include "backup/backup_cache.h"
 #include "backup/backup_set.h"
 #include "backup/merkle.h"
+#include "backup/prune.h"
 #include "base/lock.h"
 
 #define BACKUP_ITEMS_MAX 8192u           /* that wait for those before them */
@@ -67,6 +68,7 @@ struct backup {
 	struct repo repo;
 	struct backup_cache_id id;
 	struct backup_cache *cache;
+	struct prune_mark mark;          /* of the last prune before we looked what is there */
 	int64_t started_s;               /* CLOCK_REALTIME: files changed about then are read again next time */
 
 	struct lock m;

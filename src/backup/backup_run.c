@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "backup/prune.h"
 #include "backup/snapshot.h"
 #include "base/fileio.h"
 #include "base/log.h"
@@ -86,6 +87,27 @@ static int remember_pieces(void *arg, const struct record_piece *pieces, size_t 
 	return r;
 }
 
+static int set_time(struct manifest *m)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return text_time(now.tv_sec, sizeof(m->time), m->time);
+}
+
+/* Snapshots are in the order of their names, so no two are of one second. */
+static int later_than(struct manifest *m, const char *time)
+{
+	const struct timespec some = { .tv_nsec = 100000000 };
+	int r = 0;
+
+	while (r == 0 && strcmp(m->time, time) == 0) {
+		(void)nanosleep(&some, NULL);
+		r = set_time(m);
+	}
+	return r;
+}
+
 /* The newest snapshot: what this one comes behind, and, where the cache does not know it, in which packs small pieces lie. One that cannot be read, or whose lists cannot, helps nothing;
  * a store that cannot be asked stops us. */
 static int previous(struct backup *b, struct store_error *err)
@@ -107,8 +129,10 @@ static int previous(struct backup *b, struct store_error *err)
 	if (r == 0) {
 		own->serial = m.serial + 1;
 		own->has_previous = true;
-		r = b->cache ? backup_cache_each(b->cache, remember_pieces, b) : snapshot_walk(&b->repo, &m, &walk, err);
+		r = later_than(own, m.time);
 	}
+	if (r == 0 && own->has_previous)
+		r = b->cache ? backup_cache_each(b->cache, remember_pieces, b) : snapshot_walk(&b->repo, &m, &walk, err);
 	if (r == -EBADMSG || r == -EUCLEAN || r == -EOPNOTSUPP || r == -ENOENT) {
 		log_warning("%s", err->message);
 		r = 0;
@@ -203,7 +227,6 @@ static void cache_write(struct backup *b)
 static int begin(struct backup *b, struct store_error *err)
 {
 	struct manifest *m = &b->manifest;
-	struct timespec now;
 	struct stat st;
 	const char *label = store_label(b->p->store);
 	int r;
@@ -219,19 +242,57 @@ static int begin(struct backup *b, struct store_error *err)
 	r = digest_sha256(label, strlen(label), b->id.store);
 	if (r < 0)
 		return r;
-	clock_gettime(CLOCK_REALTIME, &now);
-	r = text_time(now.tv_sec, sizeof(m->time), m->time);
+	r = set_time(m);
 	if (r < 0)
 		return r;
 	(void)snprintf(m->way, sizeof(m->way), b->p->hold ? "frozen" : "unmounted");
 	m->clean = b->p->clean || b->p->hold;
 	m->rounds = b->p->hold ? 0 : 1;
-	r = list_objects(b, err);
+	r = prune_mark(&b->repo, &b->mark, err);
+	if (r == 0)
+		r = list_objects(b, err);
 	if (r < 0)
 		return r;
 	cache_read(b);
 	cache_begin(b);
 	return previous(b, err);
+}
+
+static int still_there(void *arg, const struct record_piece *pieces, size_t n)
+{
+	struct backup *b = arg;
+
+	for (size_t i = 0; i < n; i++)
+		if (!(pieces[i].packed ? backup_set_find(&b->packs, pieces[i].pack) : backup_set_find(&b->segments, pieces[i].hash)))
+			return -ESTALE;
+	return 0;
+}
+
+/* Somebody prunes, or has pruned while we relied on what was there: when he is done, is all of this snapshot there? If not it is taken back. */
+static int behind_prune(struct backup *b, const char *snapshot, struct store_error *err)
+{
+	struct snapshot_walk walk = { .ctx = b, .pieces = still_there };
+	const struct timespec second = { .tv_sec = 1 };
+	char name[REPO_NAME_MAX];
+	int r;
+
+	while ((r = prune_is_locked(&b->repo, err)) == 1) {
+		(void)nanosleep(&second, NULL);
+		r = backup_work_poll(b);
+		if (r < 0)
+			return r;
+	}
+	backup_set_done(&b->segments);
+	backup_set_done(&b->packs);
+	if (r == 0)
+		r = list_objects(b, err);
+	if (r == 0)
+		r = snapshot_walk(&b->repo, &b->manifest, &walk, err);
+	if (r != -ESTALE && r != -ENOENT)
+		return r;
+	(void)snprintf(name, sizeof(name), "%s/snapshots/%s", b->repo.uuid_text, snapshot);
+	r = store_delete(b->p->store, name, err);
+	return r < 0 ? r : -ESTALE;
 }
 
 static int finish(struct backup *b, struct backup_result *ret_r, struct store_error *err)
@@ -249,6 +310,10 @@ static int finish(struct backup *b, struct backup_result *ret_r, struct store_er
 		r = repo_manifest_put(&b->repo, m, json, ret_r->snapshot, ret_r->hash, err);
 	if (r == 0 && !b->p->dry_run)
 		r = repo_volume_put(&b->repo, err);
+	if (r == 0 && !b->p->dry_run)
+		r = prune_look(&b->repo, &b->mark, err);
+	if (r == 1)
+		r = behind_prune(b, ret_r->snapshot, err);
 	if (r == 0 && !b->p->dry_run)
 		cache_write(b);
 	return r;

@@ -91,6 +91,27 @@ cmp "$tmp/plain" "$tmp/plain2" && ok "an unclean one is replayed where it was re
 expect 0 coffer umount "$mnt"
 expect 0 coffer fsck "$tmp/r"
 
+# Prune: dry runs, a lock, what is left is whole.
+expect 0 coffer mount "$tmp/v" "$mnt"
+dd if=/dev/urandom of="$mnt/big" bs=1M count=30 conv=notrunc status=none
+plain "$mnt" - >"$tmp/plain"
+expect 0 coffer umount "$mnt"
+expect 0 keyless backup run "$tmp/v" "$store"
+count=$(find "$tmp/store" -type f | wc -l)
+expect 2 keyless backup prune "$store"
+expect 0 keyless backup prune "$store" --keep-last 1 --grace 0 --dry-run && [ "$(find "$tmp/store" -type f | wc -l)" = "$count" ] && grep -q 'to remove: 5 snapshots' "$tmp/out" && ok "prune --dry-run: $(tail -1 "$tmp/out" | sed 's/.*: //')" || not_ok "dry run: $(cat "$tmp/out")"
+uuid=$(ls "$tmp/store/volumes")
+printf '{"id":"x","until":%s}' $(($(date +%s) + 1000)) >"$tmp/store/$uuid/lock"
+expect 19 keyless backup prune "$store" --keep-last 1 --grace 0 && ok "one prunes at a time" || not_ok "lock: $(cat "$tmp/err")"
+printf '{"id":"x","until":1000}' >"$tmp/store/$uuid/lock"
+expect 0 keyless backup prune "$store" --keep-daily 1 && [ "$(keyless backup list "$store" | wc -l)" = 1 ] && [ "$(find "$tmp/store/$uuid/segments" -type f | wc -l)" -gt 8 ] && ok "an expired lock is nobody's; young objects stay" || not_ok "prune: $(cat "$tmp/out" "$tmp/err")"
+expect 0 keyless backup prune "$store" --keep-last 1 --grace 0 && [ ! -e "$tmp/store/$uuid/lock" ] && ok "prune: $(tail -1 "$tmp/out" | sed 's/.*: //')" || not_ok "prune: $(cat "$tmp/err")"
+expect 0 keyless backup verify "$store" && [ "$(find "$tmp/store/$uuid" -path '*/segments/*' -type f | wc -l)" -lt 8 ] && ok "what stays is whole, what nobody needs is gone" || not_ok "after prune: $(cat "$tmp/err")"
+expect 0 keyless --json backup run "$tmp/v" "$store" && [ "$(sent)" = 0 ] && ok "and backups go on" || not_ok "after prune: $(cat "$tmp/out")"
+printf '{"id":"x","until":%s}' $(($(date +%s) + 4)) >"$tmp/store/$uuid/lock"
+expect 0 keyless backup run "$tmp/v" "$store" && [ "$(date +%s)" -ge "$(sed 's/.*until":\([0-9]*\)}/\1/' "$tmp/store/$uuid/lock")" ] && ok "a run waits for the prune beside it, and looks what is left" || not_ok "beside a prune: $(cat "$tmp/err")"
+rm "$tmp/store/$uuid/lock"
+
 # Cut at any point.
 rm -rf "$tmp/store" "$tmp/cache" "$tmp/r"
 mkdir "$tmp/store"

@@ -300,6 +300,31 @@ static void a_plan_has_the_data_and_not_the_holes(void **state)
 	(void)close(fd);
 }
 
+static void the_newest_of_each_day_week_and_month_stays(void **state)
+{
+	/* Oldest first; 2026-01-05 was a Monday. */
+	static const struct repo_snapshot list[] = {
+		{ .name = "20251130T120000Z-0" }, { .name = "20251231T120000Z-0" }, { .name = "20260101T120000Z-0" }, { .name = "20260104T120000Z-0" },
+		{ .name = "20260105T120000Z-0" }, { .name = "20260105T130000Z-0" }, { .name = "20260106T120000Z-0" },
+	};
+	static const struct {
+		struct prune_keep keep;
+		const char *kept;
+	} rows[] = {
+		{ { .last = 2 }, "0000011" },          { { .daily = 2 }, "0000011" },   { { .daily = 3 }, "0001011" },  { { .weekly = 2 }, "0001001" },
+		{ { .weekly = 3 }, "1001001" },        { { .monthly = 2 }, "0100001" }, { { .monthly = 9 }, "1100001" }, { { .yearly = 2 }, "0100001" },
+		{ { .last = 1, .monthly = 3 }, "1100001" }, { { 0 }, "0000001" },       { { .last = 99 }, "1111111" },
+	};
+	bool kept[7];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		prune_choose(list, 7, &rows[i].keep, kept);
+		for (size_t k = 0; k < 7; k++)
+			assert_int_equal(kept[k], rows[i].kept[k] == '1');
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +335,7 @@ int main(void)
 		cmocka_unit_test(a_manifest_comes_back_and_its_signature_holds_all_of_it),
 		cmocka_unit_test(a_run_remembers_files_by_inode_size_and_ctime),
 		cmocka_unit_test(a_rotten_cache_is_not_believed),
+		cmocka_unit_test(the_newest_of_each_day_week_and_month_stays),
 		cmocka_unit_test(a_plan_has_the_data_and_not_the_holes),
 	};
 
