@@ -1,16 +1,16 @@
-"""A strict fake of Azure Key Vault, of Entra's token endpoint and of the machine's identity services. test_azure.py has Microsoft's own clients ask it first."""
+"""A strict fake of Azure Key Vault and Managed HSM, of Entra's token endpoint and of the machine's identity services. test_azure.py has Microsoft's own clients ask it first."""
 import json
 import os
 import re
 import time
 
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, keywrap
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cloud import Refusal, b64url, form_of, unb64url
 
-VAULT, LOGIN = "acme.vault.azure.net", "login.microsoftonline.com"
-RESOURCE = "https://vault.azure.net"
+VAULT, HSM, LOGIN = "acme.vault.azure.net", "acme.managedhsm.azure.net", "login.microsoftonline.com"
+RESOURCE, HSM_RESOURCE = "https://vault.azure.net", "https://managedhsm.azure.net"
 DIRECTORY, CLIENT, SECRET = "00000000-0000-0000-0000-000000000001", "11111111-1111-1111-1111-111111111111", "s3cret~+/="
 FEDERATED = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln"
 HEADER = "853b9a84-5bfa-4b22-a3f3-0b9a43d9ad8a"
@@ -33,8 +33,8 @@ class Azure:
 
     def __init__(self):
         self.life = 3599
-        self.tokens = {}          # token: until
-        self.machine_token = None
+        self.tokens = {}          # token: (until, for whom)
+        self.machine_tokens = {}  # for whom: token
         self.versions = {}        # version: [key, state]
         self.newest = None
         self.denied = ()          # operations that nobody may do
@@ -45,30 +45,36 @@ class Azure:
         self.newest = os.urandom(16).hex()
         self.versions[self.newest] = [self.keys[len(self.versions)], "enabled"]
 
-    def kid(self, version=None):
-        return "https://%s/keys/kek/%s" % (VAULT, version or self.newest)
+    def kid(self, version=None, host=VAULT):
+        return "https://%s/keys/kek/%s" % (host, version or self.newest)
 
-    def token(self):
+    def token(self, resource):
         t = "eyA%s" % os.urandom(8).hex()
-        self.tokens[t] = time.time() + self.life
+        self.tokens[t] = time.time() + self.life, resource
         return t
+
+    def valid(self, t, resource):
+        until, of = self.tokens.get(t, (0, None))
+        return until > time.time() and of == resource
 
     def web(self, q):
         """What listens on port 443, by name."""
         host = q.headers["Host"].partition(":")[0]
-        if host in (VAULT, "private.test"):
-            return self.vault(q)
+        if host in (VAULT, HSM, "private.test"):
+            return self.vault(q, HSM if host == HSM else VAULT)
         if host == LOGIN:
             return self.login(q)
         raise Refusal(421, "<html>")
 
     # acme.vault.azure.net
 
-    def vault(self, q):
+    def vault(self, q, host):
+        """Of the two kinds, the one of that name. An HSM's keys are AES keys here."""
         kind, _, t = (q.headers["Authorization"] or "").partition(" ")
-        if kind != "Bearer" or self.tokens.get(t, 0) < time.time():
+        resource = HSM_RESOURCE if host == HSM else RESOURCE
+        if kind != "Bearer" or not self.valid(t, resource):
             raise error(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.", WWW_Authenticate=
-                        'Bearer authorization="https://%s/%s", resource="%s"' % (LOGIN, DIRECTORY, RESOURCE))
+                        'Bearer authorization="https://%s/%s", resource="%s"' % (LOGIN, DIRECTORY, resource))
         if q.query.get("api-version") not in (["7.4"], ["2025-07-01"]):
             raise error(400, "BadParameter", "The specified version is not recognized.")
         m = re.fullmatch(r"/keys/([^/]+)(?:/([^/]*))?(?:/(wrapkey|unwrapkey))?", q.path)
@@ -79,14 +85,15 @@ class Azure:
         if m[1] != "kek" or (m[2] or self.newest) not in self.versions:
             raise error(404, "KeyNotFound", "A key with (name/id) %s was not found in this key vault." % m[1])
         if m[3]:
-            return self.operate(q, m[2], m[3])
+            return self.operate(q, m[2], m[3], host)
         version = m[2] or self.newest
         key, state = self.versions[version]
         n = key.public_key().public_numbers()
-        return {"key": {"kid": self.kid(version), "kty": "RSA", "key_ops": ["wrapKey", "unwrapKey"], "n": b64url(n.n.to_bytes(256, "big")), "e": "AQAB"},
+        of_kind = {"kty": "oct-HSM"} if host == HSM else {"kty": "RSA", "n": b64url(n.n.to_bytes(256, "big")), "e": "AQAB"}
+        return {"key": dict(of_kind, kid=self.kid(version, host), key_ops=["wrapKey", "unwrapKey"]),
                 "attributes": {"enabled": state == "enabled", "created": 1700000000, "updated": 1700000000, "recoveryLevel": "Recoverable+Purgeable"}}
 
-    def operate(self, q, version, verb):
+    def operate(self, q, version, verb, host):
         if not re.fullmatch("[0-9a-f]{32}", version or ""):
             raise error(400, "BadParameter", "no version")
         key, state = self.versions[version]
@@ -96,17 +103,20 @@ class Azure:
                         % ("a disabled" if state == "disabled" else "an expired"), "KeyDisabled" if state == "disabled" else None)
         try:
             body = json.loads(q.body)
-            if q.headers["Content-Type"] != "application/json" or set(body) != {"alg", "value"} or body["alg"] != "RSA-OAEP-256":
+            if q.headers["Content-Type"] != "application/json" or set(body) != {"alg", "value"} or body["alg"] != ("A256KW" if host == HSM else "RSA-OAEP-256"):
                 raise error(400, "BadParameter", "alg is not supported")
             value = unb64url(body["value"])
         except ValueError:
             raise error(400, "BadParameter", "not base64url, or no JSON") from None
-        if verb == "wrapkey":
-            return {"kid": self.kid(version), "value": b64url(key.public_key().encrypt(value, OAEP))}
+        aes = version.encode()  # 32 bytes: as good a key as any, here
         try:
-            return {"kid": self.kid(version), "value": b64url(key.decrypt(value, OAEP))}
-        except ValueError:
+            if verb == "wrapkey":
+                done = keywrap.aes_key_wrap(aes, value) if host == HSM else key.public_key().encrypt(value, OAEP)
+            else:
+                done = keywrap.aes_key_unwrap(aes, value) if host == HSM else key.decrypt(value, OAEP)
+        except (ValueError, keywrap.InvalidUnwrap):
             raise error(400, "BadParameter", "The parameter is incorrect: could not decrypt or unwrap.") from None
+        return {"kid": self.kid(version, host), "value": b64url(done)}
 
     # login.microsoftonline.com
 
@@ -119,7 +129,8 @@ class Azure:
         if q.method != "POST" or q.path != "/%s/oauth2/v2.0/token" % DIRECTORY:
             raise aad_error(400, "invalid_request", 90002, "Tenant not found.")
         f = form_of(q)
-        if f.get("grant_type") != "client_credentials" or f.get("scope") != RESOURCE + "/.default":
+        resource = (f.get("scope") or "").removesuffix("/.default")
+        if f.get("grant_type") != "client_credentials" or resource not in (RESOURCE, HSM_RESOURCE) or f["scope"] == resource:
             raise aad_error(400, "invalid_request", 90014, "grant_type or scope")
         if f.get("client_id") != CLIENT:
             raise aad_error(400, "unauthorized_client", 700016, "Application with identifier '%s' was not found in the directory." % f.get("client_id"))
@@ -130,20 +141,22 @@ class Azure:
             raise aad_error(401, "invalid_client", 7000215, "Invalid client secret provided.")
         elif self.secret_state == "expired":
             raise aad_error(401, "invalid_client", 7000222, "The provided client secret keys for app are expired.")
-        return {"token_type": "Bearer", "expires_in": self.life, "ext_expires_in": self.life, "access_token": self.token()}
+        return {"token_type": "Bearer", "expires_in": self.life, "ext_expires_in": self.life, "access_token": self.token(resource)}
 
     # 169.254.169.254, and the endpoint of a hosted process
 
     def machine(self, q, version):
-        if q.query.get("api-version") != [version] or q.query.get("resource") != [RESOURCE]:
+        if q.query.get("api-version") != [version] or q.query.get("resource") not in ([RESOURCE], [HSM_RESOURCE]):
             raise Refusal(400, {"error": "invalid_request", "error_description": "api-version or resource"})
         if q.query.get("client_id", [CLIENT]) != [CLIENT]:
             raise Refusal(400, {"error": "invalid_request", "error_description": "Identity not found"})
-        if self.tokens.get(self.machine_token, 0) < time.time():
-            self.machine_token = self.token()
-        until = int(self.tokens[self.machine_token])
-        return {"access_token": self.machine_token, "client_id": CLIENT, "expires_in": str(until - int(time.time())), "expires_on": str(until),
-                "not_before": "1", "resource": RESOURCE, "token_type": "Bearer"}
+        resource = q.query["resource"][0]
+        if not self.valid(self.machine_tokens.get(resource), resource):
+            self.machine_tokens[resource] = self.token(resource)
+        t = self.machine_tokens[resource]
+        until = int(self.tokens[t][0])
+        return {"access_token": t, "client_id": CLIENT, "expires_in": str(until - int(time.time())), "expires_on": str(until),
+                "not_before": "1", "resource": resource, "token_type": "Bearer"}
 
     def imds(self, q):
         if q.headers["Metadata"] != "true":

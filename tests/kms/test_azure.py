@@ -12,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cloud  # noqa: E402
 
-DIR = cloud.enter(["acme.vault.azure.net", "login.microsoftonline.com", "private.test", "evil.test"])
+DIR = cloud.enter(["acme.vault.azure.net", "acme.managedhsm.azure.net", "login.microsoftonline.com", "private.test", "evil.test"])
 import azure_fake as fake  # noqa: E402
 from cloud import changed, refuse, slow  # noqa: E402
 
@@ -98,6 +98,15 @@ class MicrosoftsClients(Case):
         with self.assertRaises(ResourceNotFoundError):
             client.get_key("other")
 
+    def test_managed_hsm(self):
+        from azure.identity import ManagedIdentityCredential
+        from azure.keyvault.keys.crypto import CryptographyClient, KeyWrapAlgorithm
+        self.azure.denied = ("get",)  # else this version of the client makes a key up and wraps with that
+        kek, client = os.urandom(32), CryptographyClient(self.azure.kid(host=fake.HSM), ManagedIdentityCredential())
+        made = client.wrap_key(KeyWrapAlgorithm.aes_256, kek)
+        self.assertTrue(self.paths(fake.HSM)[-1].endswith("/wrapkey"))
+        self.assertEqual(kek, client.unwrap_key(KeyWrapAlgorithm.aes_256, made.encrypted_key).key)
+
     def test_identities(self):
         from azure.core.exceptions import ClientAuthenticationError
         from azure.identity import ClientSecretCredential, ManagedIdentityCredential, WorkloadIdentityCredential
@@ -136,6 +145,17 @@ class Keys(Case):
         self.azure.denied = ("get",)
         self.wrapped_by(t, self.azure.kid(older))
         self.ok(t)
+
+    def test_managed_hsm_with_an_aes_key(self):
+        t = self.attempt("azure-kms://%s/keys/kek" % fake.HSM)
+        self.wrapped_by(t, self.azure.kid(host=fake.HSM))
+        self.ok(t)
+        with open(self.wrapped) as f:
+            self.assertTrue(f.read().startswith("akv1:A256KW:" + self.azure.newest))
+        with open(self.wrapped, "r+b") as f:
+            f.seek(60)
+            f.write(b"AAAA")
+        self.said(t("unwrap", self.wrapped), "CORRUPT")
 
     def test_an_older_version_still_opens(self):
         older = self.azure.newest
