@@ -25,7 +25,8 @@ void store_s3_call_init(struct s3_store *s, struct s3_call *c, const char *metho
 	c->req.ca_file = s->ca_file;
 	c->req.proxy = s->proxy;
 	c->req.id_header = s->place.google ? "x-guploader-uploadid" : "x-amz-request-id";
-	c->req.timeout_ms = HTTP_BULK_MS;
+	c->req.timeout_ms = HTTP_SLOW_MS; /* 16 MiB may take long; what does not move at all may not */
+	c->req.stall_ms = S3_STALL_MS;
 }
 
 void store_s3_header(struct s3_call *c, const char *name, const char *value)
@@ -116,13 +117,14 @@ static bool mended(struct s3_store *s, const struct http_answer *a, struct s3_ve
 	return false;
 }
 
-static int64_t pause_after(struct s3_store *s, struct retry *budget, const struct trying *t, unsigned attempts, uint64_t start_ms)
+/* failed_ms: when the first try had failed. A try may last longer than our patience: then there are three all the same. */
+static int64_t pause_after(struct s3_store *s, struct retry *budget, const struct trying *t, unsigned attempts, uint64_t failed_ms)
 {
 	/* The attempts do not end it, the deadline and the budget do; the pause grows up to the last but one. */
 	struct retry_try try = { .attempts = attempts < RETRY_ATTEMPTS_MAX ? attempts : RETRY_ATTEMPTS_MAX - 1, .throttled = t->v.throttled,
 				 .retry_after_ms = t->retry_after_ms, .now_ms = clock_boot_ms() };
 
-	try.deadline_ms = start_ms + (s->answered ? S3_PATIENCE_MS : S3_PATIENCE_FIRST_MS);
+	try.deadline_ms = (s->answered && attempts < 3 ? try.now_ms : failed_ms) + (s->answered ? S3_PATIENCE_MS : S3_PATIENCE_FIRST_MS);
 	if (secret_random(&try.random, sizeof(try.random)) < 0)
 		try.random = try.now_ms;
 	return retry_pause(budget, &try);
@@ -132,7 +134,7 @@ int store_s3_send(struct s3_store *s, struct s3_call *c, struct http_answer *ret
 {
 	struct retry budget = { 0 };
 	struct http_answer a = { 0 };
-	uint64_t start_ms = clock_boot_ms();
+	uint64_t failed_ms = 0;
 	unsigned attempts = 0, mendings = 0;
 	struct trying t;
 	int64_t pause;
@@ -148,8 +150,9 @@ int store_s3_send(struct s3_store *s, struct s3_call *c, struct http_answer *ret
 			*ret_a = a;
 			return 0;
 		}
+		failed_ms = failed_ms ? failed_ms : clock_boot_ms();
 		if (!mended(s, &a, &t.v, &mendings)) {
-			pause = t.v.again && !c->once ? pause_after(s, &budget, &t, attempts, start_ms) : -1;
+			pause = t.v.again && !c->once ? pause_after(s, &budget, &t, attempts, failed_ms) : -1;
 			http_answer_done(&a);
 			if (pause < 0)
 				return r;

@@ -10,6 +10,7 @@
 
 #define S3_PATIENCE_MS 120000      /* how long a call is tried again */
 #define S3_PATIENCE_FIRST_MS 15000 /* the same before the server has answered at all: a wrong endpoint is told soon */
+#define S3_STALL_MS 120000         /* a server may think about a large upload that is completed */
 #define S3_ERROR_BODY_MAX 65536
 
 struct s3_keys;

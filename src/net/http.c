@@ -337,7 +337,7 @@ static bool set_body(CURL *c, const struct http_request *req, const char *method
 
 static uint32_t time_limit(const struct http_request *req)
 {
-	uint32_t most = req->data || req->body_max ? HTTP_BULK_MS : HTTP_TRY_MS;
+	uint32_t most = req->stall_ms ? HTTP_SLOW_MS : req->data || req->body_max ? HTTP_BULK_MS : HTTP_TRY_MS;
 
 	return req->timeout_ms < most ? req->timeout_ms : most;
 }
@@ -352,6 +352,10 @@ static bool set_transfer(CURL *c, const struct http_request *req, struct transfe
 	SET(CURLOPT_QUICK_EXIT, 1L); /* a resolver that hangs is left to itself: the deadline holds */
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(ms < HTTP_CONNECT_MS ? ms : HTTP_CONNECT_MS));
 	SET(CURLOPT_TIMEOUT_MS, (long)(ms ? ms : 1));
+	if (req->stall_ms) { /* libcurl looks at the mean of some seconds */
+		SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+		SET(CURLOPT_LOW_SPEED_TIME, (long)(req->stall_ms + 999) / 1000);
+	}
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1); /* nghttp2 has a heap of its own */
 	SET(CURLOPT_USERAGENT, "coffer/" PACKAGE_VERSION);
 	SET(CURLOPT_HTTPHEADER, headers);

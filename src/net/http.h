@@ -30,6 +30,7 @@
 #define HTTP_CONNECT_MS 3000
 #define HTTP_TRY_MS 5000
 #define HTTP_BULK_MS 120000
+#define HTTP_SLOW_MS (15u * 60 * 1000)
 
 /* The value may lie in secret memory. */
 struct http_header {
@@ -55,7 +56,8 @@ struct http_request {
 				    * learns that it may have been done twice */
 	bool metadata;             /* the URL may be http:// if url_plain_ok; never through the proxy */
 	bool loopback_ok;          /* with metadata: this host's own agents count, too */
-	uint32_t timeout_ms;       /* at most HTTP_TRY_MS counts, with data or body_max HTTP_BULK_MS */
+	uint32_t timeout_ms;       /* at most HTTP_TRY_MS counts, with data or body_max HTTP_BULK_MS, with stall_ms HTTP_SLOW_MS */
+	uint32_t stall_ms;         /* so long, in whole seconds and some more, nothing need move in either direction; 0: not looked at */
 };
 
 struct http_answer {

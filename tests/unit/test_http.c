@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,8 @@ static struct {
 	size_t request_len;
 	const char *answer;
 	size_t zeroes;      /* sent behind the answer */
+	int drops;          /* sent behind that, one each 700 ms */
+	bool hang;          /* then it waits for the client to go */
 } srv;
 
 static size_t body_missing(void)
@@ -64,6 +67,12 @@ static void *serve(void *arg)
 	n = write(c, srv.answer, strlen(srv.answer));
 	for (left = srv.zeroes; n > 0 && left > 0; left -= (size_t)n)
 		n = write(c, zeroes, left < sizeof(zeroes) ? left : sizeof(zeroes));
+	for (; n > 0 && srv.drops > 0; srv.drops--) {
+		(void)poll(NULL, 0, 700);
+		n = write(c, zeroes, 1);
+	}
+	if (srv.hang)
+		(void)poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1, 120000);
 	close(c);
 	return NULL;
 }
@@ -189,6 +198,31 @@ static void bulk_comes_in_up_to_its_cap(void **state)
 	assert_null(a.data);
 }
 
+static void slow_is_no_fault_where_something_moves(void **state)
+{
+	struct http_request req = request();
+	struct http_answer a;
+
+	(void)state;
+	req.body_max = 100;
+	req.stall_ms = 2000;
+	srv.drops = 6;
+	server_start("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", 0);
+	assert_int_equal(http_call(&req, &a), 0);
+	pthread_join(srv.thread, NULL);
+	assert_int_equal(a.data_len, 6);
+	http_answer_done(&a);
+
+	srv.hang = true;
+	server_start("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", 0);
+	assert_int_equal(http_call(&req, &a), -ETIMEDOUT);
+	assert_non_null(strstr(a.message, "no answer in time"));
+	http_answer_done(&a);
+	http_forget();
+	pthread_join(srv.thread, NULL);
+	srv.hang = false;
+}
+
 static void an_answer_that_is_cut_is_none(void **state)
 {
 	struct http_request req = request();
@@ -275,6 +309,7 @@ int main(void)
 		cmocka_unit_test(a_delete_has_no_body_and_a_head_gets_none),
 		cmocka_unit_test(bulk_goes_out_whole_and_with_its_own_type),
 		cmocka_unit_test(bulk_comes_in_up_to_its_cap),
+		cmocka_unit_test(slow_is_no_fault_where_something_moves),
 		cmocka_unit_test(an_answer_that_is_cut_is_none),
 		cmocka_unit_test(nothing_else_is_asked_in_the_clear),
 		cmocka_unit_test(plain_hosts_are_the_metadata_services),
