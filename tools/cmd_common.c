@@ -192,3 +192,11 @@ int cmd_open_fail(const char *path, int r, const char *holder)
 		return cmd_fail(cmd_exit_of(r), path, "not opened: %s", why);
 	}
 }
+
+void cmd_done(const struct cmd_global *g, const char *name, const struct proto_instance *instance, enum proto_done what, const char *detail)
+{
+	AUTO_CLIENT struct client *c = client_new(g->agent);
+
+	if (c && client_connect(c) >= 0 && client_done(c, instance, what, detail) < 0)
+		(void)fprintf(stderr, "coffer: %s: the agent did not take note of this %s: %s\n", name, proto_done_text(what), client_error(c)->message);
+}

@@ -170,7 +170,11 @@ static int scrub(struct scrub_run *s)
 		r = claim(s, v.root_fd, &lock);
 	if (r == 0 && s->mountpoint)
 		r = connect_agent(s);
-	return r ? r : run(s, v.root_fd);
+	if (r == 0)
+		r = run(s, v.root_fd);
+	if (r == 0)
+		cmd_done(s->g, s->name, &v.instance, PROTO_DONE_SCRUB, "");
+	return r;
 }
 
 int cmd_scrub(const struct cmd_global *g, int argc, char **argv)

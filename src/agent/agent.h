@@ -73,6 +73,7 @@ struct mount {
 	char lease_since[TIME_TEXT_MAX], lease_reason[PROTO_MESSAGE_MAX];
 	struct kms_error lease_kms;       /* what its key service said last */
 	uint64_t probes, probes_ms;       /* since the last row of key.probe */
+	int64_t done_s[PROTO_DONES];      /* of its pin */
 };
 
 struct conn {

@@ -52,6 +52,9 @@ void client_free(struct client *c);
 DEFINE_AUTO(struct client, client_free)
 #define AUTO_CLIENT AUTO(client_free_p)
 
+/* Tell that a scrub, a backup or its verification has ended well, on any connection; the audit log and metrics have it then. */
+int client_done(struct client *c, const struct proto_instance *instance, enum proto_done what, const char *detail) must_check;
+
 /* Connect and say hello. -ECONNREFUSED: no agent (not there, or nobody accepts): exit code 10, and the message says how
  * to start it. -EACCES, -EPROTO, -ETIMEDOUT. */
 int client_connect(struct client *c) must_check;

@@ -55,3 +55,14 @@ int client_recover(struct client *c, const struct proto_instance *instance, cons
 	*ret_ms = reply.kept_ms;
 	return 0;
 }
+
+int client_done(struct client *c, const struct proto_instance *instance, enum proto_done what, const char *detail)
+{
+	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
+
+	client_request_begin(c, PROTO_OP_DONE);
+	c->req.instance = *instance;
+	c->req.done = what;
+	client_text_copy(detail, sizeof(c->req.detail), c->req.detail);
+	return client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
+}

@@ -208,6 +208,7 @@ static void mount_view(const struct agent *a, const struct conn *c, struct metri
 					 .lease_ends = m->locked || m->lease.state == LEASE_LOCKED || at != 0 };
 	if (ret_m->lease != LEASE_LOCKED && at > now)
 		ret_m->lease_left_ms = at - now;
+	memcpy(ret_m->done_s, m->done_s, sizeof(ret_m->done_s));
 	volume_config_uuid_text(c->instance.uuid, ret_m->uuid);
 	(void)snprintf(ret_m->tenant, sizeof(ret_m->tenant), "%s", m->tenant);
 	metrics_label(m->said->volume, ret_m->uuid, ret_m->volume);

@@ -48,6 +48,7 @@ struct metrics_mount {
 	enum lease_state lease;
 	bool lease_ends;                 /* else it lasts as long as all is well */
 	uint64_t lease_left_ms;
+	int64_t done_s[PROTO_DONES];     /* 0: never */
 };
 
 struct metrics_view {

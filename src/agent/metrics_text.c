@@ -193,6 +193,28 @@ static void leases(FILE *f, const struct metrics_view *v)
 	}
 }
 
+/* No sample: it has never been done, as far as this host knows. */
+static void done(FILE *f, const struct metrics_view *v)
+{
+	static const struct {
+		const char *name, *help;
+	} of[PROTO_DONES] = {
+		[PROTO_DONE_SCRUB] = { "coffer_scrub_last_success_timestamp_seconds", "When a scrub found nothing." },
+		[PROTO_DONE_BACKUP] = { "coffer_backup_last_success_timestamp_seconds", "When a backup was whole." },
+		[PROTO_DONE_VERIFY] = { "coffer_backup_verified_timestamp_seconds", "When a backup was read back, and found whole." },
+	};
+
+	for (unsigned k = 0; k < PROTO_DONES; k++) {
+		family(f, of[k].name, "gauge", of[k].help);
+		for (size_t i = 0; i < v->nmounts; i++) {
+			if (!v->mounts[i].done_s[k])
+				continue;
+			series(f, of[k].name, v->mounts[i].volume, NULL, NULL);
+			(void)fprintf(f, "%lld\n", (long long)v->mounts[i].done_s[k]);
+		}
+	}
+}
+
 /* ---- the agent */
 
 static void services(FILE *f, const struct metrics_view *v)
@@ -248,6 +270,7 @@ int metrics_text(const struct metrics_view *v, char **ret_text, size_t *ret_len)
 	mounts_number(f, v, "coffer_reserve_whole", "gauge", "1: the ballast for a full disk is whole.", get_reserve, has_detail);
 	mounts_number(f, v, "coffer_rekey_remaining_bytes", "gauge", "To be encrypted again with the newest epoch.", get_rekey, has_stats);
 	leases(f, v);
+	done(f, v);
 	services(f, v);
 	process(f, v);
 	if (ferror(f)) {

@@ -63,6 +63,34 @@ static int kms_parse(const struct json *o, struct pin *pin)
 	return 0;
 }
 
+/* Absent where nothing was done yet, or by an agent of before. */
+static int done_parse(const struct json *o, struct pin *pin)
+{
+	const struct json *v;
+	int r = json_get_object(o, "done", &v);
+
+	for (int i = 0; i < PROTO_DONES && r >= 0; i++) {
+		r = json_get_int(v, proto_done_text((enum proto_done)i), &pin->done_s[i]);
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+static int done_put(struct json *o, const struct pin *pin)
+{
+	AUTO_JSON struct json *v = json_new_object();
+	bool any = false;
+	int r = 0;
+
+	for (int i = 0; i < PROTO_DONES && r >= 0; i++) {
+		if (!pin->done_s[i])
+			continue;
+		any = true;
+		r = json_put_int(v, proto_done_text((enum proto_done)i), pin->done_s[i]);
+	}
+	return r < 0 || !any ? r : json_put_json(o, "done", take_ptr(v));
+}
+
 static int pin_parse(const void *p, size_t len, struct pin *pin)
 {
 	AUTO_JSON struct json *o = NULL;
@@ -89,6 +117,8 @@ static int pin_parse(const void *p, size_t len, struct pin *pin)
 		r = proto_str_parse(o, "key_uri", sizeof(pin->key_uri), pin->key_uri);
 	if (r >= 0)
 		r = proto_seen_parse(o, "seen", &pin->seen);
+	if (r >= 0)
+		r = done_parse(o, pin);
 	return r == -ENOENT ? -EUCLEAN : r;
 }
 
@@ -191,6 +221,8 @@ static int pin_put(const struct pin *pin, char **ret_text)
 		r = json_put_str(o, "key_uri", pin->key_uri);
 	if (r >= 0)
 		r = proto_seen_put(o, "seen", &pin->seen);
+	if (r >= 0)
+		r = done_put(o, pin);
 	if (r < 0)
 		return r;
 	return json_dump(o, ret_text);

@@ -13,6 +13,7 @@ struct pin {
 	char created[TIME_TEXT_MAX];
 	char key_uri[KMS_URI_MAX + 1]; /* the slot that opened last; may be empty */
 	struct proto_seen seen;
+	int64_t done_s[PROTO_DONES];   /* when each was done last, seconds since 1970; 0: never heard of */
 };
 
 /* -ENOENT: not pinned; -EUCLEAN: the file is no pin of this instance. */

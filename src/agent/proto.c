@@ -18,6 +18,11 @@ static const char *const op_texts[PROTO_OPS] = {
 	[PROTO_OP_LOCK] = "lock",     [PROTO_OP_UNLOCK_TENANT] = "unlock-tenant",
 	[PROTO_OP_KEYS] = "keys",     [PROTO_OP_RECOVER] = "recover",
 	[PROTO_OP_SEAL] = "seal",     [PROTO_OP_UNSEAL] = "unseal",
+	[PROTO_OP_DONE] = "done",
+};
+
+static const char *const done_texts[PROTO_DONES] = {
+	[PROTO_DONE_SCRUB] = "scrub", [PROTO_DONE_BACKUP] = "backup", [PROTO_DONE_VERIFY] = "verify",
 };
 
 static const char *const push_texts[PROTO_PUSHES] = {
@@ -71,6 +76,11 @@ const char *proto_op_text(enum proto_op op)
 const char *proto_push_text(enum proto_push p)
 {
 	return p < PROTO_PUSHES ? push_texts[p] : "?";
+}
+
+const char *proto_done_text(enum proto_done d)
+{
+	return d < PROTO_DONES ? done_texts[d] : "?";
 }
 
 const char *proto_kind_text(enum proto_kind k)
@@ -132,6 +142,11 @@ int proto_push_parse(const char *text)
 int proto_kind_parse(const char *text)
 {
 	return text_index(kind_texts, PROTO_KINDS, text);
+}
+
+int proto_done_parse(const char *text)
+{
+	return text_index(done_texts, PROTO_DONES, text);
 }
 
 int proto_u64_parse(const struct json *o, const char *key, uint64_t *ret_n)

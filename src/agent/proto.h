@@ -48,6 +48,7 @@ enum proto_op {
 	PROTO_OP_RECOVER,
 	PROTO_OP_SEAL,
 	PROTO_OP_UNSEAL,
+	PROTO_OP_DONE,
 	PROTO_OPS,
 };
 
@@ -71,6 +72,9 @@ enum proto_kind {
 	PROTO_KIND_DRILL,     /* `coffer drill` has locked this volume and opened it again */
 	PROTO_KINDS,
 };
+
+/* What `done` says was done with a volume, whole and without a finding. */
+enum proto_done { PROTO_DONE_SCRUB, PROTO_DONE_BACKUP, PROTO_DONE_VERIFY, PROTO_DONES };
 
 /* Why a request was refused. The table in proto.c gives each its wire text, errno and exit code. */
 enum proto_class {
@@ -157,6 +161,7 @@ struct proto_request {
 	bool read_only;                             /* register */
 	bool locked;                                /* register: the mount has no keys now */
 	enum proto_kind kind;                       /* event */
+	enum proto_done done;                       /* done; with instance and detail */
 	struct proto_seen seen;                     /* event seen */
 	char object[PROTO_TEXT_MAX];                /* other events: file, directory, state, log, … */
 	char detail[PROTO_DETAIL_MAX];              /* … one line; names of the backing directory only */
@@ -232,6 +237,7 @@ int proto_stats_put(struct json *o, const struct proto_stats *s) must_check;
 const char *proto_op_text(enum proto_op op);
 const char *proto_push_text(enum proto_push p);
 const char *proto_kind_text(enum proto_kind k);
+const char *proto_done_text(enum proto_done d);
 const char *proto_class_text(enum proto_class c);
 const char *proto_class_errno_text(enum proto_class c);
 /* PROTO_CLASS_INTERNAL for a pair that is not in the table. */
@@ -240,6 +246,7 @@ enum proto_class proto_class_parse(const char *text, const char *errno_text);
 int proto_op_parse(const char *text) must_check;
 int proto_push_parse(const char *text) must_check;
 int proto_kind_parse(const char *text) must_check;
+int proto_done_parse(const char *text) must_check;
 int proto_class_errno(enum proto_class c);          /* -errno; 0 for OK */
 enum coffer_exit proto_class_exit(enum proto_class c);
 

@@ -222,6 +222,35 @@ static int event_put(struct json *o, const struct proto_request *req)
 	return r;
 }
 
+static int done_parse(const struct json *o, struct proto_request *req)
+{
+	const char *text;
+	int what, r;
+
+	r = proto_instance_parse(o, "instance", &req->instance);
+	if (r >= 0)
+		r = proto_str_parse(o, "detail", sizeof(req->detail), req->detail);
+	if (r >= 0)
+		r = json_get_str(o, "what", &text);
+	if (r < 0)
+		return r;
+	what = proto_done_parse(text);
+	if (what < 0)
+		return -EUCLEAN;
+	req->done = (enum proto_done)what;
+	return 0;
+}
+
+static int done_put(struct json *o, const struct proto_request *req)
+{
+	int r;
+
+	r = proto_instance_put(o, "instance", &req->instance);
+	if (r >= 0)
+		r = json_put_str(o, "what", proto_done_text(req->done));
+	return r < 0 ? r : json_put_str(o, "detail", req->detail);
+}
+
 static int sync_parse(const struct json *o, struct proto_request *req)
 {
 	int r = json_get_int(o, "mounter", &req->mounter);
@@ -356,6 +385,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_RECOVER] = { KNOWN("instance"), pin_parse, pin_put },
 	[PROTO_OP_SEAL] = { KNOWN("tenant", "name", "version", "size"), seal_parse, seal_put },
 	[PROTO_OP_UNSEAL] = { KNOWN("tenant", "name"), unseal_parse, unseal_put },
+	[PROTO_OP_DONE] = { KNOWN("instance", "what", "detail"), done_parse, done_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)

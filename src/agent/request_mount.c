@@ -32,6 +32,7 @@ static enum proto_class mount_make(struct call *k, const struct pin *p)
 	*m->said = *k->req;
 	memcpy(m->tenant, p->tenant, sizeof(m->tenant));
 	memcpy(m->key_uri, p->key_uri, sizeof(m->key_uri));
+	memcpy(m->done_s, p->done_s, sizeof(m->done_s));
 	request_time_text(m->since);
 	request_mount_free(k->c);
 	k->c->mount = m;

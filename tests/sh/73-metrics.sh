@@ -54,6 +54,18 @@ rises coffer_op_duration_seconds_count op=rename
 [ "$(value "$tmp/after" coffer_mount_ready)" = 1 ] && ok "ready" || not_ok "not ready"
 [ "$(value "$tmp/after" coffer_kms_requests_total provider=local class=OK)" -ge 2 ] && ok "the key service's calls are counted" || not_ok "kms requests"
 
+[ "$(value "$tmp/after" coffer_scrub_last_success_timestamp_seconds 2>/dev/null)" = -1 ] && ok "never scrubbed" || not_ok "scrubbed already?"
+before=$(date +%s)
+expect 0 coffer scrub "$mnt" && [ ! -s "$tmp/err" ] || not_ok "scrub: $(cat "$tmp/err")"
+scrape "$tmp/scrubbed"
+at=$(value "$tmp/scrubbed" coffer_scrub_last_success_timestamp_seconds)
+[ "$at" -ge "$before" ] && grep -q '"event":"scrub"' "$tmp/state/audit.log" && ok "a scrub is told, and recorded" || not_ok "scrub: $at"
+agent_stop
+agent_start
+wait_for 30 sh -c "'$bin/coffer' --agent '$tmp/agent.sock' status | grep -q ready"
+scrape "$tmp/again"
+[ "$(value "$tmp/again" coffer_scrub_last_success_timestamp_seconds)" = "$at" ] && ok "also when the agent was started again" || not_ok "forgotten: $(value "$tmp/again" coffer_scrub_last_success_timestamp_seconds)"
+
 back=$(find "$tmp/acme" -type f -size +600k ! -name 'coffer.*')
 coffer umount "$mnt"
 printf 'zz' | dd of="$back" bs=1 seek=70000 conv=notrunc status=none

@@ -115,6 +115,7 @@ static void the_table(void **state)
 		{ PROTO_OP_LOCK, "ars" },     { PROTO_OP_UNLOCK_TENANT, "ars" },
 		{ PROTO_OP_KEYS, "ars" },
 		{ PROTO_OP_RECOVER, "r" },    { PROTO_OP_SEAL, "" },      { PROTO_OP_UNSEAL, "" },
+		{ PROTO_OP_DONE, "ars" },
 	};
 	static const struct {
 		char letter;

@@ -113,6 +113,10 @@ static void requests_come_back_as_they_were_put(void **state)
 	round_trip(q);
 	q->op = PROTO_OP_RECOVER;
 	round_trip(q);
+	q->op = PROTO_OP_DONE;
+	q->done = PROTO_DONE_VERIFY;
+	strcpy(q->detail, "latest");
+	round_trip(q);
 	q = request(PROTO_OP_SYNC);
 	strcpy(q->mountpoint, "/mnt");
 	q->mounter = -1;
