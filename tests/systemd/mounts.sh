@@ -86,6 +86,9 @@ pinged() { [ "$(show WatchdogTimestampMonotonic coffer@acme)" != "$1" ]; }
 for _ in 1 2; do check "it is heard" until_ok 60 pinged "$(show WatchdogTimestampMonotonic coffer@acme)"; done
 crash hanging 'kill -STOP'
 check "by the watchdog" says "Failed with result 'watchdog'"
+mount=$(main_pid coffer@acme) base=$(main_pid $pg)
+check "the agent and its socket are restarted" systemctl restart coffer-agent.socket coffer-agent.service
+check "below a mount that stays, with its database" [ "$(main_pid coffer@acme) $(main_pid $pg)" = "$mount $base" ]
 check "restarted for these two, and no more" [ "$(show NRestarts coffer@acme)" -le 2 ]
 check "a scrub of the mounted volume" systemctl start coffer-scrub@acme.service
 check "every week" sh -c 'systemctl enable --now coffer-scrub@acme.timer 2>/dev/null && systemctl list-timers --no-legend | grep coffer-scrub@acme'
@@ -93,7 +96,7 @@ check "it stops, with the database" sh -c "systemctl stop coffer@acme && ! syste
 check "and is clean" coffer fsck acme
 
 check "a volume for fstab" coffer --quiet init /srv/f --tenant f
-echo '/srv/f /mnt/f coffer _netdev,nofail,x-systemd.requires=coffer-agent.socket,x-systemd.mount-timeout=10min 0 0' >>/etc/fstab
+echo '/srv/f /mnt/f coffer _netdev,nofail,x-systemd.after=coffer-agent.socket,x-systemd.mount-timeout=10min 0 0' >>/etc/fstab
 sed 's|/mnt/acme|/mnt/f|' /usr/local/share/doc/coffer/examples/postgresql-fstab.conf >/etc/systemd/system/$pg.d/coffer.conf
 sed -i 's|/mnt/acme|/mnt/f|' /etc/systemd/system/$pg
 systemctl daemon-reload
