@@ -1,11 +1,12 @@
 #!/bin/bash
 # The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, peers.sh, policy.sh, mounts.sh and credentials.sh, beside each other.
-# Usage: run.sh DESTDIR [SCRIPT...]
+# Usage: run.sh DESTDIR [SCRIPT...], or run.sh DIRECTORY-OF-PACKAGES deb
 set -u
 here=$(dirname "$(readlink -f "$0")")
 root=$1
 shift
 [ $# -gt 0 ] || set -- units peers policy mounts credentials
+[ -z "${OUT:-}" ] || mkdir -p "$OUT"
 out=${OUT:-$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX")}
 "$here/boot-systemd" -n || { echo "not ok - no tree for the container: tests/systemd/boot-systemd makes it, with mmdebstrap and a network"; exit 1; }
 
@@ -15,9 +16,14 @@ one() { # SCRIPT: its output and the container's journal in $out
 	store=$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX") && mkdir "$store/srv" || return 1
 	# mount(8) looks for its helpers in /sbin alone; packages install there.
 	cc -shared -fPIC -O1 -Wall -o "$store/unreadable.so" "$here/unreadable.c" || return 1
-	local helpers=() name
-	for name in mount.coffer mount.fuse.coffer umount.coffer umount.fuse.coffer; do helpers+=(-c "$root/usr/local/bin/coffer:/usr/sbin/$name"); done
-	"$here/boot-systemd" -w "$store/srv:/srv" -c "$root/usr/local:/usr/local" "${helpers[@]}" \
+	local copies=() name
+	if [ -d "$root/usr/local" ]; then
+		copies=(-c "$root/usr/local:/usr/local")
+		for name in mount.coffer mount.fuse.coffer umount.coffer umount.fuse.coffer; do copies+=(-c "$root/usr/local/bin/coffer:/usr/sbin/$name"); done
+	else
+		copies=(-c "$root:/root/debs")
+	fi
+	"$here/boot-systemd" -w "$store/srv:/srv" "${copies[@]}" \
 		-c "$here/peer.py:/root/peer.py" -c "$store/unreadable.so:/root/unreadable.so" -c "$here/functions.sh:/root/functions.sh" -c "$here/$1.sh:/root/$1.sh" \
 		-r -T 200 -j "$out/$1.journal" -- bash "/root/$1.sh" >"$out/$1.out" 2>&1 || status=$?
 	rm -rf "$store"
