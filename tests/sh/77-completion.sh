@@ -37,7 +37,7 @@ offers() { # WANTED WORD...: WANTED is all of the replies, or a glob of one line
 	case $got in $want) ok "coffer $*: $got" ;; *) not_ok "coffer $*: $got, not $want" ;; esac
 }
 mkdir "$tmp/empty" && cd "$tmp/empty"
-offers 'umount unlock' u
+offers 'umount' umo
 offers 'init mount * --version' ''
 offers '--repair' fsck --rep
 offers 'acme' mount a
