@@ -45,6 +45,19 @@ mv "$bao/new" "$bao/acme.secret-id"
 END
 	lock_path "our login is taken away (AUTH)" "sh $tmp/revoke" "sh $tmp/grant"
 
+	# It hangs, for less than max-stale=: a writer goes on.
+	/usr/bin/python3 "$top_srcdir/tests/lock/clients.py" writer "$mnt/w" "$tmp/w.ledger" </dev/null >"$tmp/writer.out" 2>&1 &
+	writer=$!
+	wait_for 30 [ -s "$tmp/w.ledger" ]
+	kill -STOP "$(cat "$bao/pid")"
+	wait_for 60 sh -c "'$bin/coffer' --agent '$tmp/agent.sock' --json status | grep -q '\"state\":\"STALE\"'" # four tries take 15 s
+	before=$(cat "$tmp/w.ledger")
+	wait_for 30 sh -c "[ \"\$(cat '$tmp/w.ledger')\" != '$before' ]"
+	ok "a server that hangs: STALE, and a writer at work goes on"
+	kill -CONT "$(cat "$bao/pid")"
+	kill "$writer"
+	wait_for 30 sh -c "'$bin/coffer' --agent '$tmp/agent.sock' --json status | grep -q '\"state\":\"ACTIVE\"'"
+
 	# Nobody answers: nothing stops before max-stale=.
 	echo still >"$mnt/still"
 	begin=$(date +%s)
@@ -82,6 +95,14 @@ rules auto-unlock=no
 }
 expect 0 coffer umount "$mnt"
 expect 0 coffer fsck "$tmp/acme" && ok "fsck is clean behind all that"
+
+# Gone for good: locked, and a locked mount can be taken away.
+coffer mount "$tmp/acme" "$mnt"
+bao_request POST transit/keys/acme/config '{"deletion_allowed":true}' >/dev/null
+bao_request DELETE transit/keys/acme >/dev/null
+wait_for 300 sh -c "! ls '$mnt' 2>/dev/null"
+ok "a key that is deleted for good: locked"
+expect 0 coffer umount "$mnt" && expect 12 coffer fsck "$tmp/acme" && ok "the mount can be taken away, and nobody opens the volume any more"
 expect 0 coffer audit verify "$tmp/state" && ok "the audit log is whole"
 if grep '"event":"key.revoked_seen"' "$tmp/state/audit.log" | grep '"http":403' | grep -q '"req_id":"'; then ok "refusals carry the server's status and request"; else not_ok "refusals: $(grep revoked_seen "$tmp/state/audit.log")"; fi
 if grep '"event":"key.unwrap"' "$tmp/state/audit.log" | grep '"http":200' | grep -q '"credential_source":"approle'; then ok "so do keys that were given, and the credential"; else not_ok "unwraps: $(grep key.unwrap "$tmp/state/audit.log" | tail -2)"; fi
