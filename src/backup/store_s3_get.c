@@ -41,7 +41,7 @@ static int get_range(struct s3_store *s, const char *name, struct range *g, size
 		return store_s3_nonsense(&c, &a, err);
 	g->size = size;
 	if (strlen(a.got[1]) <= S3_ETAG_MAX)
-		(void)snprintf(g->etag, sizeof(g->etag), "%s", a.got[1]);
+		memcpy(g->etag, a.got[1], strlen(a.got[1]) + 1);
 	*ret_a = a;
 	return 0;
 }

@@ -21,7 +21,7 @@ within() { # CODES CMD...: in time, with one of the codes
 plant() { # KIND PATH
 	rm -rf "$2"
 	case $1 in
-	loop) ln -s "$(basename "$2")" "$2" ;;
+	loop) ln -s -- "$(basename "$2")" "$2" ;;
 	zero) ln -s /dev/zero "$2" ;;
 	fifo) mkfifo "$2" ;;
 	char) mknod "$2" c 1 5 ;;

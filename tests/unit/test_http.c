@@ -205,7 +205,7 @@ static void slow_is_no_fault_where_something_moves(void **state)
 
 	(void)state;
 	req.body_max = 100;
-	req.stall_ms = 2000;
+	req.stall_ms = 30000;
 	srv.drops = 6;
 	server_start("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n", 0);
 	assert_int_equal(http_call(&req, &a), 0);
