@@ -11,37 +11,25 @@
  * Process-wide, since any thread may come first; no thread of its own. */
 #include "net/awscred_impl.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "net/sessions.h"
 
 #define ENTRIES 128
-#define ENTRY_KEY_MAX 3072
 #define RETRY_MS 10000
 #define EARLY_MS (5u * 60 * 1000)
 
 struct entry {
-	char key[ENTRY_KEY_MAX];
-	struct awscred cred;   /* access_key empty: none so far */
-	uint64_t until_ms;     /* 0: does not end */
-	uint64_t due_ms;       /* 0: never */
-	uint64_t used_ms;
+	struct session session; /* first; its lock is for skew_s in any case */
+	struct awscred cred;    /* access_key empty: none so far */
+	uint64_t until_ms;      /* 0: does not end */
+	uint64_t due_ms;        /* 0: never */
 	int64_t skew_s;
-	bool busy;
-	unsigned waiting;
 };
-
-static struct {
-	pthread_mutex_t m;
-	pthread_cond_t changed;
-	pthread_once_t once;
-	uint64_t generation;           /* lock: m */
-	struct entry of[ENTRIES];      /* lock: m, but for the credential of a busy one */
-} entries = { .m = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
 
 int awscred_fail(struct awscred_error *err, int r, const char *fmt, ...)
 {
@@ -71,75 +59,28 @@ int64_t awscred_now(const struct awscred *cred)
 	return (int64_t)time(NULL) + cred->skew_s;
 }
 
-static void set_up(void)
+static void entry_clear(void *entry)
 {
-	pthread_condattr_t a;
+	struct entry *e = entry;
 
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&entries.changed, &a);
-	pthread_condattr_destroy(&a);
-}
-
-static void entry_clear(struct entry *e)
-{
 	awscred_done(&e->cred);
 	*e = (struct entry){ 0 };
 }
 
+static struct entry entries_of[ENTRIES];
+static struct sessions entries = SESSIONS_INIT(entries_of, entry_clear);
+
 void awscred_forget(void)
 {
-	struct entry *e;
-
-	pthread_mutex_lock(&entries.m);
-	for (e = entries.of; e < entries.of + ENTRIES; e++)
-		if (!e->busy && e->waiting == 0)
-			entry_clear(e);
-	pthread_mutex_unlock(&entries.m);
+	sessions_forget(&entries);
 }
 
-/* lock: entries.m. NULL: all are in use at this moment. */
-static struct entry *entry_of(const char *key)
+static int entry_key(const struct awscred_conf *c, char ret_key[static SESSION_KEY_MAX])
 {
-	struct entry *e, *oldest = NULL;
-
-	for (e = entries.of; e < entries.of + ENTRIES; e++) {
-		if (strcmp(e->key, key) == 0)
-			return e;
-		if (!e->busy && e->waiting == 0 && (!oldest || e->used_ms < oldest->used_ms))
-			oldest = e;
-	}
-	if (oldest) {
-		entry_clear(oldest);
-		(void)snprintf(oldest->key, sizeof(oldest->key), "%s", key);
-	}
-	return oldest;
-}
-
-/* Wait until nobody fetches for e. lock: entries.m */
-static bool entry_wait(struct entry *e, uint64_t deadline_ms)
-{
-	uint64_t now = clock_boot_ms(), left = deadline_ms > now ? deadline_ms - now : 0;
-	struct timespec t;
-	int r = 0;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_nsec += (long)(left % 1000) * 1000000;
-	t.tv_sec += (time_t)(left / 1000) + t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	e->waiting++;
-	while (e->busy && r == 0)
-		r = pthread_cond_timedwait(&entries.changed, &entries.m, &t);
-	e->waiting--;
-	return !e->busy;
-}
-
-static int entry_key(const struct awscred_conf *c, char ret_key[static ENTRY_KEY_MAX])
-{
-	int n = snprintf(ret_key, ENTRY_KEY_MAX, "%s\n%s\n%s\n%s\n%s\n%s\n%s", c->owner, c->source, c->role_arn, c->external_id, c->region, c->ca_file,
+	int n = snprintf(ret_key, SESSION_KEY_MAX, "%s\n%s\n%s\n%s\n%s\n%s\n%s", c->owner, c->source, c->role_arn, c->external_id, c->region, c->ca_file,
 			 c->proxy);
 
-	return n < ENTRY_KEY_MAX ? 0 : -EINVAL;
+	return n < SESSION_KEY_MAX ? 0 : -EINVAL;
 }
 
 static bool entry_have(const struct entry *e, uint64_t refused)
@@ -177,9 +118,9 @@ static void entry_times(struct entry *e, int64_t now_s)
 }
 
 /* With e busy, so that nobody else touches its credential, and the lock not held. */
-static int entry_fetch(struct entry *e, const struct awscred_conf *conf, uint64_t refused, uint64_t deadline_ms, struct awscred_error *err)
+static int entry_fetch(struct entry *e, const struct awscred_conf *conf, int64_t skew_s, uint64_t refused, uint64_t deadline_ms, struct awscred_error *err)
 {
-	struct awscred_fetch f = { .conf = conf, .deadline_ms = deadline_ms, .skew_s = e->skew_s, .err = err };
+	struct awscred_fetch f = { .conf = conf, .deadline_ms = deadline_ms, .skew_s = skew_s, .err = err };
 	struct awscred new = { 0 };
 	bool old;
 	int r;
@@ -201,7 +142,7 @@ static int entry_fetch(struct entry *e, const struct awscred_conf *conf, uint64_
 	new.fresh = !old;
 	awscred_done(&e->cred);
 	e->cred = new;
-	entry_times(e, (int64_t)time(NULL) + e->skew_s);
+	entry_times(e, (int64_t)time(NULL) + skew_s);
 	return 0;
 }
 
@@ -213,7 +154,7 @@ static int entry_copy(struct entry *e, struct awscred *ret_cred)
 
 	c.secret_key = c.token = NULL;
 	c.skew_s = e->skew_s;
-	e->used_ms = clock_boot_ms();
+	e->session.used_ms = clock_boot_ms();
 	e->cred.fresh = false;
 	r = secret_new_copy(secret_bytes_const(e->cred.secret_key), secret_len(e->cred.secret_key), &c.secret_key);
 	if (r >= 0 && e->cred.token)
@@ -229,57 +170,50 @@ static int entry_copy(struct entry *e, struct awscred *ret_cred)
 /* lock: entries.m, given up while it is fetched */
 static int entry_ready(struct entry *e, const struct awscred_conf *conf, uint64_t refused, uint64_t deadline_ms, struct awscred_error *err)
 {
+	int64_t skew_s = e->skew_s; /* which others may set meanwhile */
 	int r;
 
 	if (entry_have(e, refused) && (e->due_ms == 0 || clock_boot_ms() < e->due_ms))
 		return 0;
-	e->busy = true;
-	pthread_mutex_unlock(&entries.m);
-	r = entry_fetch(e, conf, refused, deadline_ms, err);
-	pthread_mutex_lock(&entries.m);
+	sessions_fetch_begin(&entries, e);
+	r = entry_fetch(e, conf, skew_s, refused, deadline_ms, err);
+	sessions_fetch_end(&entries, e);
 	if (e->cred.access_key[0] && e->cred.generation == 0)
 		e->cred.generation = ++entries.generation;
-	e->busy = false;
-	pthread_cond_broadcast(&entries.changed);
 	return r;
 }
 
 int awscred_get(const struct awscred_conf *conf, uint64_t refused, uint64_t deadline_ms, struct awscred_error *err, struct awscred *ret_cred)
 {
-	char key[ENTRY_KEY_MAX];
+	char key[SESSION_KEY_MAX];
 	struct entry *e;
 	int r;
 
 	*err = (struct awscred_error){ 0 };
 	if (entry_key(conf, key) < 0)
 		return awscred_fail(err, -EINVAL, "the configuration of AWS credentials is too long");
-	pthread_once(&entries.once, set_up);
-	pthread_mutex_lock(&entries.m);
-	e = entry_of(key);
-	if (!e || !entry_wait(e, deadline_ms)) {
-		pthread_mutex_unlock(&entries.m);
+	e = sessions_take(&entries, key, deadline_ms);
+	if (!e)
 		return awscred_fail(err, -EAGAIN, "another fetch of AWS credentials is not over in time");
-	}
 	r = entry_ready(e, conf, refused, deadline_ms, err);
 	if (r >= 0) {
 		r = entry_copy(e, ret_cred);
 		if (r < 0)
 			r = awscred_fail(err, -ENOMEM, "AWS credentials: no locked memory");
 	}
-	pthread_mutex_unlock(&entries.m);
+	sessions_give(&entries);
 	return r;
 }
 
 void awscred_skew(const struct awscred_conf *conf, int64_t skew_s)
 {
-	char key[ENTRY_KEY_MAX];
+	char key[SESSION_KEY_MAX];
 	struct entry *e;
 
 	if (entry_key(conf, key) < 0)
 		return;
-	pthread_mutex_lock(&entries.m);
-	for (e = entries.of; e < entries.of + ENTRIES; e++)
-		if (strcmp(e->key, key) == 0)
-			e->skew_s = skew_s;
-	pthread_mutex_unlock(&entries.m);
+	e = sessions_peek(&entries, key);
+	if (e)
+		e->skew_s = skew_s;
+	sessions_give(&entries);
 }
