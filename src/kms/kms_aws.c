@@ -11,10 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "net/awscred.h"
 
 #define SKEW_MIN_S 60
+
+#define NOT_OURS "the wrapped key is no ciphertext of AWS KMS"
 
 struct aws_call {
 	struct aws_place place;
@@ -29,7 +30,7 @@ static int call_start(struct aws_call *c, const struct kms_host *host, const str
 	int r;
 
 	c->err = err;
-	c->deadline_ms = host->deadline_ms ? host->deadline_ms : clock_boot_ms() + KMS_CALL_MS;
+	c->deadline_ms = kms_deadline(host);
 	r = kms_aws_place(uri, host->conf, tenant, err, &c->place);
 	if (r < 0)
 		return r;
@@ -39,17 +40,11 @@ static int call_start(struct aws_call *c, const struct kms_host *host, const str
 	return 0;
 }
 
-/* Names the key in what is said of it. */
 static int say(const struct aws_call *c, int r)
 {
 	const char *id = strrchr(c->place.arn, '/');
-	char text[KMS_MESSAGE_MAX];
 
-	if (r < 0 && strncmp(c->err->message, "aws-kms:", 8) != 0) {
-		memcpy(text, c->err->message, sizeof(text));
-		(void)snprintf(c->err->message, sizeof(c->err->message), "aws-kms: key %.40s: %.200s", id ? id + 1 : "", text);
-	}
-	return r;
+	return kms_name_key(c->err, "aws-kms", id ? id + 1 : "", r);
 }
 
 static int credentials(struct aws_call *c, uint64_t refused, struct awscred *ret_cred)
@@ -133,13 +128,6 @@ static int unparsed(const struct aws_call *c, int r)
 	return kms_fail(c->err, KMS_TRANSIENT, "%s: the answer is not of this key, or not of AWS KMS", c->place.origin + 8);
 }
 
-static int unbuilt(const struct aws_call *c, int r)
-{
-	if (r == -EUCLEAN)
-		return kms_fail(c->err, KMS_CORRUPT, "the wrapped key is no ciphertext of AWS KMS");
-	return kms_fail(c->err, r == -EINVAL ? KMS_CONFIG : KMS_TRANSIENT, "no request can be made: %s", strerror(-r));
-}
-
 /* Which state is it that forbids the use? What cannot be learnt leaves the first answer as it is: an outage, with an alarm. */
 static int explain(struct aws_call *c, int r)
 {
@@ -175,7 +163,7 @@ static int decrypt(struct aws_call *c, const struct kms_context *ctx, const uint
 
 	r = kms_aws_build_decrypt(&c->place, ctx, wrapped, wrapped_len, &req);
 	if (r < 0)
-		return unbuilt(c, r);
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = exchange(c, &req, &a);
 	if (r >= 0) {
 		r = kms_aws_parse_decrypt(&c->place, (const char *)secret_bytes_const(a.body), a.body_len, ret_kek);
@@ -197,7 +185,7 @@ static int encrypt(struct aws_call *c, const struct kms_context *ctx, const stru
 
 	r = kms_aws_build_encrypt(&c->place, ctx, kek, &req);
 	if (r < 0)
-		return unbuilt(c, r);
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = exchange(c, &req, &a);
 	if (r >= 0) {
 		r = kms_aws_parse_encrypt(&c->place, (const char *)secret_bytes_const(a.body), a.body_len, ret_wrapped);
@@ -223,7 +211,7 @@ static int aws_wrap(const struct kms_host *host, const struct kms_uri *uri, cons
 		r = encrypt(&c, ctx, kek, ret_wrapped);
 	if (r >= 0)
 		r = decrypt(&c, ctx, ret_wrapped->bytes, ret_wrapped->len, &again);
-	if (r >= 0 && !secret_equal(secret_bytes_const(kek), secret_bytes_const(again), KEY_LEN))
+	if (r >= 0 && !kms_same_kek(kek, again))
 		r = kms_fail(err, KMS_CORRUPT, "%s: what was wrapped unwraps to something else", c.place.origin + 8);
 	return say(&c, r);
 }

@@ -140,29 +140,6 @@ static void words_put(const char *text, char *out, size_t max)
 	(void)text_escape(masked, n, out, max);
 }
 
-static enum kms_class of_status(int status)
-{
-	switch (status) {
-	case 401:
-		return KMS_AUTH;
-	case 400:
-	case 403:
-	case 404:
-	case 409:
-	case 410:
-		return KMS_DENIED;
-	case 429:
-		return KMS_THROTTLED;
-	case 405:
-	case 413:
-	case 415:
-	case 422:
-		return KMS_BADREQ;
-	default: /* 408, 425, 5xx */
-		return KMS_TRANSIENT;
-	}
-}
-
 enum kms_class kms_aws_state_class(const char *state)
 {
 	static const char *const gone[] = { "Disabled", "PendingDeletion", "PendingReplicaDeletion", "PendingImport" };
@@ -192,7 +169,7 @@ static enum kms_class by_words(const char *code, const char *text, enum kms_clas
 /* The answer is an error of AWS. */
 static enum kms_class coded(int status, const char *code, const char *text, struct kms_error *err)
 {
-	enum kms_class class = status >= 500 ? KMS_TRANSIENT : of_status(status);
+	enum kms_class class = status >= 500 ? KMS_TRANSIENT : kms_status_class(status);
 	char words[KMS_MESSAGE_MAX - 64] = "";
 	size_t i;
 
@@ -220,15 +197,14 @@ enum kms_class kms_aws_classify(int status, const char *body, size_t len, struct
 	    (json_error(body, len, code, sizeof(code), text, sizeof(text)) || xml_error(body, len, code, sizeof(code), text, sizeof(text))))
 		return coded(status, code, text, err);
 	if (status >= 500 || status == 429 || status == 408 || status == 425) {
-		(void)kms_fail(err, of_status(status), "answered %d", status);
+		(void)kms_fail(err, kms_status_class(status), "answered %d", status);
 		return err->class;
 	}
-	err->alarm = true;
-	if (status >= 300 && status < 400)
-		(void)kms_fail(err, KMS_TRANSIENT, "answered %d, a redirect; it is not followed: endpoint= must name the right server", status);
-	else
+	err->class = kms_status_class(status);
+	if (!kms_foreign(status, false, "of AWS", err)) /* 2xx but for 200 */
 		(void)kms_fail(err, KMS_TRANSIENT, "answered %d with a body that is not of AWS", status);
-	return KMS_TRANSIENT;
+	err->alarm = true;
+	return err->class;
 }
 
 bool kms_aws_state_unknown(const struct kms_error *err)

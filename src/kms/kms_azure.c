@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 
 #define ID_LEN 36 /* of a GUID as text */
+
+#define NOT_OURS "the wrapped key is none of Key Vault's"
 
 struct azure_call {
 	struct azure_place place;
@@ -30,7 +31,7 @@ static int call_start(struct azure_call *c, const struct kms_host *host, const s
 	int r;
 
 	c->err = err;
-	c->deadline_ms = host->deadline_ms ? host->deadline_ms : clock_boot_ms() + KMS_CALL_MS;
+	c->deadline_ms = kms_deadline(host);
 	r = secret_random(random, sizeof(random));
 	if (r < 0)
 		return kms_fail(err, KMS_TRANSIENT, "azure-kms: no random numbers");
@@ -51,18 +52,6 @@ static int exchange(struct azure_call *c, struct http_request *req, struct http_
 	return kms_bearer_call(&source, &call, req, c->err, ret_answer);
 }
 
-/* Names the key in what is said of it. */
-static int say(const struct azure_call *c, int r)
-{
-	char text[KMS_MESSAGE_MAX];
-
-	if (r < 0 && strncmp(c->err->message, "azure-kms:", 10) != 0) {
-		memcpy(text, c->err->message, sizeof(text));
-		(void)snprintf(c->err->message, sizeof(c->err->message), "azure-kms: key %.63s: %.170s", c->place.name, text);
-	}
-	return r;
-}
-
 static int unparsed(const struct azure_call *c, int r)
 {
 	if (r == -EKEYREJECTED)
@@ -73,13 +62,6 @@ static int unparsed(const struct azure_call *c, int r)
 		return kms_fail(c->err, KMS_CONFIG, "is neither an RSA key nor one of AES, and wraps nothing");
 	c->err->alarm = true;
 	return kms_fail(c->err, KMS_TRANSIENT, "%s: the answer is not Key Vault's, or is about another key", c->place.origin + 8);
-}
-
-static int unbuilt(const struct azure_call *c, int r)
-{
-	if (r == -EUCLEAN)
-		return kms_fail(c->err, KMS_CORRUPT, "the wrapped key is none of Key Vault's");
-	return kms_fail(c->err, r == -EINVAL ? KMS_CONFIG : KMS_TRANSIENT, "no request can be made: %s", strerror(-r));
 }
 
 static const char *text(const struct http_answer *a)
@@ -102,7 +84,7 @@ static int key_find(struct azure_call *c, struct azure_key *ret_key)
 	}
 	r = kms_azure_build_get(&c->place, &req);
 	if (r < 0)
-		return unbuilt(c, r);
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = exchange(c, &req, &a);
 	if (r >= 0) {
 		r = kms_azure_parse_get(&c->place, text(&a), a.body_len, ret_key);
@@ -121,7 +103,7 @@ static int wrap_key(struct azure_call *c, const struct azure_key *key, const str
 
 	r = kms_azure_build_wrap(&c->place, key, kek, &req);
 	if (r < 0)
-		return unbuilt(c, r);
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = exchange(c, &req, &a);
 	if (r >= 0) {
 		r = kms_azure_parse_wrap(&c->place, key, text(&a), a.body_len, ret_wrapped);
@@ -142,7 +124,7 @@ static int unwrap_key(struct azure_call *c, const uint8_t *wrapped, size_t wrapp
 
 	r = kms_azure_build_unwrap(&c->place, wrapped, wrapped_len, &key, &req);
 	if (r < 0)
-		return unbuilt(c, r);
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = exchange(c, &req, &a);
 	if (r >= 0) {
 		r = kms_azure_parse_unwrap(&c->place, &key, text(&a), a.body_len, ret_kek);
@@ -169,9 +151,9 @@ static int azure_wrap(const struct kms_host *host, const struct kms_uri *uri, co
 		r = wrap_key(&c, &key, kek, ret_wrapped);
 	if (r >= 0)
 		r = unwrap_key(&c, ret_wrapped->bytes, ret_wrapped->len, &again);
-	if (r >= 0 && !secret_equal(secret_bytes_const(kek), secret_bytes_const(again), KEY_LEN))
+	if (r >= 0 && !kms_same_kek(kek, again))
 		r = kms_fail(err, KMS_CORRUPT, "what was wrapped unwraps to something else");
-	return say(&c, r);
+	return kms_name_key(err, "azure-kms", c.place.name, r);
 }
 
 static int azure_unwrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx, const uint8_t *wrapped,
@@ -183,7 +165,7 @@ static int azure_unwrap(const struct kms_host *host, const struct kms_uri *uri, 
 	r = call_start(&c, host, uri, ctx->tenant, err);
 	if (r >= 0)
 		r = unwrap_key(&c, wrapped, wrapped_len, ret_kek);
-	return say(&c, r);
+	return kms_name_key(err, "azure-kms", c.place.name, r);
 }
 
 const struct kms_ops kms_azure = {

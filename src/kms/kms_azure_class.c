@@ -75,29 +75,16 @@ static enum kms_class of_409(const struct azure_error *e)
 static enum kms_class of_status(int status, const struct azure_error *e)
 {
 	switch (status) {
-	case 200:
-		return KMS_OK;
 	case 400:
 		return of_400(e);
-	case 401:
-		return KMS_AUTH;
 	case 403:
 		return of_403(e);
 	case 404:
 		return is(e, "KeyNotFound") ? KMS_REVOKED : KMS_DENIED;
 	case 409:
 		return of_409(e);
-	case 410:
-		return KMS_DENIED;
-	case 429:
-		return KMS_THROTTLED;
-	case 405:
-	case 413:
-	case 415:
-	case 422:
-		return KMS_BADREQ;
-	default: /* 408, 425, 5xx, and redirects */
-		return KMS_TRANSIENT;
+	default:
+		return kms_status_class(status);
 	}
 }
 
@@ -113,17 +100,10 @@ enum kms_class kms_azure_classify(int status, const char *body, size_t len, stru
 	if (class == KMS_OK)
 		return class;
 	(void)snprintf(err->code, sizeof(err->code), "%s", *e.inner ? e.inner : e.code);
-	if (status >= 400 && status < 500 && !ours && class != KMS_THROTTLED) {
-		err->alarm = class != KMS_TRANSIENT;
-		class = KMS_TRANSIENT;
-		(void)kms_fail(err, class, "answered %d with a body that is not Key Vault's", status);
-	} else if (status >= 300 && status < 400) {
-		err->alarm = true;
-		(void)kms_fail(err, class, "answered %d, a redirect; it is not followed: endpoint= must name the right server", status);
-	} else {
+	if (!kms_foreign(status, ours, "Key Vault's", err)) {
 		/* A network rule is a mistake of the vault's owner more often than his will. */
 		err->alarm = is(&e, "ForbiddenByFirewall") || is(&e, "ForbiddenByConnection");
 		(void)kms_fail(err, class, "answered %d: %s: %.180s", status, err->code, e.message);
 	}
-	return class;
+	return err->class;
 }

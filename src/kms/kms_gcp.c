@@ -9,11 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 
 #define ID_LEN 32
 #define REASON "coffer/"
+
+#define NOT_OURS "the wrapped key is empty or too long"
 
 struct gcp_call {
 	struct gcp_place place;
@@ -29,7 +30,7 @@ static int call_start(struct gcp_call *c, const struct kms_host *host, const str
 	int r;
 
 	c->err = err;
-	c->deadline_ms = host->deadline_ms ? host->deadline_ms : clock_boot_ms() + KMS_CALL_MS;
+	c->deadline_ms = kms_deadline(host);
 	r = secret_random(random, sizeof(random));
 	if (r < 0)
 		return kms_fail(err, KMS_TRANSIENT, "gcp-kms: no random numbers");
@@ -51,17 +52,11 @@ static int exchange(struct gcp_call *c, struct http_request *req, struct http_an
 	return kms_bearer_call(&source, &call, req, c->err, ret_answer);
 }
 
-/* Names the key in what is said of it. */
 static int say(const struct gcp_call *c, int r)
 {
 	const char *key = strrchr(c->place.key, '/');
-	char text[KMS_MESSAGE_MAX];
 
-	if (r < 0 && strncmp(c->err->message, "gcp-kms:", 8) != 0) {
-		memcpy(text, c->err->message, sizeof(text));
-		(void)snprintf(c->err->message, sizeof(c->err->message), "gcp-kms: key %.63s: %.170s", key ? key + 1 : "", text);
-	}
-	return r;
+	return kms_name_key(c->err, "gcp-kms", key ? key + 1 : "", r);
 }
 
 static int unparsed(const struct gcp_call *c, int r)
@@ -74,13 +69,6 @@ static int unparsed(const struct gcp_call *c, int r)
 		return kms_fail(c->err, KMS_TRANSIENT, "no locked memory");
 	c->err->alarm = true;
 	return kms_fail(c->err, KMS_TRANSIENT, "%s: the answer is not Cloud KMS's, or is about another key", c->place.origin + 8);
-}
-
-static int unbuilt(const struct gcp_call *c, int r)
-{
-	if (r == -EUCLEAN)
-		return kms_fail(c->err, KMS_CORRUPT, "the wrapped key is empty or too long");
-	return kms_fail(c->err, r == -EINVAL ? KMS_CONFIG : KMS_TRANSIENT, "no request can be made: %s", strerror(-r));
 }
 
 /* One exchange, and another when it was damaged on the way; wrapped or kek is what is wanted. */
@@ -110,7 +98,7 @@ static int decrypt(struct gcp_call *c, const struct kms_context *ctx, const uint
 
 	r = kms_gcp_build_decrypt(&c->place, ctx, wrapped, wrapped_len, &req);
 	if (r < 0)
-		return unbuilt(c, r);
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = ask(c, &req, NULL, ret_kek);
 	http_request_done(&req);
 	return r;
@@ -123,7 +111,7 @@ static int encrypt(struct gcp_call *c, const struct kms_context *ctx, const stru
 
 	r = kms_gcp_build_encrypt(&c->place, ctx, kek, &req);
 	if (r < 0)
-		return unbuilt(c, r);
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = ask(c, &req, ret_wrapped, NULL);
 	http_request_done(&req);
 	return r;
@@ -141,7 +129,7 @@ static int gcp_wrap(const struct kms_host *host, const struct kms_uri *uri, cons
 		r = encrypt(&c, ctx, kek, ret_wrapped);
 	if (r >= 0)
 		r = decrypt(&c, ctx, ret_wrapped->bytes, ret_wrapped->len, &again);
-	if (r >= 0 && (secret_len(kek) != KEY_LEN || !secret_equal(secret_bytes_const(kek), secret_bytes_const(again), KEY_LEN)))
+	if (r >= 0 && !kms_same_kek(kek, again))
 		r = kms_fail(err, KMS_CORRUPT, "what was wrapped unwraps to something else");
 	return say(&c, r);
 }

@@ -93,29 +93,11 @@ static enum kms_class of_400(const struct gcp_error *e)
 
 static enum kms_class of_status(int status, const struct gcp_error *e)
 {
-	switch (status) {
-	case 200:
-		return KMS_OK;
-	case 400:
+	if (status == 400)
 		return of_400(e);
-	case 401:
-		return KMS_AUTH;
-	case 404:
-		return strcmp(e->status, "NOT_FOUND") == 0 ? KMS_REVOKED : KMS_DENIED;
-	case 403:
-	case 409:
-	case 410:
-		return KMS_DENIED;
-	case 429:
-		return KMS_THROTTLED;
-	case 405:
-	case 413:
-	case 415:
-	case 422:
-		return KMS_BADREQ;
-	default: /* 408, 425, 499, 5xx, and redirects */
-		return KMS_TRANSIENT;
-	}
+	if (status == 404 && strcmp(e->status, "NOT_FOUND") == 0)
+		return KMS_REVOKED;
+	return kms_status_class(status);
 }
 
 /* The name of the key, which is long and known, left out. */
@@ -138,15 +120,7 @@ enum kms_class kms_gcp_classify(int status, const char *body, size_t len, struct
 	if (class == KMS_OK)
 		return class;
 	(void)snprintf(err->code, sizeof(err->code), "%s", *e.reason ? e.reason : e.status);
-	if (status >= 400 && status < 500 && !ours && class != KMS_THROTTLED) {
-		err->alarm = class != KMS_TRANSIENT;
-		class = KMS_TRANSIENT;
-		(void)kms_fail(err, class, "answered %d with a body that is not Cloud KMS's", status);
-	} else if (status >= 300 && status < 400) {
-		err->alarm = true;
-		(void)kms_fail(err, class, "answered %d, a redirect; it is not followed: endpoint= must name the right server", status);
-	} else {
+	if (!kms_foreign(status, ours, "Cloud KMS's", err))
 		(void)kms_fail(err, class, "answered %d: %s: %.180s", status, err->code, telling(e.message));
-	}
-	return class;
+	return err->class;
 }

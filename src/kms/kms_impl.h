@@ -20,6 +20,22 @@ int kms_call(const struct kms_call *call, struct http_request *req, struct kms_e
 /* Forget what is known of the providers' health. For tests. */
 void kms_call_forget(void);
 
+/* --- kms_shared.c: what is alike in all providers --- */
+
+/* Of CLOCK_BOOTTIME: the host's, else KMS_CALL_MS from now. */
+uint64_t kms_deadline(const struct kms_host *host);
+/* What was wrapped, and what came back: a KEK each, and the same? */
+bool kms_same_kek(const struct secret *kek, const struct secret *again) must_check;
+/* What a status means where the provider's words do not say otherwise. Pure. */
+enum kms_class kms_status_class(int status);
+/* An answer that somebody on the way has made: a refusal whose body is not the provider's (ours false), or a redirect: TRANSIENT, said in err, with an alarm but for
+ * what may pass by itself. err->class is that of the status; whose: "Vault's". false: neither. Pure. */
+bool kms_foreign(int status, bool ours, const char *whose, struct kms_error *err) must_check;
+/* What it means that a request could not be built: r of a build function; corrupt: what is said of -EUCLEAN, a wrapped KEK that is none. */
+int kms_unbuilt(struct kms_error *err, int r, const char *corrupt) must_check;
+/* Puts "SCHEME: key KEY: " before what is said of a failure, once. Returns r. */
+int kms_name_key(struct kms_error *err, const char *scheme, const char *key, int r) must_check;
+
 /* kms_count.c: one call of provider n of the list ended. */
 void kms_count_ended(size_t n, enum kms_class class, uint64_t began_ns);
 void kms_count_get(size_t n, struct kms_count *ret_count);

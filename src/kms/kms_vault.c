@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 
 #define ID_LEN 32
+
+#define NOT_OURS "the wrapped key is no ciphertext of Transit"
 
 struct vault_call {
 	struct vault_place place;
@@ -30,7 +31,7 @@ static int call_start(struct vault_call *c, const struct kms_host *host, const s
 	int r;
 
 	c->err = err;
-	c->deadline_ms = host->deadline_ms ? host->deadline_ms : clock_boot_ms() + KMS_CALL_MS;
+	c->deadline_ms = kms_deadline(host);
 	r = secret_random(random, sizeof(random));
 	if (r < 0)
 		return kms_fail(err, KMS_TRANSIENT, "hcvault: no random numbers");
@@ -78,18 +79,6 @@ static int exchange(struct vault_call *c, struct http_request *req, struct http_
 	return r == -EALREADY ? kms_class_errno(c->err->class) : r;
 }
 
-/* Names the key in what is said of it. */
-static int say(const struct vault_call *c, int r)
-{
-	char text[KMS_MESSAGE_MAX];
-
-	if (r < 0 && strncmp(c->err->message, "hcvault:", 8) != 0) {
-		memcpy(text, c->err->message, sizeof(text));
-		(void)snprintf(c->err->message, sizeof(c->err->message), "hcvault: key %.64s: %.170s", c->place.key, text);
-	}
-	return r;
-}
-
 static int unparsed(const struct vault_call *c, int r)
 {
 	if (r == -EKEYREJECTED)
@@ -117,10 +106,8 @@ static int decrypt(struct vault_call *c, const struct kms_context *ctx, const ui
 	int r;
 
 	r = kms_vault_build_decrypt(&c->place, ctx, wrapped, wrapped_len, &req);
-	if (r == -EUCLEAN)
-		return kms_fail(c->err, KMS_CORRUPT, "the wrapped key is no ciphertext of Transit");
 	if (r < 0)
-		return kms_fail(c->err, r == -EINVAL ? KMS_CONFIG : KMS_TRANSIENT, "no request can be made: %s", strerror(-r));
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = exchange(c, &req, &a);
 	if (r >= 0) {
 		id_of_answer(c, &a);
@@ -141,7 +128,7 @@ static int encrypt(struct vault_call *c, const struct kms_context *ctx, const st
 
 	r = kms_vault_build_encrypt(&c->place, ctx, kek, &req);
 	if (r < 0)
-		return kms_fail(c->err, r == -EINVAL ? KMS_CONFIG : KMS_TRANSIENT, "no request can be made: %s", strerror(-r));
+		return kms_unbuilt(c->err, r, NOT_OURS);
 	r = exchange(c, &req, &a);
 	if (r >= 0) {
 		id_of_answer(c, &a);
@@ -173,7 +160,7 @@ static int vault_prepare(const struct kms_host *host, const struct kms_uri *uri,
 		err->message[0] = '\0';
 		return 0;
 	}
-	return r < 0 ? say(&c, r) : 0;
+	return kms_name_key(err, "hcvault", c.place.key, r);
 }
 
 static int vault_wrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
@@ -188,9 +175,9 @@ static int vault_wrap(const struct kms_host *host, const struct kms_uri *uri, co
 		r = encrypt(&c, ctx, kek, ret_wrapped);
 	if (r >= 0)
 		r = decrypt(&c, ctx, ret_wrapped->bytes, ret_wrapped->len, &again);
-	if (r >= 0 && (secret_len(kek) != KEY_LEN || !secret_equal(secret_bytes_const(kek), secret_bytes_const(again), KEY_LEN)))
+	if (r >= 0 && !kms_same_kek(kek, again))
 		r = kms_fail(err, KMS_CORRUPT, "%s: what was wrapped unwraps to something else", c.place.origin + 8);
-	return say(&c, r);
+	return kms_name_key(err, "hcvault", c.place.key, r);
 }
 
 static int vault_unwrap(const struct kms_host *host, const struct kms_uri *uri, const struct kms_context *ctx,
@@ -202,7 +189,7 @@ static int vault_unwrap(const struct kms_host *host, const struct kms_uri *uri, 
 	r = call_start(&c, host, uri, ctx->tenant, err);
 	if (r >= 0)
 		r = decrypt(&c, ctx, wrapped, wrapped_len, ret_kek);
-	return say(&c, r);
+	return kms_name_key(err, "hcvault", c.place.key, r);
 }
 
 const struct kms_ops kms_vault = {

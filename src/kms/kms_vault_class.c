@@ -71,29 +71,9 @@ static enum kms_class of_words(const char *text)
 
 static enum kms_class of_status(int status, const char *text)
 {
-	switch (status) {
-	case 200:
-	case 204:
+	if (status == 204)
 		return KMS_OK;
-	case 400:
-		return of_words(text);
-	case 401:
-		return KMS_AUTH;
-	case 403:
-	case 404:
-	case 409:
-	case 410:
-		return KMS_DENIED;
-	case 429:
-		return KMS_THROTTLED;
-	case 405:
-	case 413:
-	case 415:
-	case 422:
-		return KMS_BADREQ;
-	default: /* 408, 412, 425, 472, 473, 5xx, and redirects */
-		return KMS_TRANSIENT;
-	}
+	return status == 400 ? of_words(text) : kms_status_class(status);
 }
 
 enum kms_class kms_vault_classify(int status, const char *body, size_t len, struct kms_error *err)
@@ -108,18 +88,10 @@ enum kms_class kms_vault_classify(int status, const char *body, size_t len, stru
 		err->message[0] = '\0';
 		return class;
 	}
-	if (status >= 400 && status < 500 && !ours && class != KMS_THROTTLED) {
-		err->alarm = class != KMS_TRANSIENT;
-		class = KMS_TRANSIENT;
-		(void)kms_fail(err, class, "answered %d with a body that is not Vault's", status);
-	} else if (status >= 300 && status < 400) {
-		err->alarm = true;
-		(void)kms_fail(err, class, "answered %d, a redirect; it is not followed: endpoint= must name the right server", status);
-	} else {
+	if (!kms_foreign(status, ours, "Vault's", err))
 		(void)kms_fail(err, class, *text ? "answered %d: %s" : "answered %d", status, text);
-	}
 	(void)snprintf(err->code, sizeof(err->code), "%.60s", text);
-	return class;
+	return err->class;
 }
 
 enum kms_class kms_vault_classify_login(int status, const char *body, size_t len, struct kms_error *err)
