@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "kms/kms_azure_impl.h"
+#include "kms_fixture.h"
 
 #include "base/clock.h"
 
@@ -24,26 +25,9 @@
 #define INNER(code, text, name, inner) "{\"error\":{\"code\":\"" code "\",\"message\":\"" text "\",\"" name "\":{\"code\":\"" inner "\"}}}"
 #define KEK_B64 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 
-static struct secret *kek_make(void)
-{
-	struct secret *kek;
-	uint8_t i;
-
-	assert_int_equal(secret_new(KEY_LEN, &kek), 0);
-	for (i = 0; i < KEY_LEN; i++)
-		secret_bytes(kek)[i] = i;
-	return kek;
-}
-
 /* --- classes --- */
 
-static const struct {
-	const char *what;
-	int status;
-	const char *body;
-	enum kms_class class;
-	bool alarm;
-} rows[] = {
+static const struct kms_row rows[] = {
 	{ "success", 200, "{}", KMS_OK, false },
 	{ "disabled", 403, INNER("Forbidden", "Operation unwrapKey is not allowed on a disabled key.", "innererror", "KeyDisabled"), KMS_REVOKED, false },
 	{ "disabled, written otherwise", 403, INNER("Forbidden", "no", "innerError", "KeyDisabled"), KMS_REVOKED, false },
@@ -81,18 +65,8 @@ static const struct {
 
 static void each_answer_has_its_class(void **state)
 {
-	struct kms_error err;
-	enum kms_class class;
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		memset(&err, 0, sizeof(err));
-		class = kms_azure_classify(rows[i].status, rows[i].body, strlen(rows[i].body), &err);
-		if (class != rows[i].class || err.class != class || err.alarm != rows[i].alarm)
-			fail_msg("%s: %s, alarm %d", rows[i].what, kms_class_text(class), err.alarm);
-		assert_true((class == KMS_OK) == (err.message[0] == '\0'));
-	}
+	kms_rows_check(rows, sizeof(rows) / sizeof(rows[0]), kms_azure_classify);
 }
 
 static void the_inner_code_is_the_code(void **state)
@@ -187,7 +161,7 @@ static void requests_name_key_version_and_algorithm(void **state)
 	struct kms_conf conf = { .endpoint = "https://private.test", .ca_file = "/ca", .proxy = "http://p:1" };
 	struct azure_place p = place_of(URI, &conf);
 	struct azure_key key = { .version = VERSION_A };
-	struct secret *kek = kek_make();
+	struct secret *kek = kms_kek_make();
 	struct http_request req;
 
 	(void)state;

@@ -14,6 +14,7 @@
 #include <openssl/rsa.h>
 
 #include "kms/kms_gcp_impl.h"
+#include "kms_fixture.h"
 
 #include "base/b64.h"
 #include "base/clock.h"
@@ -38,13 +39,7 @@ static const struct kms_context acme = { .tenant = "acme", .uuid = uuid };
 
 /* --- classes --- */
 
-static const struct {
-	const char *what;
-	int status;
-	const char *body;
-	enum kms_class class;
-	bool alarm;
-} rows[] = {
+static const struct kms_row rows[] = {
 	{ "success", 200, "{}", KMS_OK, false },
 	{ "version disabled", 400, STATE("DISABLED"), KMS_REVOKED, false },
 	{ "version to be destroyed", 400, STATE("DESTROY_SCHEDULED"), KMS_REVOKED, false },
@@ -90,18 +85,8 @@ static const struct {
 
 static void each_answer_has_its_class(void **state)
 {
-	struct kms_error err;
-	enum kms_class class;
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		memset(&err, 0, sizeof(err));
-		class = kms_gcp_classify(rows[i].status, rows[i].body, strlen(rows[i].body), &err);
-		if (class != rows[i].class || err.class != class || err.alarm != rows[i].alarm)
-			fail_msg("%s: %s, alarm %d", rows[i].what, kms_class_text(class), err.alarm);
-		assert_true((class == KMS_OK) == (err.message[0] == '\0'));
-	}
+	kms_rows_check(rows, sizeof(rows) / sizeof(rows[0]), kms_gcp_classify);
 }
 
 static void the_code_is_the_reason_or_the_status(void **state)
@@ -164,17 +149,6 @@ static void only_the_host_says_where(void **state)
 	assert_int_equal(err.class, KMS_CONFIG);
 }
 
-static struct secret *kek_make(void)
-{
-	struct secret *kek;
-	uint8_t i;
-
-	assert_int_equal(secret_new(KEY_LEN, &kek), 0);
-	for (i = 0; i < KEY_LEN; i++)
-		secret_bytes(kek)[i] = i;
-	return kek;
-}
-
 /* base64 of "coffer/1" NUL, "acme", the uuid, "root", and its CRC-32C */
 #define CONTEXT_B64 "Y29mZmVyLzEABABhY21lEAABAgMAAAAAAAAAAAAAAAAABAByb290"
 #define CONTEXT_CRC "819628984"
@@ -187,7 +161,7 @@ static void requests_bind_the_context_and_carry_all_checksums(void **state)
 				      "\",\"additionalAuthenticatedDataCrc32c\":\"" CONTEXT_CRC "\"}";
 	struct kms_conf conf = { .ca_file = "/ca", .proxy = "http://p:1" };
 	struct gcp_place p = place_of(URI, &conf);
-	struct secret *kek = kek_make();
+	struct secret *kek = kms_kek_make();
 	struct http_request req;
 
 	(void)state;

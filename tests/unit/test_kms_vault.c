@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "kms/kms_vault_impl.h"
+#include "kms_fixture.h"
 
 #include "base/clock.h"
 
@@ -31,13 +32,7 @@ static const struct kms_context acme = { .tenant = "acme", .uuid = uuid };
 
 /* --- classes --- */
 
-static const struct {
-	const char *what;
-	int status;
-	const char *body;
-	enum kms_class class;
-	bool alarm;
-} rows[] = {
+static const struct kms_row rows[] = {
 	{ "success", 200, ENVELOPE("{}", "null"), KMS_OK, false },
 	{ "success without a body", 204, "", KMS_OK, false },
 	{ "key deleted, or never there", 400, ERR("encryption key not found"), KMS_REVOKED, false },
@@ -80,18 +75,8 @@ static const struct {
 
 static void each_answer_has_its_class(void **state)
 {
-	struct kms_error err;
-	enum kms_class class;
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		memset(&err, 0, sizeof(err));
-		class = kms_vault_classify(rows[i].status, rows[i].body, strlen(rows[i].body), &err);
-		if (class != rows[i].class || err.class != class || err.alarm != rows[i].alarm)
-			fail_msg("%s: %s, alarm %d", rows[i].what, kms_class_text(class), err.alarm);
-		assert_true((class == KMS_OK) == (err.message[0] == '\0'));
-	}
+	kms_rows_check(rows, sizeof(rows) / sizeof(rows[0]), kms_vault_classify);
 }
 
 static void a_login_that_is_refused_is_auth(void **state)
