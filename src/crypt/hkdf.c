@@ -1,18 +1,15 @@
 /* hkdf.c: RFC 5869 in the two halves that the key ring needs apart: extract once per epoch, expand once per file.
  *
- * No key of format 1 is longer than 64 bytes, so that an expand is one HMAC-SHA-512 over info || 0x01. It is computed on
- * a copy of a context that knows its digest but no key; the keyed copy dies here. keys_hkdf() does the same in one call
- * through EVP_KDF, and the tests compare the two. */
+ * No key of format 1 is longer than 64 bytes, so that an expand is one HMAC-SHA-512 over info || 0x01. keys_hkdf() does
+ * the same in one call through EVP_KDF, and the tests compare the two. */
 #include "crypt/hkdf.h"
-
-#include "crypt/algs.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include <openssl/evp.h>
+#include "crypt/hmac.h"
 
-DEFINE_AUTO(EVP_MAC_CTX, EVP_MAC_CTX_free)
+_Static_assert(HKDF_PRK_LEN == HMAC_SHA512_LEN, "HKDF is with SHA-512");
 
 static size_t lp_put(uint8_t *p, const void *x, size_t len)
 {
@@ -33,23 +30,6 @@ size_t hkdf_info_put(const char *label, const uint8_t uuid[static UUID_LEN], con
 	if (file_id)
 		len += lp_put(ret_info + len, file_id, FILE_ID_LEN);
 	return len;
-}
-
-static int hmac_sha512(const void *key, size_t key_len, const uint8_t *p, size_t len, uint8_t ret_out[static HKDF_PRK_LEN])
-{
-	AUTO(EVP_MAC_CTX_free_p) EVP_MAC_CTX *ctx = NULL;
-	const struct algs *algs;
-	size_t n;
-	int r;
-
-	r = algs_get(&algs);
-	if (r < 0)
-		return r;
-	ctx = EVP_MAC_CTX_dup(algs->hmac_sha512);
-	if (!ctx || EVP_MAC_init(ctx, key, key_len, NULL) != 1 || EVP_MAC_update(ctx, p, len) != 1 ||
-	    EVP_MAC_final(ctx, ret_out, &n, HKDF_PRK_LEN) != 1)
-		return algs_failed(-ENOMEM);
-	return 0;
 }
 
 int hkdf_extract(const uint8_t *ikm, size_t ikm_len, uint8_t ret_prk[static HKDF_PRK_LEN])
