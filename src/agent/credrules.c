@@ -1,21 +1,8 @@
 /* credrules.c: see credrules.h. Whoever serves a credential asks before the KMS is asked, and once more when it has answered: rules and locks may be others by then. */
 #include "agent/credrules.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-static enum proto_class say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static enum proto_class say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(message, PROTO_MESSAGE_MAX, fmt, ap);
-	va_end(ap);
-	return class;
-}
 
 /* Of a tenant without kms= lines. */
 static void default_key(const char *tenant, char ret_uri[static KMS_URI_MAX + 1])
@@ -89,7 +76,7 @@ enum proto_class credrules_locked(const struct agent *a, const char *tenant, cha
 
 	if (!lock)
 		return PROTO_CLASS_OK;
-	return say(message, PROTO_CLASS_LOCKED, "tenant locked by uid %llu at %s%s%s; to undo it: coffer unlock --tenant %s", (unsigned long long)lock->uid, lock->since,
+	return proto_class_say(message, PROTO_CLASS_LOCKED, "tenant locked by uid %llu at %s%s%s; to undo it: coffer unlock --tenant %s", (unsigned long long)lock->uid, lock->since,
 		   lock->reason[0] ? ": " : "", lock->reason, tenant);
 }
 
@@ -98,12 +85,12 @@ enum proto_class credrules_check(const struct agent *a, const char *tenant, cons
 	const struct tenant_credential *rule = credrules_find(tenants_find(a->tenants, tenant), name);
 
 	if (strcmp(c->tenant, tenant) != 0 || strcmp(c->name, name) != 0)
-		return say(message, PROTO_CLASS_UNTRUSTED, "the file is credential %s of tenant %s", c->name, c->tenant);
+		return proto_class_say(message, PROTO_CLASS_UNTRUSTED, "the file is credential %s of tenant %s", c->name, c->tenant);
 	if (rule && c->version < rule->min_version)
-		return say(message, PROTO_CLASS_OLDER, "version %llu is older than min-version=%llu", (unsigned long long)c->version,
+		return proto_class_say(message, PROTO_CLASS_OLDER, "version %llu is older than min-version=%llu", (unsigned long long)c->version,
 			   (unsigned long long)rule->min_version);
 	if (!credrules_key_allowed(a->tenants, tenant, c->key.uri))
-		return say(message, PROTO_CLASS_DENIED, "no kms= of tenant %s allows %.200s", tenant, c->key.uri);
+		return proto_class_say(message, PROTO_CLASS_DENIED, "no kms= of tenant %s allows %.200s", tenant, c->key.uri);
 	return credrules_locked(a, tenant, message);
 }
 
@@ -111,12 +98,12 @@ enum proto_class credrules_failed(int r, char message[static PROTO_MESSAGE_MAX])
 {
 	switch (r) {
 	case -EUCLEAN:
-		return say(message, PROTO_CLASS_NOT_VOLUME, "not a sealed credential");
+		return proto_class_say(message, PROTO_CLASS_NOT_VOLUME, "not a sealed credential");
 	case -EOPNOTSUPP:
-		return say(message, PROTO_CLASS_UNSUPPORTED, "a sealed credential of a later format");
+		return proto_class_say(message, PROTO_CLASS_UNSUPPORTED, "a sealed credential of a later format");
 	case -EKEYREJECTED:
-		return say(message, PROTO_CLASS_CORRUPT, "it does not open: it was changed, or sealed under another key");
+		return proto_class_say(message, PROTO_CLASS_CORRUPT, "it does not open: it was changed, or sealed under another key");
 	default:
-		return say(message, PROTO_CLASS_RESOURCE, "%s", err_text(r));
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "%s", err_text(r));
 	}
 }

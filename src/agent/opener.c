@@ -4,7 +4,6 @@
  * that were handed over must fit R. Only then is anything in them true. */
 #include "agent/opener.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -28,19 +27,6 @@ enum proto_class opener_class(enum kms_class c)
 	return c < KMS_CLASSES ? of_kms[c] : PROTO_CLASS_INTERNAL;
 }
 
-static enum proto_class say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static enum proto_class say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)vsnprintf(message, PROTO_MESSAGE_MAX, fmt, ap);
-	va_end(ap);
-	return class;
-}
-
 enum proto_class opener_parse(const uint8_t *p, size_t len, char message[static PROTO_MESSAGE_MAX],
 			      struct volume_config **ret_cfg)
 {
@@ -49,14 +35,14 @@ enum proto_class opener_parse(const uint8_t *p, size_t len, char message[static 
 	int r;
 
 	if (!cfg)
-		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "out of memory");
 	r = volume_config_parse(p, len, cfg, what);
 	if (r == -EOPNOTSUPP)
-		return say(message, PROTO_CLASS_UNSUPPORTED, "coffer.volume: not supported: %s", what);
+		return proto_class_say(message, PROTO_CLASS_UNSUPPORTED, "coffer.volume: not supported: %s", what);
 	if (r == -ENOMEM)
-		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "out of memory");
 	if (r < 0)
-		return say(message, PROTO_CLASS_NOT_VOLUME, "coffer.volume: malformed");
+		return proto_class_say(message, PROTO_CLASS_NOT_VOLUME, "coffer.volume: malformed");
 	*ret_cfg = take_ptr(cfg);
 	return PROTO_CLASS_OK;
 }
@@ -92,14 +78,14 @@ static enum proto_class slot_root(const struct secret *kek, const struct pin *pi
 
 	r = keys_root_open(kek, pin->tenant, pin->instance.uuid, slot->sealed_root, &root);
 	if (r == -EKEYREJECTED)
-		return say(message, PROTO_CLASS_CORRUPT, "key: %s: the sealed root key does not open",
+		return proto_class_say(message, PROTO_CLASS_CORRUPT, "key: %s: the sealed root key does not open",
 			   slot->kms);
 	if (r >= 0)
 		r = keys_commitment(root, pin->instance.uuid, commitment);
 	if (r < 0)
-		return say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
 	if (!secret_equal(commitment, slot->commitment, COMMITMENT_LEN))
-		return say(message, PROTO_CLASS_CORRUPT, "key: %s: the commitment does not fit", slot->kms);
+		return proto_class_say(message, PROTO_CLASS_CORRUPT, "key: %s: the commitment does not fit", slot->kms);
 	*ret_root = take_ptr(root);
 	return PROTO_CLASS_OK;
 }
@@ -113,7 +99,7 @@ static enum proto_class slot_unwrap(const struct kms_host *host, const struct pi
 
 	memset(ret_kms, 0, sizeof(*ret_kms));
 	r = kms_unwrap(host, uri, &ctx, slot->wrapped_kek, slot->wrapped_kek_len, ret_kms, ret_kek);
-	return r < 0 ? say(message, opener_class(ret_kms->class), "key: %s", ret_kms->message) : PROTO_CLASS_OK;
+	return r < 0 ? proto_class_say(message, opener_class(ret_kms->class), "key: %s", ret_kms->message) : PROTO_CLASS_OK;
 }
 
 static enum proto_class slot_open(const struct kms_host *host, const struct pin *pin, const struct key_slot *slot,
@@ -135,9 +121,9 @@ static enum proto_class config_check(const struct volume_config *cfg, const uint
 
 	r = volume_config_verify(p, len, cfg, root, &ring);
 	if (r == -ENOMEM)
-		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "out of memory");
 	if (r < 0)
-		return say(message, PROTO_CLASS_CORRUPT, 
+		return proto_class_say(message, PROTO_CLASS_CORRUPT, 
 			   "coffer.volume: its authentication code does not fit the key; it was changed");
 	return PROTO_CLASS_OK;
 }
@@ -200,7 +186,7 @@ enum proto_class opener_open(const struct kms_host *host, const struct pin *pin,
 	size_t i;
 
 	memset(ret_answers, 0, sizeof(*ret_answers));
-	(void)say(message, class,
+	(void)proto_class_say(message, class,
 		  "key: no slot of coffer.volume has the key pinned on this host; it was changed, or see coffer "
 		  "trust VOLUME");
 	for (i = 0; i < cfg->slot_count; i++) {
@@ -317,11 +303,11 @@ enum proto_class opener_recover(const struct kms_host *host, const struct pin *p
 	if (class != PROTO_CLASS_OK)
 		return class;
 	if (keys_recovery_id(host->recovery, id) < 0)
-		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "out of memory");
 	kms_recovery_uri(id, text);
 	slot = recovery_slot(pin, cfg, text, &uri);
 	if (!slot)
-		return say(message, PROTO_CLASS_CORRUPT, "key: %s is no pinned key of this volume", text);
+		return proto_class_say(message, PROTO_CLASS_CORRUPT, "key: %s is no pinned key of this volume", text);
 	class = slot_unwrap(host, pin, slot, &uri, message, &ret_answers->kms, &kek);
 	if (class == PROTO_CLASS_OK)
 		class = slot_root(kek, pin, slot, message, &root);
@@ -345,23 +331,23 @@ static enum proto_class slot_make(const struct kms_host *host, const struct kms_
 	int r;
 
 	if (!wrapped)
-		return say(message, PROTO_CLASS_RESOURCE, "out of memory");
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "out of memory");
 	r = kms_uri_parse(text, &uri);
 	if (r == -EOPNOTSUPP)
-		return say(message, PROTO_CLASS_UNSUPPORTED, "key: %s: no such provider in this version", text);
+		return proto_class_say(message, PROTO_CLASS_UNSUPPORTED, "key: %s: no such provider in this version", text);
 	if (r < 0)
-		return say(message, PROTO_CLASS_CONFIG, "key: %s: malformed key URI", text);
+		return proto_class_say(message, PROTO_CLASS_CONFIG, "key: %s: malformed key URI", text);
 	r = kms_prepare(host, &uri, &err);
 	if (r < 0)
-		return say(message, opener_class(err.class), "key: %s", err.message);
+		return proto_class_say(message, opener_class(err.class), "key: %s", err.message);
 	r = secret_new(KEY_LEN, &kek);
 	if (r >= 0)
 		r = secret_random(secret_bytes(kek), KEY_LEN);
 	if (r < 0)
-		return say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
 	r = kms_wrap(host, &uri, ctx, kek, &err, wrapped);
 	if (r < 0)
-		return say(message, opener_class(err.class), "key: %s", err.message);
+		return proto_class_say(message, opener_class(err.class), "key: %s", err.message);
 	memcpy(ret_slot->kms, text, strlen(text) + 1);
 	memcpy(ret_slot->key_version, wrapped->key_version, sizeof(ret_slot->key_version));
 	memcpy(ret_slot->wrapped_kek, wrapped->bytes, wrapped->len);
@@ -370,7 +356,7 @@ static enum proto_class slot_make(const struct kms_host *host, const struct kms_
 	r = keys_root_seal(kek, ctx->tenant, ctx->uuid, root, ret_slot->sealed_root);
 	if (r >= 0)
 		r = keys_commitment(root, ctx->uuid, ret_slot->commitment);
-	return r < 0 ? say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r)) : PROTO_CLASS_OK;
+	return r < 0 ? proto_class_say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r)) : PROTO_CLASS_OK;
 }
 
 enum proto_class opener_make(const struct kms_host *host, const char *tenant, const uint8_t uuid[static UUID_LEN],
@@ -389,14 +375,14 @@ enum proto_class opener_make(const struct kms_host *host, const char *tenant, co
 	if (r >= 0)
 		r = secret_random(secret_bytes(root), KEY_LEN);
 	if (r < 0)
-		return say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
+		return proto_class_say(message, PROTO_CLASS_RESOURCE, "key: %s", strerror(-r));
 	for (i = 0; i < kms_count; i++) {
 		memset(&ret_slots[i], 0, sizeof(ret_slots[i]));
 		class = slot_make(host, &ctx, kms[i], root, message, &ret_slots[i]);
 		if (class != PROTO_CLASS_OK)
 			return class;
 		if (text_time(now, sizeof(ret_slots[i].created), ret_slots[i].created) < 0)
-			return say(message, PROTO_CLASS_INTERNAL, "no time");
+			return proto_class_say(message, PROTO_CLASS_INTERNAL, "no time");
 	}
 	*ret_root = take_ptr(root);
 	return PROTO_CLASS_OK;

@@ -2,6 +2,7 @@
  * proto_request.c, answers in proto_reply.c, pushed events in proto_event.c. Pure. */
 #include "agent/proto.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +87,16 @@ const char *proto_done_text(enum proto_done d)
 const char *proto_kind_text(enum proto_kind k)
 {
 	return k < PROTO_KINDS ? kind_texts[k] : "?";
+}
+
+enum proto_class proto_class_say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(message, PROTO_MESSAGE_MAX, fmt, ap);
+	va_end(ap);
+	return class;
 }
 
 const char *proto_class_text(enum proto_class c)

@@ -238,6 +238,8 @@ const char *proto_op_text(enum proto_op op);
 const char *proto_push_text(enum proto_push p);
 const char *proto_kind_text(enum proto_kind k);
 const char *proto_done_text(enum proto_done d);
+/* Fill message, which goes to people; returns class. */
+enum proto_class proto_class_say(char message[static PROTO_MESSAGE_MAX], enum proto_class class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 const char *proto_class_text(enum proto_class c);
 const char *proto_class_errno_text(enum proto_class c);
 /* PROTO_CLASS_INTERNAL for a pair that is not in the table. */

@@ -85,6 +85,13 @@ enum proto_class request_pin_find(struct call *k, struct pin *pin)
 			      "not trusted on this host; to trust it: coffer trust VOLUME");
 }
 
+enum proto_class request_pin_allowed(struct call *k, struct pin *pin)
+{
+	enum proto_class class = request_pin_find(k, pin);
+
+	return class == PROTO_CLASS_OK ? request_allowed(k, pin->tenant) : class;
+}
+
 enum proto_class request_pin_keep(struct call *k, const struct pin *pin)
 {
 	int r = pins_store(k->a->pins_dirfd, pin);

@@ -37,6 +37,8 @@ void request_record_kms(struct audit_event *e, const struct kms_error *kms);
 void request_record_refusal(struct call *k, const char *what, const char *tenant, enum proto_class class, const struct kms_error *kms);
 /* The pin of the request's instance: OK, UNTRUSTED or INTERNAL. */
 enum proto_class request_pin_find(struct call *k, struct pin *pin);
+/* The same, and then whether the peer may do this for the pin's tenant. */
+enum proto_class request_pin_allowed(struct call *k, struct pin *pin);
 enum proto_class request_pin_keep(struct call *k, const struct pin *pin);
 /* Is this the instance that was unlocked, pinned or registered here? */
 bool request_mount_bound(const struct call *k, const struct proto_instance *in);

@@ -27,9 +27,7 @@ enum proto_class request_done(struct call *k)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
 	class = request_allowed(k, NULL);
 	if (class == PROTO_CLASS_OK)
-		class = request_pin_find(k, p);
-	if (class == PROTO_CLASS_OK)
-		class = request_allowed(k, p->tenant);
+		class = request_pin_allowed(k, p);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	e.tenant = p->tenant;

@@ -54,10 +54,7 @@ enum proto_class request_mount_register(struct call *k)
 		return class;
 	if (k->c->has_instance && !request_mount_bound(k, &k->req->instance))
 		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "register: another volume was unlocked here");
-	class = request_pin_find(k, p);
-	/* A second time, with the tenant now known. */
-	if (class == PROTO_CLASS_OK)
-		class = request_allowed(k, p->tenant);
+	class = request_pin_allowed(k, p); /* a second time, with the tenant now known */
 	if (class != PROTO_CLASS_OK)
 		return class;
 	e.tenant = p->tenant;

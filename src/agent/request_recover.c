@@ -55,9 +55,7 @@ static enum proto_class recover_decide(struct call *k, struct pin *p)
 {
 	enum proto_class class;
 
-	class = request_pin_find(k, p);
-	if (class == PROTO_CLASS_OK)
-		class = request_allowed(k, p->tenant);
+	class = request_pin_allowed(k, p);
 	if (class == PROTO_CLASS_OK)
 		class = request_recovery_allowed(k, p->tenant);
 	return class == PROTO_CLASS_OK ? request_lock_check(k, p->instance.uuid, p->tenant) : class;

@@ -91,6 +91,23 @@ static enum proto_class begin_check(struct call *k)
 	return class;
 }
 
+/* go is given what it may give away, if and only if it returns OK. */
+static enum proto_class start(struct call *k, enum proto_class (*go)(struct call *k, struct seal *s))
+{
+	enum proto_class class = begin_check(k);
+	struct seal *s;
+
+	if (class != PROTO_CLASS_OK)
+		return class;
+	s = seal_new(k->a);
+	if (!s)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	class = go(k, s);
+	if (class != PROTO_CLASS_OK)
+		seal_free(k->a, s);
+	return class;
+}
+
 /* --- seal --- */
 
 static enum proto_class store_load(struct call *k, struct credstore **ret_s)
@@ -240,18 +257,7 @@ static enum proto_class seal_go(struct call *k, struct seal *s)
 
 enum proto_class request_seal_start(struct call *k)
 {
-	enum proto_class class = begin_check(k);
-	struct seal *s;
-
-	if (class != PROTO_CLASS_OK)
-		return class;
-	s = seal_new(k->a);
-	if (!s)
-		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	class = seal_go(k, s);
-	if (class != PROTO_CLASS_OK)
-		seal_free(k->a, s);
-	return class;
+	return start(k, seal_go);
 }
 
 /* --- unseal --- */
@@ -333,16 +339,5 @@ static enum proto_class unseal_go(struct call *k, struct seal *s)
 
 enum proto_class request_seal_unseal(struct call *k)
 {
-	enum proto_class class = begin_check(k);
-	struct seal *s;
-
-	if (class != PROTO_CLASS_OK)
-		return class;
-	s = seal_new(k->a);
-	if (!s)
-		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	class = unseal_go(k, s);
-	if (class != PROTO_CLASS_OK)
-		seal_free(k->a, s);
-	return class;
+	return start(k, unseal_go);
 }

@@ -83,9 +83,7 @@ static enum proto_class unlock_finish(struct call *k, const void *arg)
 
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	class = request_pin_find(k, p);
-	if (class == PROTO_CLASS_OK)
-		class = request_allowed(k, p->tenant);
+	class = request_pin_allowed(k, p);
 	if (class == PROTO_CLASS_OK)
 		class = request_lock_check(k, p->instance.uuid, p->tenant);
 	if (class == PROTO_CLASS_OK)
