@@ -97,6 +97,7 @@ struct conn {
 
 struct credkeys;
 struct credsock;
+struct agent_conf;
 struct metrics;
 struct relay;
 struct lock_wait;
@@ -141,8 +142,8 @@ void server_drop(struct agent *a, struct conn *c, const char *why);
 /* The connection of that serial, if it is there and alive. */
 struct conn *server_conn(struct agent *a, uint64_t serial);
 
-/* server_state.c: open and lock the state directory and what is in it; logs why not. */
-int server_state_open(struct agent *a) must_check;
+/* server_state.c: open and lock the state directory and what is in it, and read coffer.conf; logs why not. */
+int server_state_open(struct agent *a, struct agent_conf *ret_conf) must_check;
 /* Bind the socket, or adopt the one that was handed over; logs why not. */
 int server_state_socket(struct agent *a) must_check;
 
@@ -185,8 +186,6 @@ void request_lock_forget(struct agent *a, struct conn *c);
 /* reload.c: the rules at start, and later (SIGHUP): whole, or those before stay. Both log. */
 int reload_first(struct agent *a) must_check;
 void reload(struct agent *a);
-/* Serve metrics as coffer.conf says; an agent without them is an agent. Logs. */
-void reload_metrics(struct agent *a);
 /* Which rules are in force, into the audit log. */
 void reload_record(struct agent *a);
 

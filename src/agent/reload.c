@@ -53,14 +53,6 @@ int reload_first(struct agent *a)
 	return tenants_load(a->options.config_dir, &a->tenants);
 }
 
-void reload_metrics(struct agent *a)
-{
-	struct agent_conf conf;
-
-	if (agent_conf_load(a->options.config_dir, &conf) >= 0)
-		metrics_configure(&a->metrics, a, &conf.metrics);
-}
-
 void reload_record(struct agent *a)
 {
 	char hex[2 * DIGEST_SHA256_LEN + 1];

@@ -14,6 +14,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include "agent/agent_conf.h"
 #include "agent/credkeys.h"
 #include "agent/credsock.h"
 #include "agent/jobs.h"
@@ -373,6 +374,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 {
 	AUTO_AGENT struct agent *a = calloc(1, sizeof(*a));
 	struct audit_event e = { .what = "agent.start" };
+	struct agent_conf conf;
 	int r;
 
 	if (!a)
@@ -393,7 +395,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	r = signals_open(a);
 	if (r < 0)
 		return log_ret(r, "signals");
-	r = server_state_open(a);
+	r = server_state_open(a, &conf);
 	if (r < 0)
 		return r;
 	audit_note(a->audit, &e); /* mounts that are there must be able to come back, recorded or not */
@@ -404,7 +406,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	r = poll_open(a);
 	if (r < 0)
 		return log_ret(r, "epoll");
-	reload_metrics(a);
+	metrics_configure(&a->metrics, a, &conf.metrics);
 	credsock_open(a);
 	*ret_a = take_ptr(a);
 	return 0;

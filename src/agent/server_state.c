@@ -12,10 +12,9 @@
 #include "base/fileio.h"
 #include "base/log.h"
 
-int server_state_open(struct agent *a)
+int server_state_open(struct agent *a, struct agent_conf *ret_conf)
 {
 	const char *dir = a->options.state_dir;
-	struct agent_conf conf;
 	int r;
 
 	r = fileio_mkdirs(dir, 0700);
@@ -42,12 +41,12 @@ int server_state_open(struct agent *a)
 	r = locks_open(a->state_dirfd, &a->locks);
 	if (r < 0)
 		return log_ret(r, "%s/locks.json: cannot be read; without it what an operator locked would be opened", dir);
-	r = agent_conf_load(a->options.config_dir, &conf);
+	r = agent_conf_load(a->options.config_dir, ret_conf);
 	if (r < 0)
 		return r;
-	log_set_level(conf.log_level);
-	memcpy(a->conf_hash, conf.hash, sizeof(a->conf_hash));
-	return audit_open(a->state_dirfd, &conf.audit, a->options.version, &a->audit);
+	log_set_level(ret_conf->log_level);
+	memcpy(a->conf_hash, ret_conf->hash, sizeof(a->conf_hash));
+	return audit_open(a->state_dirfd, &ret_conf->audit, a->options.version, &a->audit);
 }
 
 int server_state_socket(struct agent *a)
