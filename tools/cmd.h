@@ -80,6 +80,9 @@ void cmd_recovery_end(struct cmd_recovery *r, bool keep);
 int cmd_recovery_bring(const struct cmd_global *g, const char *volume, const char *file) must_check;
 /* Make the name of path durable: fsync of the directory it is in. -errno. */
 int cmd_dir_sync(const char *path) must_check;
+/* Keep writers out of a volume: *ret_lock holds coffer.lock, or stays as it is when there is none yet; or find the mount that has it, *ret_mountpoint (malloc'ed). name: for
+ * messages; source: its realpath. 0, or an exit code after a message. */
+int cmd_claim(const char *name, const char *source, int root_fd, int *ret_lock, char **ret_mountpoint) must_check;
 /* Connect and unlock; 0, or an exit code after a message. */
 int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose, const struct cmd_volume *v, struct client **ret_c,
 	       struct client_unlocked *ret_u, struct secret **ret_root) must_check;

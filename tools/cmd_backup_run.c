@@ -195,28 +195,15 @@ static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_
 	return r < 0 ? cmd_backup_fail(s->name, r, &err) : report(s, &b);
 }
 
-/* Keep writers out, or find the mount that has it. */
 static int claim(struct run *s, const char *path, int root_fd, int *ret_lock)
 {
 	AUTO_FREE char *real = realpath(path, NULL);
-	struct lower *l = lower_real();
-	struct stat st;
-	int fd, r;
+	int r;
 
-	fd = lower_open_regular(l, root_fd, NAME_LOCK, O_RDONLY, 0, &st);
-	if (fd == -ENOENT)
-		return 0; /* whoever mounts makes it; nobody has yet */
-	r = fd < 0 ? fd : l->ops->lock(l, fd, false);
-	if (r == 0) {
-		*ret_lock = fd;
-		return 0;
-	}
-	if (fd >= 0)
-		lower_close(l, fd);
-	if (r != -EAGAIN || !real)
-		return cmd_fail(cmd_exit_of(r), s->name, "%s: %s", NAME_LOCK, err_text(r));
-	s->mountpoint = cmd_mountpoint_of_source(real);
-	return s->mountpoint ? ask_agent(s) : cmd_fail(EXIT_CODE_IN_USE, s->name, "in use, and not by a mount that is seen from here");
+	if (!real)
+		return cmd_fail(cmd_exit_of(-errno), s->name, "cannot be opened: %s", err_text(-errno));
+	r = cmd_claim(s->name, real, root_fd, ret_lock, &s->mountpoint);
+	return r == 0 && s->mountpoint ? ask_agent(s) : r;
 }
 
 static int open_log(struct run *s, int root_fd, bool *ret_clean)

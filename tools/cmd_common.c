@@ -145,6 +145,28 @@ int cmd_volume_open(const char *path, struct cmd_volume *ret_v)
 	return r < 0 ? cmd_fail(cmd_exit_of(r), path, "cannot be identified: %s", err_text(r)) : 0;
 }
 
+int cmd_claim(const char *name, const char *source, int root_fd, int *ret_lock, char **ret_mountpoint)
+{
+	struct lower *l = lower_real();
+	struct stat st;
+	int fd, r;
+
+	fd = lower_open_regular(l, root_fd, NAME_LOCK, O_RDONLY, 0, &st);
+	if (fd == -ENOENT)
+		return 0; /* whoever mounts makes it; nobody has yet */
+	r = fd < 0 ? fd : l->ops->lock(l, fd, false);
+	if (r == 0) {
+		*ret_lock = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		lower_close(l, fd);
+	if (r != -EAGAIN)
+		return cmd_fail(cmd_exit_of(r), name, "%s: %s", NAME_LOCK, err_text(r));
+	*ret_mountpoint = cmd_mountpoint_of_source(source);
+	return *ret_mountpoint ? 0 : cmd_fail(EXIT_CODE_IN_USE, name, "in use, and not by a mount that is seen from here");
+}
+
 int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose, const struct cmd_volume *v, struct client **ret_c,
 	       struct client_unlocked *ret_u, struct secret **ret_root)
 {

@@ -122,30 +122,6 @@ static int run(struct scrub_run *s, int root_fd)
 	return report(s, &n, now() - start);
 }
 
-/* Keep writers out, or find the mount that has it. */
-static int claim(struct scrub_run *s, int root_fd, int *ret_lock)
-{
-	struct lower *l = lower_real();
-	struct stat st;
-	int fd, r;
-
-	fd = lower_open_regular(l, root_fd, NAME_LOCK, O_RDONLY, 0, &st);
-	if (fd == -ENOENT)
-		return 0; /* whoever mounts makes it; nobody has yet */
-	if (fd < 0)
-		return cmd_fail(cmd_exit_of(fd), s->source, "%s: %s", NAME_LOCK, err_text(fd));
-	r = l->ops->lock(l, fd, false);
-	if (r == 0) {
-		*ret_lock = fd;
-		return 0;
-	}
-	lower_close(l, fd);
-	if (r != -EAGAIN)
-		return cmd_fail(cmd_exit_of(r), s->source, "%s: %s", NAME_LOCK, err_text(r));
-	s->mountpoint = cmd_mountpoint_of_source(s->source);
-	return s->mountpoint ? 0 : cmd_fail(EXIT_CODE_IN_USE, s->source, "in use, and not by a mount that is seen from here");
-}
-
 static int connect_agent(struct scrub_run *s)
 {
 	int r;
@@ -167,7 +143,7 @@ static int scrub(struct scrub_run *s)
 	if (r == 0)
 		r = cmd_descriptors(s->name);
 	if (r == 0 && !s->mountpoint)
-		r = claim(s, v.root_fd, &lock);
+		r = cmd_claim(s->source, s->source, v.root_fd, &lock, &s->mountpoint);
 	if (r == 0 && s->mountpoint)
 		r = connect_agent(s);
 	if (r == 0)
