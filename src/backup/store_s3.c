@@ -19,7 +19,12 @@
 #define S3_CHECK_KEY ".coffer-conditions"
 #define S3_CHECK_TEXT "coffer tries out whether this store keeps conditions (If-None-Match)\n"
 
-static int put_one(struct s3_store *s, const char *key, const char *object, const void *data, size_t len, bool excl, bool *ret_unsure,
+struct putting {
+	bool unsure;   /* a try before the last one may have been done */
+	bool tagged;   /* the answer names what is there now, as every server's does that has put something */
+};
+
+static int put_one(struct s3_store *s, const char *key, const char *object, const void *data, size_t len, bool excl, struct putting *ret_p,
 		   struct store_error *err)
 {
 	struct http_answer a;
@@ -30,26 +35,39 @@ static int put_one(struct s3_store *s, const char *key, const char *object, cons
 	c.req.data = len ? data : NULL;
 	c.req.data_len = len;
 	c.req.fresh = excl; /* so that c.unsure is true when it is */
+	c.req.want[0] = "ETag";
+	c.parse = true; /* or a snapshot would name an object that is not there */
 	store_s3_header(&c, "Content-Type", "application/octet-stream");
 	if (excl && s->place.google)
 		store_s3_header(&c, "x-goog-if-generation-match", "0");
 	else if (excl)
 		store_s3_header(&c, "If-None-Match", "*");
 	r = store_s3_send(s, &c, &a, err);
-	*ret_unsure = c.unsure;
+	ret_p->unsure = c.unsure;
+	ret_p->tagged = r == 0 && a.got[0][0] != '\0';
 	if (r == 0)
 		http_answer_done(&a);
+	return r;
+}
+
+/* An object, and not the check of conditions. */
+static int put_object(struct s3_store *s, const char *name, const void *data, size_t len, bool excl, struct putting *ret_p, struct store_error *err)
+{
+	int r = put_one(s, name, name, data, len, excl, ret_p, err);
+
+	if (r == 0 && !ret_p->tagged)
+		return store_fail(err, -EPROTO, "%s: not put: %.200s: the answer makes no sense", name, s->place.origin + 8);
 	return r;
 }
 
 static int s3_excl_check(struct store *store, struct store_error *err)
 {
 	struct s3_store *s = store_s3_of(store);
-	bool unsure;
+	struct putting p;
 	int i, r = 0;
 
 	for (i = 0; i < 2 && s->excl == 0; i++) {
-		r = put_one(s, S3_CHECK_KEY, s->s.label, S3_CHECK_TEXT, sizeof(S3_CHECK_TEXT) - 1, true, &unsure, err);
+		r = put_one(s, S3_CHECK_KEY, s->s.label, S3_CHECK_TEXT, sizeof(S3_CHECK_TEXT) - 1, true, &p, err);
 		if (r == -EEXIST)
 			s->excl = 1;
 		else if (r == -EOPNOTSUPP)
@@ -68,25 +86,32 @@ static int s3_excl_check(struct store *store, struct store_error *err)
 
 static int put_excl(struct s3_store *s, const char *name, const void *data, size_t len, struct store_error *err)
 {
-	bool unsure = false;
+	struct store_error refused;
+	struct putting p = { 0 };
 	int r = s3_excl_check(&s->s, err);
 
 	if (r < 0)
 		return r;
-	r = put_one(s, name, name, data, len, true, &unsure, err);
-	return r == -EEXIST && unsure ? store_s3_is(&s->s, name, data, len, err) : r;
+	r = put_object(s, name, data, len, true, &p, err);
+	if (r != -EEXIST || !p.unsure)
+		return r;
+	refused = *err; /* the server's own word for it */
+	r = store_s3_is(&s->s, name, data, len, err);
+	if (r == -EEXIST)
+		*err = refused;
+	return r;
 }
 
 static int s3_put(struct store *store, const char *name, const void *data, size_t len, unsigned flags, struct store_error *err)
 {
 	struct s3_store *s = store_s3_of(store);
-	bool unsure;
+	struct putting p;
 
 	if (flags & STORE_EXCL)
 		return put_excl(s, name, data, len, err);
 	if (len > S3_PART)
 		return store_s3_put_parts(store, name, data, len, err);
-	return put_one(s, name, name, data, len, false, &unsure, err);
+	return put_object(s, name, data, len, false, &p, err);
 }
 
 static int s3_head(struct store *store, const char *name, uint64_t *ret_size, struct store_error *err)
