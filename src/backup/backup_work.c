@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "crypt/digest.h"
@@ -427,15 +427,11 @@ int backup_work_poll(struct backup *b)
 
 int backup_work_wait(struct backup *b)
 {
-	struct timespec until;
+	const struct timespec until = clock_after_ms(WAIT_MS);
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += WAIT_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
 	lock_take(&b->m);
 	if (b->error == 0)
-		(void)pthread_cond_timedwait(&b->done, &b->m.m, &until);
+		(void)lock_wait_until(&b->m, &b->done, &until);
 	lock_drop(&b->m);
 	return backup_work_poll(b);
 }

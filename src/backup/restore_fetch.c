@@ -3,8 +3,8 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "crypt/digest.h"
@@ -316,17 +316,13 @@ void restore_fetch_stop(struct restore *s)
 /* A moment; says how far it is. */
 static int wait_some(struct restore *s)
 {
+	const struct timespec until = clock_after_ms(WAIT_MS);
 	struct restore_counts counts;
-	struct timespec until;
 	int r;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += WAIT_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
 	lock_take(&s->m);
 	if (s->error == 0)
-		(void)pthread_cond_timedwait(&s->done, &s->m.m, &until);
+		(void)lock_wait_until(&s->m, &s->done, &until);
 	r = s->error;
 	counts = s->counts;
 	lock_drop(&s->m);

@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "base/thread.h"
 #include "crypt/digest.h"
@@ -147,18 +147,15 @@ static void *work(void *arg)
 static void watch(struct verify *v)
 {
 	struct verify_counts counts;
-	struct timespec until;
 	unsigned left = 1;
 
 	while (left > 0) {
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += WAIT_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000L;
-		until.tv_nsec %= 1000000000L;
+		const struct timespec until = clock_after_ms(WAIT_MS);
+
 		lock_take(&v->m);
 		left = v->running;
 		if (left > 0)
-			(void)pthread_cond_timedwait(&v->done, &v->m.m, &until);
+			(void)lock_wait_until(&v->m, &v->done, &until);
 		counts = v->counts;
 		lock_drop(&v->m);
 		if (v->p->progress && !v->p->progress(v->p->ctx, &counts)) {

@@ -5,7 +5,10 @@
 #define COFFER_BASE_LOCK_H
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <time.h>
 
 /* Low ranks are taken first (outermost). */
 enum lock_rank {
@@ -108,6 +111,21 @@ static inline void lock_wait(struct lock *l, pthread_cond_t *c)
 #if COFFER_DEVELOPER
 	lock_rank_push(l->rank);
 #endif
+}
+
+/* The same, at most until then (CLOCK_MONOTONIC; base/clock.h: clock_after_ms). false: it is then. */
+static inline bool lock_wait_until(struct lock *l, pthread_cond_t *c, const struct timespec *until)
+{
+	int r;
+
+#if COFFER_DEVELOPER
+	lock_rank_pop(l->rank);
+#endif
+	r = pthread_cond_clockwait(c, &l->m, CLOCK_MONOTONIC, until);
+#if COFFER_DEVELOPER
+	lock_rank_push(l->rank);
+#endif
+	return r != ETIMEDOUT;
 }
 
 /* A rwlock at which a writer waits for those that hold it, not for those that come after: as it is made by default, readers who relieve each other keep it

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "io/vio_impl.h"
 
 static int hold(struct vio *v)
@@ -27,20 +28,13 @@ static int hold(struct vio *v)
 
 static void wait_end(struct freeze *z)
 {
-	struct timespec until;
+	const struct timespec until = clock_after_ms(z->ms);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += z->ms / 1000;
-	until.tv_nsec += z->ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
 	WITH_LOCK(&z->m);
 	z->state = FREEZE_HELD;
 	pthread_cond_broadcast(&z->cond);
 	while (z->state == FREEZE_HELD)
-		if (pthread_cond_timedwait(&z->cond, &z->m.m, &until) == ETIMEDOUT)
+		if (!lock_wait_until(&z->m, &z->cond, &until))
 			z->state = FREEZE_EXPIRED;
 }
 

@@ -302,11 +302,9 @@ static void *timer_main(void *arg)
 
 	priv_thread();
 	for (;;) {
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += v->p.commit_seconds;
+		until = clock_after_ms(v->p.commit_seconds * 1000ull);
 		lock_take(&v->timer_m);
-		while (!v->kick && !v->stopping &&
-		       pthread_cond_timedwait(&v->timer_cond, &v->timer_m.m, &until) != ETIMEDOUT)
+		while (!v->kick && !v->stopping && lock_wait_until(&v->timer_m, &v->timer_cond, &until))
 			;
 		kicked = v->kick;
 		v->kick = false;
@@ -348,8 +346,6 @@ static void timer_stop(struct vio *v)
 
 static void init_lists(struct vio *v)
 {
-	pthread_condattr_t mono;
-
 	v->dirty.dirty_prev = v->dirty.dirty_next = &v->dirty;
 	v->home.home_prev = v->home.home_next = &v->home;
 	v->fd_lru.fd_prev = v->fd_lru.fd_next = &v->fd_lru;
@@ -366,11 +362,8 @@ static void init_lists(struct vio *v)
 	lock_init(&v->freeze.m, LOCK_RANK_POOL);
 	pthread_cond_init(&v->commit_cond, NULL);
 	pthread_cond_init(&v->room, NULL);
-	pthread_condattr_init(&mono);
-	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-	pthread_cond_init(&v->timer_cond, &mono);
-	pthread_cond_init(&v->freeze.cond, &mono);
-	pthread_condattr_destroy(&mono);
+	pthread_cond_init(&v->timer_cond, NULL);
+	pthread_cond_init(&v->freeze.cond, NULL);
 	v->ticket_next = 1;
 }
 

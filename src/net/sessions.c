@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 
@@ -32,14 +31,10 @@ static struct session *find(struct sessions *t, const char *key, struct session 
 /* Until nobody fetches for s. lock: t->m */
 static bool await(struct sessions *t, struct session *s, uint64_t deadline_ms)
 {
-	uint64_t now = clock_boot_ms(), left = deadline_ms > now ? deadline_ms - now : 0;
-	struct timespec until;
+	uint64_t now = clock_boot_ms();
+	const struct timespec until = clock_after_ms(deadline_ms > now ? deadline_ms - now : 0);
 	int r = 0;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)(left % 1000) * 1000000;
-	until.tv_sec += (time_t)(left / 1000) + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	s->waiting++;
 	while (s->busy && r == 0)
 		r = pthread_cond_clockwait(&t->changed, &t->m, CLOCK_MONOTONIC, &until);
