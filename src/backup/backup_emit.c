@@ -47,13 +47,13 @@ static int list_end(struct backup *b)
 	*l = (struct manifest_list){ .len = (uint32_t)b->list.len, .records = b->list_records };
 	r = digest_sha256(b->list.p, b->list.len, l->hash);
 	if (r == 0 && b->frozen) {
-		WITH_LOCK(&b->m);
+		WITH_LOCK(&b->pool.m);
 		r = backup_spool_add(b, REPO_LIST, l->hash, b->list.p, b->list.len);
 	} else if (r == 0 && !b->p->hold && !b->p->dry_run) {
 		r = repo_put(&b->repo, REPO_LIST, l->hash, b->list.p, b->list.len, &err);
 	}
 	if (r < 0) {
-		backup_work_fail(b, r, &err);
+		pool_fail(&b->pool, r, &err);
 		return r;
 	}
 	m->nlists++;
@@ -104,7 +104,7 @@ static int emit(struct backup *b, struct backup_item *item)
 
 static bool is_done(struct backup *b, const struct backup_item *item)
 {
-	WITH_LOCK(&b->m);
+	WITH_LOCK(&b->pool.m);
 	return item->work == 0;
 }
 
@@ -122,7 +122,7 @@ int backup_emit_until(struct backup *b, size_t max)
 			r = backup_work_wait(b);
 			continue;
 		}
-		r = backup_work_error(b); /* of work that failed nothing is told */
+		r = pool_error(&b->pool); /* of work that failed nothing is told */
 		if (r == 0)
 			r = emit(b, item);
 		if (r < 0)

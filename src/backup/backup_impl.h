@@ -6,7 +6,6 @@
 #ifndef COFFER_BACKUP_BACKUP_IMPL_H
 #define COFFER_BACKUP_BACKUP_IMPL_H
 
-#include <pthread.h>
 #include <sys/stat.h>
 #include <stdatomic.h>
 
@@ -14,8 +13,8 @@
 #include "backup/backup_cache.h"
 #include "backup/backup_set.h"
 #include "backup/merkle.h"
+#include "backup/pool.h"
 #include "backup/prune.h"
-#include "base/lock.h"
 
 #define BACKUP_ITEMS_MAX 8192u           /* that wait for those before them */
 #define BACKUP_BATCH_FILES 512u          /* in a pack */
@@ -29,7 +28,7 @@
 /* A directory that is open while somebody needs it. */
 struct backup_dir {
 	int fd;
-	unsigned refs;                   /* lock: backup.m */
+	unsigned refs;                   /* lock: backup.pool.m */
 };
 
 struct backup_item {
@@ -44,8 +43,8 @@ struct backup_item {
 	struct backup_dir *dir;          /* while work is left */
 	char name[RECORD_NAME_MAX + 1];
 	char *path;                      /* relative to the volume; for messages */
-	unsigned work;                   /* lock: backup.m; windows that are not done */
-	bool rotten;                     /* lock: backup.m */
+	unsigned work;                   /* lock: backup.pool.m; windows that are not done */
+	bool rotten;                     /* lock: backup.pool.m */
 };
 
 /* A window of a file: some of its pieces. */
@@ -55,7 +54,7 @@ struct backup_unit {
 };
 
 struct backup_job {
-	struct backup_job *next;
+	struct pool_job queued;          /* first */
 	struct backup_unit *units;
 	size_t n, max;
 	uint64_t packed;                 /* bytes of small pieces */
@@ -71,13 +70,7 @@ struct backup {
 	struct prune_mark mark;          /* of the last prune before we looked what is there */
 	int64_t started_s;               /* CLOCK_REALTIME: files changed about then are read again next time */
 
-	struct lock m;
-	pthread_cond_t wake, done;       /* for threads; for the walk */
-	struct backup_job *jobs, **jobs_end; /* lock: m */
-	unsigned njobs, busy;            /* lock: m */
-	bool ending;                     /* lock: m */
-	int error;                       /* lock: m; the first */
-	struct store_error store_error;  /* lock: m; of it */
+	struct pool pool;                /* m below: its lock */
 	struct backup_counts counts;     /* lock: m */
 	struct backup_set segments, packs; /* lock: m; in the store */
 	struct backup_set slices;        /* lock: m; pieces of packs that are there */
@@ -90,9 +83,6 @@ struct backup {
 	size_t spooled;
 	struct backup_told *rots;
 	size_t nrots;
-
-	pthread_t threads[BACKUP_THREADS_MAX];
-	unsigned nthreads;
 
 	/* The walk alone. */
 	struct backup_job *batch;
@@ -163,15 +153,12 @@ int backup_plan_flush(struct backup *b) must_check;
 
 /* backup_work.c */
 int backup_work_start(struct backup *b) must_check;
-void backup_work_stop(struct backup *b);
 /* Hand over *job; waits while the threads have enough to do. */
 int backup_work_add(struct backup *b, struct backup_job **job) must_check;
 /* Wait a moment, or until something is done; says how far it is. */
 int backup_work_wait(struct backup *b) must_check;
-int backup_work_error(struct backup *b) must_check;
 /* Says how far it is, without waiting. */
 int backup_work_poll(struct backup *b) must_check;
-void backup_work_fail(struct backup *b, int r, const struct store_error *err);
 void backup_job_free(struct backup_job *job);
 void backup_dir_unref(struct backup *b, struct backup_dir *d);
 

@@ -127,11 +127,11 @@ static void reset(struct backup *b)
 		memset(b->links, 0, b->links_max * sizeof(*b->links));
 	m->nlists = 0;
 	m->entries = m->bytes = 0;
-	lock_take(&b->m);
+	lock_take(&b->pool.m);
 	b->counts.files = b->counts.skipped = b->counts.problems = b->counts.bytes_kept = 0;
 	b->unsteady = false;
 	backup_spool_rots_drop(b);
-	lock_drop(&b->m);
+	lock_drop(&b->pool.m);
 }
 
 /* What the round has learnt is what the next one knows. */

@@ -157,14 +157,14 @@ int backup_plan_jobs(struct backup *b, struct backup_item *item)
 	while (i < item->now.n && r == 0) {
 		struct backup_unit u = unit_at(item, i, &small, &all_small);
 
-		lock_take(&b->m);
+		lock_take(&b->pool.m);
 		item->work++;
-		lock_drop(&b->m);
+		lock_drop(&b->pool.m);
 		r = add_unit(b, &u, small, all_small);
 		i += u.n;
 	}
-	lock_take(&b->m);
+	lock_take(&b->pool.m);
 	item->work--;
-	lock_drop(&b->m);
+	lock_drop(&b->pool.m);
 	return r;
 }

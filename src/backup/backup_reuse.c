@@ -43,7 +43,7 @@ static const struct record_piece *old_pieces(struct backup *b, const struct back
 	}
 	if (old->n - low < u->n || old->metas[low] == 0)
 		return NULL;
-	WITH_LOCK(&b->m);
+	WITH_LOCK(&b->pool.m);
 	for (uint64_t i = 0; i < u->n && ok; i++) {
 		const struct record_piece *e = &old->pieces[low + i];
 
@@ -72,7 +72,7 @@ int backup_reuse_window(struct backup *b, int fd, uint8_t metas[static BACKUP_ME
 	if (meta != u->item->old.metas[e - u->item->old.pieces])
 		return 0;
 	memcpy(u->item->now.pieces + u->first, e, u->n * sizeof(*e));
-	WITH_LOCK(&b->m);
+	WITH_LOCK(&b->pool.m);
 	for (uint64_t i = 0; i < u->n; i++) {
 		u->item->now.metas[u->first + i] = meta;
 		b->counts.bytes_kept += e[i].len;

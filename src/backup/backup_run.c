@@ -323,20 +323,13 @@ static void done(struct backup *b)
 {
 	struct backup_item *item;
 
-	backup_work_stop(b);
-	lock_init(&b->m, LOCK_RANK_POOL); /* what is left is freed through the same calls */
-	while (b->jobs) {
-		struct backup_job *job = b->jobs;
-
-		b->jobs = job->next;
-		backup_job_free(job);
-	}
+	pool_stop(&b->pool);
 	backup_job_free(b->batch);
 	while ((item = b->items)) {
 		b->items = item->next;
 		backup_item_free(b, item);
 	}
-	lock_done(&b->m);
+	pool_done(&b->pool);
 	backup_cache_close(b->cache);
 	if (b->writer.fd >= 0)
 		(void)close(b->writer.fd);
@@ -376,9 +369,9 @@ int backup_run(const struct backup_params *p, struct backup_result *ret_r, struc
 		backup_spool_rots_tell(b);
 	if (r == 0)
 		r = finish(b, &res, ret_err);
-	if (b->error < 0) {
-		r = b->error;
-		*ret_err = b->store_error;
+	if (b->pool.error < 0) {
+		r = b->pool.error;
+		*ret_err = b->pool.store_error;
 	}
 	res.serial = b->manifest.serial;
 	res.is_signed = b->manifest.is_signed;

@@ -15,7 +15,7 @@ struct backup_kept {
 	uint8_t p[];
 };
 
-/* lock: b->m, as below */
+/* lock: b->pool.m, as below */
 int backup_spool_add(struct backup *b, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN], const void *p, size_t len)
 {
 	struct backup_kept *k;
@@ -49,7 +49,7 @@ int backup_spool_send(struct backup *b, bool lists)
 	}
 	b->spooled = 0;
 	if (r < 0)
-		backup_work_fail(b, r, &err);
+		pool_fail(&b->pool, r, &err);
 	return r;
 }
 

@@ -223,7 +223,7 @@ static bool all_there(struct backup *b, const struct record_piece *pieces, uint6
 {
 	bool ok = true;
 
-	WITH_LOCK(&b->m);
+	WITH_LOCK(&b->pool.m);
 	for (uint64_t i = 0; i < n && ok; i++)
 		ok = pieces[i].packed ? backup_set_find(&b->packs, pieces[i].pack) : backup_set_find(&b->segments, pieces[i].hash);
 	return ok;
@@ -239,10 +239,10 @@ static int from_cache(struct backup *b, struct backup_item *item)
 		return r < 0 ? r : 0;
 	item->now = item->old;
 	item->old = (struct backup_cache_file){ 0 };
-	lock_take(&b->m);
+	lock_take(&b->pool.m);
 	for (uint64_t i = 0; i < item->now.n; i++)
 		b->counts.bytes_kept += item->now.pieces[i].len;
-	lock_drop(&b->m);
+	lock_drop(&b->pool.m);
 	return 1;
 }
 
@@ -327,9 +327,9 @@ static int add_entry(struct walk *w, const struct place *at, const char *name, c
 		item->path = strdup(w->path);
 		item->dir = at->dir;
 		if (item->path) {
-			lock_take(&b->m);
+			lock_take(&b->pool.m);
 			at->dir->refs++;
-			lock_drop(&b->m);
+			lock_drop(&b->pool.m);
 		} else {
 			item->dir = NULL;
 			r = -ENOMEM;
@@ -339,9 +339,9 @@ static int add_entry(struct walk *w, const struct place *at, const char *name, c
 		backup_item_free(b, item);
 		return r;
 	}
-	lock_take(&b->m);
+	lock_take(&b->pool.m);
 	b->counts.files++;
-	lock_drop(&b->m);
+	lock_drop(&b->pool.m);
 	b->entries++;
 	item->work = r == 1;
 	*b->items_end = item;
@@ -357,7 +357,7 @@ static int walk_dir(struct walk *w, const struct place *at);
 
 static int skip(struct walk *w)
 {
-	WITH_LOCK(&w->b->m);
+	WITH_LOCK(&w->b->pool.m);
 	w->b->counts.skipped++;
 	return 0;
 }
@@ -430,7 +430,7 @@ static int entry_here(struct walk *w, const struct place *at, const char *name)
 		return 0;
 	if (r == 0)
 		r = add_entry(w, at, name, &st, fd);
-	if (r < 0 && backup_work_error(w->b) == 0)
+	if (r < 0 && pool_error(&w->b->pool) == 0)
 		(void)log_ret(r, "%s", w->path);
 	return r == 0 && S_ISDIR(st.st_mode) ? enter(w, at, name, fd) : r;
 }

@@ -8,12 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "crypt/digest.h"
-
-#define WAIT_MS 200
 
 struct worker {
 	struct backup *b;
@@ -25,33 +21,15 @@ struct worker {
 	struct store_error error;
 };
 
-void backup_work_fail(struct backup *b, int r, const struct store_error *err)
-{
-	WITH_LOCK(&b->m);
-	if (b->error == 0) {
-		b->error = r;
-		if (err)
-			b->store_error = *err;
-	}
-	pthread_cond_broadcast(&b->wake);
-	pthread_cond_broadcast(&b->done);
-}
-
-int backup_work_error(struct backup *b)
-{
-	WITH_LOCK(&b->m);
-	return b->error;
-}
-
 void backup_dir_unref(struct backup *b, struct backup_dir *d)
 {
 	bool last;
 
 	if (!d)
 		return;
-	lock_take(&b->m);
+	lock_take(&b->pool.m);
 	last = --d->refs == 0;
-	lock_drop(&b->m);
+	lock_drop(&b->pool.m);
 	if (last) {
 		(void)close(d->fd);
 		free(d);
@@ -142,7 +120,7 @@ static int check_window(struct worker *w, int *fd, const struct backup_unit *u, 
 			u->item->now.metas[u->first + i] = meta;
 		return 0;
 	}
-	WITH_LOCK(&b->m);
+	WITH_LOCK(&b->pool.m);
 	b->counts.problems += rot.count;
 	u->item->rotten = true;
 	if (b->p->hold) /* not certain yet */
@@ -156,13 +134,13 @@ static int check_window(struct worker *w, int *fd, const struct backup_unit *u, 
 
 static bool in_store(struct backup *b, const struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN])
 {
-	WITH_LOCK(&b->m);
+	WITH_LOCK(&b->pool.m);
 	return backup_set_find(s, hash);
 }
 
 static int sent(struct worker *w, struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN], size_t len)
 {
-	WITH_LOCK(&w->b->m);
+	WITH_LOCK(&w->b->pool.m);
 	w->b->counts.bytes_sent += len;
 	w->b->counts.objects_sent++;
 	return backup_set_add(s, hash, NULL);
@@ -175,9 +153,9 @@ static int send_object(struct worker *w, enum repo_kind kind, struct backup_set 
 	if (in_store(w->b, s, hash))
 		return 0;
 	if (w->b->frozen) {
-		lock_take(&w->b->m);
+		lock_take(&w->b->pool.m);
 		r = backup_spool_add(w->b, kind, hash, p, len);
-		lock_drop(&w->b->m);
+		lock_drop(&w->b->pool.m);
 		if (r != -ENOBUFS)
 			return r < 0 ? r : sent(w, s, hash, len);
 	}
@@ -192,13 +170,13 @@ static void place_small(struct worker *w, struct record_piece *e, const uint8_t 
 	struct backup_set_item *i;
 
 	e->packed = true;
-	lock_take(&b->m);
+	lock_take(&b->pool.m);
 	i = backup_set_find(&b->slices, e->hash);
 	if (i) {
 		e->at = i->at;
 		memcpy(e->pack, b->slice_packs[i->pack], RECORD_HASH_LEN);
 	}
-	lock_drop(&b->m);
+	lock_drop(&b->pool.m);
 	if (i)
 		return;
 	e->at = (uint32_t)w->pack_len;
@@ -270,7 +248,7 @@ static int open_item(const struct backup_item *item, int *ret_fd)
 /* A file of a mounted volume went, or became shorter: this round is no snapshot. */
 static int unsteady(struct backup *b, struct backup_item *item)
 {
-	WITH_LOCK(&b->m);
+	WITH_LOCK(&b->pool.m);
 	b->unsteady = true;
 	item->rotten = true;
 	return 0;
@@ -300,9 +278,9 @@ static int do_unit(struct worker *w, const struct backup_unit *u)
 	if (r < 0)
 		return log_ret(r, "%s", u->item->path);
 	r = send_pieces(w, u);
-	lock_take(&w->b->m);
+	lock_take(&w->b->pool.m);
 	w->b->counts.bytes_read += len;
-	lock_drop(&w->b->m);
+	lock_drop(&w->b->pool.m);
 	return r;
 }
 
@@ -312,7 +290,7 @@ static int do_job(struct worker *w, const struct backup_job *job)
 
 	w->pack_len = 0;
 	for (size_t i = 0; i < job->n && r == 0; i++) {
-		r = backup_work_error(w->b);
+		r = pool_error(&w->b->pool);
 		if (r == 0)
 			r = do_unit(w, &job->units[i]);
 	}
@@ -324,34 +302,12 @@ static void job_end(struct backup *b, struct backup_job *job)
 	for (size_t i = 0; i < job->n; i++) {
 		struct backup_item *item = job->units[i].item;
 
-		lock_take(&b->m);
+		lock_take(&b->pool.m);
 		item->work--;
-		lock_drop(&b->m);
+		lock_drop(&b->pool.m);
 	}
 	backup_job_free(job);
-	lock_take(&b->m);
-	b->busy--;
-	pthread_cond_broadcast(&b->done);
-	lock_drop(&b->m);
-}
-
-static struct backup_job *next_job(struct backup *b)
-{
-	struct backup_job *job;
-
-	WITH_LOCK(&b->m);
-	while (!b->jobs && !b->ending)
-		lock_wait(&b->m, &b->wake);
-	job = b->jobs;
-	if (!job)
-		return NULL;
-	b->jobs = job->next;
-	if (!b->jobs)
-		b->jobs_end = &b->jobs;
-	b->njobs--;
-	b->busy++;
-	pthread_cond_broadcast(&b->done);
-	return job;
+	pool_ended(&b->pool);
 }
 
 static void *work(void *arg)
@@ -366,12 +322,12 @@ static void *work(void *arg)
 	w.pack = malloc(RECORD_PACK_MAX);
 	if (!w.pack)
 		r = -ENOMEM;
-	while ((job = next_job(w.b))) {
+	while ((job = pool_next(&w.b->pool))) {
 		w.error.message[0] = '\0';
 		if (r == 0)
 			r = do_job(&w, job);
 		if (r < 0)
-			backup_work_fail(w.b, r, &w.error);
+			pool_fail(&w.b->pool, r, &w.error);
 		job_end(w.b, job);
 	}
 	free(w.window);
@@ -385,28 +341,8 @@ static void *work(void *arg)
 
 int backup_work_start(struct backup *b)
 {
-	int r = 0;
-
-	lock_init(&b->m, LOCK_RANK_POOL);
-	pthread_cond_init(&b->wake, NULL);
-	pthread_cond_init(&b->done, NULL);
-	b->jobs_end = &b->jobs;
-	for (; b->nthreads < b->p->threads && r == 0; b->nthreads += r == 0)
-		r = thread_start(&b->threads[b->nthreads], work, b);
-	return r;
-}
-
-void backup_work_stop(struct backup *b)
-{
-	lock_take(&b->m);
-	b->ending = true;
-	pthread_cond_broadcast(&b->wake);
-	lock_drop(&b->m);
-	while (b->nthreads > 0)
-		(void)pthread_join(b->threads[--b->nthreads], NULL);
-	pthread_cond_destroy(&b->wake);
-	pthread_cond_destroy(&b->done);
-	lock_done(&b->m);
+	pool_init(&b->pool);
+	return pool_start(&b->pool, b->p->threads, work, b);
 }
 
 int backup_work_poll(struct backup *b)
@@ -414,49 +350,35 @@ int backup_work_poll(struct backup *b)
 	struct backup_counts counts;
 	int r;
 
-	lock_take(&b->m);
-	r = b->error;
+	lock_take(&b->pool.m);
+	r = b->pool.error;
 	counts = b->counts;
-	lock_drop(&b->m);
+	lock_drop(&b->pool.m);
 	if (r == 0 && b->p->progress && !b->p->progress(b->p->ctx, &counts)) {
 		r = -EINTR;
-		backup_work_fail(b, r, NULL);
+		pool_fail(&b->pool, r, NULL);
 	}
 	return r;
 }
 
 int backup_work_wait(struct backup *b)
 {
-	const struct timespec until = clock_after_ms(WAIT_MS);
-
-	lock_take(&b->m);
-	if (b->error == 0)
-		(void)lock_wait_until(&b->m, &b->done, &until);
-	lock_drop(&b->m);
+	pool_pause(&b->pool);
 	return backup_work_poll(b);
 }
 
 int backup_work_add(struct backup *b, struct backup_job **job)
 {
-	bool full;
 	int r;
 
 	for (;;) {
-		r = backup_work_error(b);
+		r = pool_error(&b->pool);
 		if (r < 0)
 			return r;
-		lock_take(&b->m);
-		full = b->njobs >= b->p->threads;
-		if (!full) {
-			*b->jobs_end = *job;
-			b->jobs_end = &(*job)->next;
-			b->njobs++;
+		if (pool_put(&b->pool, *job, b->p->threads)) {
 			*job = NULL;
-			pthread_cond_signal(&b->wake);
-		}
-		lock_drop(&b->m);
-		if (!full)
 			return 0;
+		}
 		r = backup_work_wait(b);
 		if (r < 0)
 			return r;

@@ -76,7 +76,7 @@ static int on_entry(void *ctx, uint64_t no, unsigned depth, const struct record_
 		r = restore_leave(s, depth + 1);
 	if (r == 0)
 		r = restore_make(s, no, e);
-	if (r < 0 && r != -EUCLEAN && s->error == 0)
+	if (r < 0 && r != -EUCLEAN && s->pool.error == 0)
 		(void)log_ret(r, "%s", s->path ? s->path : "");
 	s->counts.files++;
 	return r;
@@ -182,9 +182,9 @@ int restore_run(const struct restore_params *p, struct restore_counts *ret_c, st
 		r = finish(s);
 	if (s->file)
 		(void)!end_file(s);
-	if (s->error < 0) {
-		r = s->error;
-		*ret_err = s->store_error;
+	if (s->pool.error < 0) {
+		r = s->pool.error;
+		*ret_err = s->pool.store_error;
 	}
 	if (r == -EUCLEAN && !ret_err->message[0])
 		(void)snprintf(ret_err->message, sizeof(ret_err->message), "%.300s: no backing directory holds such an entry", s->path ? s->path : "");

@@ -4,25 +4,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "crypt/digest.h"
 #include "format/layout.h"
 
-#define WAIT_MS 200
 #define JOBS_PER_THREAD 4u
-
-static void fail(struct restore *s, int r, const struct store_error *err)
-{
-	WITH_LOCK(&s->m);
-	if (s->error == 0) {
-		s->error = r;
-		if (err)
-			s->store_error = *err;
-	}
-	pthread_cond_broadcast(&s->done);
-}
 
 /* ---- files */
 
@@ -32,9 +18,9 @@ int restore_file_unref(struct restore *s, struct restore_file *f)
 	bool last;
 	int r = 0;
 
-	lock_take(&s->m);
+	lock_take(&s->pool.m);
 	last = --f->work == 0;
-	lock_drop(&s->m);
+	lock_drop(&s->pool.m);
 	if (!last)
 		return 0;
 	if (fchown(f->fd, f->uid, f->gid) < 0 && errno != EPERM) /* without root's rights all is the caller's */
@@ -79,7 +65,7 @@ static int pack_take(struct restore *s, const uint8_t hash[static RECORD_HASH_LE
 	size_t len = 0;
 	int r;
 
-	lock_take(&s->m);
+	lock_take(&s->pool.m);
 	for (;;) {
 		k = pack_find(s, hash);
 		if (k && !k->loading)
@@ -90,12 +76,12 @@ static int pack_take(struct restore *s, const uint8_t hash[static RECORD_HASH_LE
 			k = NULL;
 		if (k)
 			break;
-		lock_wait(&s->m, &s->packed);
+		lock_wait(&s->pool.m, &s->packed);
 	}
 	k->refs++;
 	k->used = ++s->clock;
 	if (k->p && memcmp(k->hash, hash, RECORD_HASH_LEN) == 0) {
-		lock_drop(&s->m);
+		lock_drop(&s->pool.m);
 		*ret_k = k;
 		return 0;
 	}
@@ -103,9 +89,9 @@ static int pack_take(struct restore *s, const uint8_t hash[static RECORD_HASH_LE
 	k->p = NULL;
 	k->loading = true;
 	memcpy(k->hash, hash, RECORD_HASH_LEN);
-	lock_drop(&s->m);
+	lock_drop(&s->pool.m);
 	r = repo_get(s->p->repo, REPO_PACK, hash, &p, &len, err);
-	WITH_LOCK(&s->m);
+	WITH_LOCK(&s->pool.m);
 	k->loading = false;
 	k->p = p;
 	k->len = len;
@@ -118,7 +104,7 @@ static int pack_take(struct restore *s, const uint8_t hash[static RECORD_HASH_LE
 
 static void pack_drop(struct restore *s, struct restore_pack *k)
 {
-	WITH_LOCK(&s->m);
+	WITH_LOCK(&s->pool.m);
 	k->refs--;
 	pthread_cond_broadcast(&s->packed);
 }
@@ -226,35 +212,10 @@ static int do_job(struct restore *s, const struct restore_job *job, struct store
 				(void)log_ret(r, "a file of the restored volume");
 		}
 	}
-	WITH_LOCK(&s->m);
+	WITH_LOCK(&s->pool.m);
 	s->counts.bytes += r == 0 ? job->piece.len : 0;
 	s->counts.bytes_kept += kept ? job->piece.len : 0;
 	return r;
-}
-
-static struct restore_job *next_job(struct restore *s)
-{
-	struct restore_job *job;
-
-	WITH_LOCK(&s->m);
-	while (!s->jobs && !s->ending)
-		lock_wait(&s->m, &s->wake);
-	job = s->jobs;
-	if (!job)
-		return NULL;
-	s->jobs = job->next;
-	if (!s->jobs)
-		s->jobs_end = &s->jobs;
-	s->njobs--;
-	s->busy++;
-	pthread_cond_broadcast(&s->done);
-	return job;
-}
-
-static int error_of(struct restore *s)
-{
-	WITH_LOCK(&s->m);
-	return s->error;
 }
 
 static void *work(void *arg)
@@ -264,19 +225,16 @@ static void *work(void *arg)
 	struct store_error err;
 	int r, rr;
 
-	while ((job = next_job(s))) {
+	while ((job = pool_next(&s->pool))) {
 		err = (struct store_error){ 0 };
-		r = error_of(s);
+		r = pool_error(&s->pool);
 		if (r == 0)
 			r = do_job(s, job, &err);
 		rr = restore_file_unref(s, job->file);
 		if (r < 0 || rr < 0)
-			fail(s, r < 0 ? r : rr, r < 0 ? &err : NULL);
+			pool_fail(&s->pool, r < 0 ? r : rr, r < 0 ? &err : NULL);
 		free(job);
-		lock_take(&s->m);
-		s->busy--;
-		pthread_cond_broadcast(&s->done);
-		lock_drop(&s->m);
+		pool_ended(&s->pool);
 	}
 	return NULL;
 }
@@ -285,74 +243,57 @@ static void *work(void *arg)
 
 int restore_fetch_start(struct restore *s)
 {
-	int r = 0;
-
-	lock_init(&s->m, LOCK_RANK_POOL);
-	pthread_cond_init(&s->wake, NULL);
-	pthread_cond_init(&s->done, NULL);
+	pool_init(&s->pool);
 	pthread_cond_init(&s->packed, NULL);
-	s->jobs_end = &s->jobs;
-	for (; s->nthreads < s->p->threads && r == 0; s->nthreads += r == 0)
-		r = thread_start(&s->threads[s->nthreads], work, s);
-	return r;
+	return pool_start(&s->pool, s->p->threads, work, s);
 }
 
 void restore_fetch_stop(struct restore *s)
 {
-	lock_take(&s->m);
-	s->ending = true;
-	pthread_cond_broadcast(&s->wake);
-	lock_drop(&s->m);
-	while (s->nthreads > 0)
-		(void)pthread_join(s->threads[--s->nthreads], NULL);
+	pool_stop(&s->pool);
 	for (unsigned i = 0; i < RESTORE_PACKS; i++)
 		free(s->packs[i].p);
-	pthread_cond_destroy(&s->wake);
-	pthread_cond_destroy(&s->done);
 	pthread_cond_destroy(&s->packed);
-	lock_done(&s->m);
+	pool_done(&s->pool);
 }
 
 /* A moment; says how far it is. */
 static int wait_some(struct restore *s)
 {
-	const struct timespec until = clock_after_ms(WAIT_MS);
 	struct restore_counts counts;
 	int r;
 
-	lock_take(&s->m);
-	if (s->error == 0)
-		(void)lock_wait_until(&s->m, &s->done, &until);
-	r = s->error;
+	pool_pause(&s->pool);
+	lock_take(&s->pool.m);
+	r = s->pool.error;
 	counts = s->counts;
-	lock_drop(&s->m);
+	lock_drop(&s->pool.m);
 	if (r == 0 && s->p->progress && !s->p->progress(s->p->ctx, &counts)) {
 		r = -EINTR;
-		fail(s, r, NULL);
+		pool_fail(&s->pool, r, NULL);
 	}
 	return r;
+}
+
+/* A piece more, or one less, that a file waits for. */
+static void work_count(struct restore *s, struct restore_file *f, int n)
+{
+	WITH_LOCK(&s->pool.m);
+	f->work += (unsigned)n;
 }
 
 int restore_fetch_add(struct restore *s, struct restore_file *f, const struct record_piece *e)
 {
 	struct restore_job *job = calloc(1, sizeof(*job));
-	bool full = true;
-	int r = job ? error_of(s) : -ENOMEM;
+	int r = job ? pool_error(&s->pool) : -ENOMEM;
 
-	while (r == 0 && full) {
-		lock_take(&s->m);
-		full = s->njobs >= s->p->threads * JOBS_PER_THREAD;
-		if (!full) {
-			*job = (struct restore_job){ .file = f, .piece = *e };
-			f->work++;
-			*s->jobs_end = job;
-			s->jobs_end = &job->next;
-			s->njobs++;
-			pthread_cond_signal(&s->wake);
-		}
-		lock_drop(&s->m);
-		if (full)
+	if (r == 0) {
+		*job = (struct restore_job){ .file = f, .piece = *e };
+		work_count(s, f, 1);
+		while (r == 0 && !pool_put(&s->pool, job, s->p->threads * JOBS_PER_THREAD))
 			r = wait_some(s);
+		if (r < 0)
+			work_count(s, f, -1);
 	}
 	if (r < 0)
 		free(job);
@@ -361,16 +302,9 @@ int restore_fetch_add(struct restore *s, struct restore_file *f, const struct re
 
 int restore_fetch_wait(struct restore *s)
 {
-	bool idle = false;
-	int r = 0;
+	int r = pool_error(&s->pool);
 
-	while (r == 0 && !idle) {
-		lock_take(&s->m);
-		idle = s->njobs == 0 && s->busy == 0;
-		r = s->error;
-		lock_drop(&s->m);
-		if (r == 0 && !idle)
-			r = wait_some(s);
-	}
-	return r;
+	while (r == 0 && !pool_idle(&s->pool))
+		r = wait_some(s);
+	return r < 0 ? r : pool_error(&s->pool);
 }

@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
+#include "backup/pool.h"
 #include "backup/restore.h"
-#include "base/lock.h"
 
 #define RESTORE_PACKS 6u                 /* in memory */
 #define RESTORE_VOLUME_MAX (256u * 1024)
@@ -14,14 +14,14 @@
 /* A regular file that is being written. */
 struct restore_file {
 	int fd;
-	unsigned work;                   /* lock: restore.m; pieces that are not there, and the walk */
+	unsigned work;                   /* lock: restore.pool.m; pieces that are not there, and the walk */
 	bool solid;                      /* zeros are written, too */
 	uint32_t mode, uid, gid;
 	struct timespec mtime;
 };
 
 struct restore_job {
-	struct restore_job *next;
+	struct pool_job queued;          /* first */
 	struct restore_file *file;
 	struct record_piece piece;
 };
@@ -52,19 +52,11 @@ struct restore_dir {
 struct restore {
 	const struct restore_params *p;
 
-	struct lock m;
-	pthread_cond_t wake, done, packed;
-	struct restore_job *jobs, **jobs_end; /* lock: m, as is the rest of this part */
-	unsigned njobs, busy;
-	bool ending;
-	int error;
-	struct store_error store_error;
-	struct restore_counts counts;
+	struct pool pool;
+	pthread_cond_t packed;
+	struct restore_counts counts;    /* lock: pool.m, as are the next two */
 	struct restore_pack packs[RESTORE_PACKS];
 	uint64_t clock;
-
-	pthread_t threads[RESTORE_THREADS_MAX];
-	unsigned nthreads;
 
 	/* The walk alone. */
 	struct restore_dir *dirs;        /* the open ones, from the root on */
