@@ -192,7 +192,11 @@ static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_
 				"when less is written, or unmount it");
 	if (r < 0 && r != -EINTR && !err.message[0] && *why)
 		return cmd_fail(r == -ETXTBSY ? EXIT_CODE_BUSY : cmd_exit_of(r), s->name, "stopped: %s", why);
-	return r < 0 ? cmd_backup_fail(s->name, r, &err) : report(s, &b);
+	if (r < 0)
+		return cmd_backup_fail(s->name, r, &err);
+	if (b.snapshot[0]) /* metrics, an alert and the audit log wait for it; without an agent nobody does */
+		cmd_done(s->g, s->name, &v->instance, PROTO_DONE_BACKUP, b.snapshot);
+	return report(s, &b);
 }
 
 static int claim(struct run *s, const char *path, int root_fd, int *ret_lock)

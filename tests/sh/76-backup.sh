@@ -112,6 +112,9 @@ printf '{"id":"x","until":%s}' $(($(date +%s) + 4)) >"$tmp/store/$uuid/lock"
 expect 0 keyless backup run "$tmp/v" "$store" && [ "$(date +%s)" -ge "$(sed 's/.*until":\([0-9]*\)}/\1/' "$tmp/store/$uuid/lock")" ] && ok "a run waits for the prune beside it, and looks what is left" || not_ok "beside a prune: $(cat "$tmp/err")"
 rm "$tmp/store/$uuid/lock"
 
+# With an agent it is told.
+expect 0 coffer backup run "$tmp/v" "$store" && [ ! -s "$tmp/err" ] && grep -q '"event":"backup"' "$tmp/state/audit.log" && ok "the audit log has it" || not_ok "not in the audit log: $(cat "$tmp/err")"
+
 # Cut at any point.
 rm -rf "$tmp/store" "$tmp/cache" "$tmp/r"
 mkdir "$tmp/store"
