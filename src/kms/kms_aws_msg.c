@@ -79,6 +79,9 @@ int kms_aws_place(const struct kms_uri *uri, const struct kms_conf *conf, const 
 	if (*p.conf->region) {
 		if (!awshost_region_ok(p.conf->region))
 			return kms_fail(err, KMS_CONFIG, "aws-kms: region=%.40s is none", p.conf->region);
+		if (strcmp(p.conf->region, p.region) != 0 && !*p.conf->endpoint && !env_get(ENV_AWS_ENDPOINT_URL_KMS) && !env_get(ENV_AWS_ENDPOINT_URL))
+			return kms_fail(err, KMS_CONFIG, "aws-kms: region=%s, but the key's ARN says %s, and AWS knows a key in its own region alone; take region= out, or correct kms=",
+					p.conf->region, p.region);
 		memcpy(p.region, p.conf->region, strlen(p.conf->region) + 1);
 	}
 	if (awshost_find("kms", p.region, p.conf->endpoint, p.origin) < 0)

@@ -37,7 +37,10 @@ int awshost_origin(const char *service, const char *region, bool fips, bool dual
 	domain = dual_stack ? partitions[i].dual : partitions[i].domain;
 	if (!domain)
 		return -EINVAL;
-	(void)snprintf(ret_origin, URL_ORIGIN_MAX + 1, "https://%s%s.%s.%s", service, fips ? "-fips" : "", region, domain);
+	if (dual_stack && strcmp(service, "s3") == 0) /* older than the domains of their own */
+		(void)snprintf(ret_origin, URL_ORIGIN_MAX + 1, "https://s3%s.dualstack.%s.%s", fips ? "-fips" : "", region, partitions[i].domain);
+	else
+		(void)snprintf(ret_origin, URL_ORIGIN_MAX + 1, "https://%s%s.%s.%s", service, fips ? "-fips" : "", region, domain);
 	return 0;
 }
 

@@ -66,13 +66,15 @@ static void place_is(const char *uri, const struct kms_conf *conf, const char *o
 static void region_and_endpoint_come_from_the_arn_then_configuration_then_environment(void **state)
 {
 	static const char china[] = "aws-kms://arn:aws-cn:kms:cn-north-1:111122223333:key/" ID;
-	static const struct kms_conf conf = { .endpoint = "https://kms.test:9443" }, region = { .region = "us-east-1" };
+	static const struct kms_conf conf = { .endpoint = "https://kms.test:9443" }, region = { .region = "us-east-1" }, same = { .region = "eu-west-1" };
+	static const struct kms_conf both = { .region = "us-east-1", .endpoint = "https://kms.test" };
 
 	(void)state;
 	place_is(URI, NULL, "https://kms.eu-west-1.amazonaws.com", "eu-west-1");
 	place_is(china, NULL, "https://kms.cn-north-1.amazonaws.com.cn", "cn-north-1");
 	place_is(URI, &conf, "https://kms.test:9443", "eu-west-1");
-	place_is(URI, &region, "https://kms.us-east-1.amazonaws.com", "us-east-1");
+	place_is(URI, &same, "https://kms.eu-west-1.amazonaws.com", "eu-west-1");
+	place_is(URI, &both, "https://kms.test", "us-east-1");
 	setenv("AWS_USE_FIPS_ENDPOINT", "true", 1);
 	place_is(URI, NULL, "https://kms-fips.eu-west-1.amazonaws.com", "eu-west-1");
 	setenv("AWS_USE_DUALSTACK_ENDPOINT", "true", 1);
@@ -82,6 +84,7 @@ static void region_and_endpoint_come_from_the_arn_then_configuration_then_enviro
 	place_is(URI, NULL, "https://kms.eu-west-1.api.aws", "eu-west-1");
 	setenv("AWS_ENDPOINT_URL", "https://all.test", 1);
 	place_is(URI, NULL, "https://all.test", "eu-west-1");
+	place_is(URI, &region, "https://all.test", "us-east-1");
 	setenv("AWS_ENDPOINT_URL_KMS", "https://kms.example/", 1);
 	place_is(URI, NULL, "https://kms.example", "eu-west-1");
 	place_is(URI, &conf, "https://kms.test:9443", "eu-west-1");
@@ -117,6 +120,19 @@ static void configuration_that_cannot_be_meant_is_refused(void **state)
 	p = place_of(URI, &own);
 	assert_string_equal(p.ca_file, "/own.pem");
 	unsetenv("AWS_CA_BUNDLE");
+}
+
+static void a_region_that_is_not_the_key_s_is_told_and_nothing_is_asked(void **state)
+{
+	static const struct kms_conf region = { .region = "us-east-1" };
+	struct kms_error err = { 0 };
+	struct aws_place p;
+	struct kms_uri u;
+
+	(void)state;
+	assert_int_equal(kms_uri_parse(URI, &u), 0);
+	assert_int_equal(kms_aws_place(&u, &region, "acme", &err, &p), kms_class_errno(KMS_CONFIG));
+	assert_string_equal(err.message, "aws-kms: region=us-east-1, but the key's ARN says eu-west-1, and AWS knows a key in its own region alone; take region= out, or correct kms=");
 }
 
 static void request_is(struct http_request *req, const char *target, const char *body)
@@ -381,6 +397,7 @@ int main(void)
 		cmocka_unit_test(what_servers_answer_is_told_apart),
 		cmocka_unit_test(the_table_s_other_codes_have_their_classes),
 		cmocka_unit_test(what_is_not_aws_s_is_no_answer),
+		cmocka_unit_test(a_region_that_is_not_the_key_s_is_told_and_nothing_is_asked),
 		cmocka_unit_test(a_key_of_another_region_is_our_mistake_not_its_owner_s_will),
 		cmocka_unit_test(a_server_s_words_are_masked_or_not_shown),
 		cmocka_unit_test(only_an_unsaid_state_is_asked_about),

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/awshost.h"
 #include "net/header.h"
 #include "net/retry.h"
 #include "net/url.h"
@@ -279,9 +280,37 @@ static void answers_between_failures_keep_it_closed(void **state)
 	}
 }
 
+static void aws_s_hosts_are_by_service_region_and_partition(void **state)
+{
+	static const struct {
+		const char *service, *region;
+		bool fips, dual;
+		const char *origin;
+	} hosts[] = {
+		{ "kms", "eu-west-1", false, false, "https://kms.eu-west-1.amazonaws.com" },
+		{ "sts", "us-east-1", true, true, "https://sts-fips.us-east-1.api.aws" },
+		{ "s3", "eu-west-1", false, false, "https://s3.eu-west-1.amazonaws.com" },
+		{ "s3", "eu-west-1", false, true, "https://s3.dualstack.eu-west-1.amazonaws.com" },
+		{ "s3", "us-east-1", true, false, "https://s3-fips.us-east-1.amazonaws.com" },
+		{ "s3", "us-east-1", true, true, "https://s3-fips.dualstack.us-east-1.amazonaws.com" },
+		{ "s3", "cn-north-1", false, true, "https://s3.dualstack.cn-north-1.amazonaws.com.cn" },
+	};
+	char origin[URL_ORIGIN_MAX + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		assert_int_equal(awshost_origin(hosts[i].service, hosts[i].region, hosts[i].fips, hosts[i].dual, origin), 0);
+		assert_string_equal(origin, hosts[i].origin);
+	}
+	assert_int_equal(awshost_origin("s3", "us-iso-east-1", false, true, origin), -EINVAL);
+	assert_int_equal(awshost_origin("s3", "EU", false, false, origin), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(aws_s_hosts_are_by_service_region_and_partition),
 		cmocka_unit_test(hosts_are_names_and_ports_and_nothing_else),
 		cmocka_unit_test(an_origin_is_https_and_a_host),
 		cmocka_unit_test(a_url_is_encoded_once_and_has_no_way_up),
