@@ -130,6 +130,7 @@ int cmd_inspect(const struct cmd_global *g, int argc, char **argv);
 int cmd_path(const struct cmd_global *g, int argc, char **argv);
 int cmd_seal(const struct cmd_global *g, int argc, char **argv);
 int cmd_unseal(const struct cmd_global *g, int argc, char **argv);
+int cmd_policy(const struct cmd_global *g, int argc, char **argv);
 int cmd_scrub(const struct cmd_global *g, int argc, char **argv);
 int cmd_top(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup(const struct cmd_global *g, int argc, char **argv);

@@ -5,38 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/tenant_form.h"
 #include "format/volume_config.h"
 
 #define UID_NOBODY 65534 /* what an unmapped uid looks like: POLICY_UID_NOBODY */
 #define TIME_MAX_S (10 * 365 * 86400LL)
 #define CONFIRM_MAX 1000
-
-static const struct ini_key tenant_keys[] = {
-	{ "kms", INI_STRING, true },           { "probe", INI_TIME, false },       { "confirm", INI_STRING, false },
-	{ "max-stale", INI_TIME, false },      { "max-auth", INI_TIME, false },    { "agent-grace", INI_TIME, false },
-	{ "auto-unlock", INI_BOOL, false },    { "recovery", INI_STRING, false },  { NULL, INI_STRING, false },
-};
-static const struct ini_key allow_keys[] = {
-	{ "user", INI_STRING, false },    { "unit", INI_STRING, false },       { "volumes", INI_STRING, false },
-	{ "operations", INI_STRING, false }, { NULL, INI_STRING, false },
-};
-static const struct ini_key kms_keys[] = {
-	{ "credentials", INI_STRING, false }, { "role-arn", INI_STRING, false }, { "external-id", INI_STRING, false },
-	{ "region", INI_STRING, false },      { "endpoint", INI_STRING, false }, { "ca-file", INI_STRING, false },
-	{ "proxy", INI_STRING, false },       { "auth", INI_STRING, false },     { "namespace", INI_STRING, false },
-	{ "mount", INI_STRING, false },       { NULL, INI_STRING, false },
-};
-static const struct ini_key credential_keys[] = {
-	{ "file", INI_STRING, false }, { "unit", INI_STRING, false }, { "min-version", INI_INTEGER, false },
-	{ NULL, INI_STRING, false },
-};
-static const struct ini_rule rules[] = {
-	{ "tenant", tenant_keys, false },
-	{ "allow", allow_keys, true },
-	{ "kms", kms_keys, false },
-	{ "credential", credential_keys, true },
-	{ NULL, NULL, false },
-};
 
 struct reader {
 	const struct tenant_lookup *look;
@@ -258,7 +232,7 @@ static int rights_take(struct reader *rd, const struct ini_section *s, unsigned 
 		return ini_refuse(rd->error, ini_section_line(s), "[allow] needs operations=");
 	for (; *p; p += n + (p[n] == ',')) {
 		n = strcspn(p, ",");
-		for (i = 0; i < 5 && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0); i++)
+		for (i = 0; i < 6 && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0); i++)
 			;
 		if (i == 5 || (p[n] == ',' && !p[n + 1]))
 			return ini_refuse(rd->error, line, "operations=: '%.*s' is none of unlock,seal,unseal,rotate,admin",
@@ -463,7 +437,7 @@ int tenant_conf_parse(const char *name, const void *p, size_t len, const struct 
 	memcpy(t->name, name, strlen(name) + 1);
 	memcpy(t->kms.tenant, name, strlen(name) + 1);
 	t->lease = (struct lease_conf)LEASE_CONF_DEFAULT;
-	r = ini_read(p, len, rules, &ini, ret_error);
+	r = ini_read(p, len, tenant_form, &ini, ret_error);
 	if (r >= 0)
 		r = tenant_take(&rd, ini_section(ini, "tenant", 0));
 	if (r >= 0)

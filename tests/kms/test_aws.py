@@ -6,6 +6,7 @@ In the build directory, as root, with the network of a namespace: test_aws.py -v
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -293,6 +294,72 @@ class Identity(Case):
         self.addCleanup(wrong.stop)
         t.raw("forget")
         self.is_class(t("unwrap", self.wrapped), "AUTH", code="InvalidClientTokenId")
+
+    def coffer_policy(self, *arguments, **kms):
+        """The statements that `coffer policy` prints for a tenant with this key and [kms]."""
+        d = tempfile.mkdtemp(dir=self.d)
+        os.makedirs(d + "/tenants.d")
+        os.makedirs(d + "/volumes.d")
+        with open(d + "/tenants.d/acme.conf", "w") as f:
+            f.write("[tenant]\nkms=aws-kms://%s\n[kms]\n" % self.arn + "".join("%s=%s\n" % (k.replace("_", "-"), v) for k, v in kms.items()))
+        with open(d + "/volumes.d/v.conf", "w") as f:
+            f.write("[volume]\nsource=/v\ntenant=acme\n[backup]\nstore=s3://backups/acme\n")
+        coffer = os.path.join(os.environ.get("COFFER_BIN", os.environ.get("top_builddir", ".")), "coffer")
+        out = subprocess.run([coffer, "--quiet", "policy", *arguments, "--tenant", "acme", "--config", d], stdout=subprocess.PIPE, check=True).stdout
+        return json.loads(out)["Statement"]
+
+    def refused(self, keys, service, operation, **arguments):
+        with self.assertRaisesRegex(RuntimeError, "AccessDenied", msg=operation):
+            aws.ask(self.moto.boto, keys, service, operation, arguments)
+
+    def test_the_policy_that_coffer_prints_lets_the_agent_work_and_nothing_else(self):
+        # moto takes no key for a resource and knows no context of a key: these two are held against the text by tests/sh/78-policy.sh.
+        keys = self.moto.user("least", [(s["Effect"], s["Action"], "*") for s in self.coffer_policy("aws")])
+        t = self.try_(self.arn, self.host, env={"AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]})
+        self.is_class(t("wrap", self.wrapped), "OK")
+        self.is_class(t("unwrap", self.wrapped), "OK")
+        aws.ask(self.moto.boto, keys, "kms", "describe_key", {"KeyId": self.arn})
+        for operation, arguments in (("generate_data_key", {"KeySpec": "AES_256"}), ("disable_key", {}), ("schedule_key_deletion", {}), ("list_grants", {}),
+                                     ("create_grant", {"GranteePrincipal": "x", "Operations": ["Decrypt"]}), ("get_key_policy", {"PolicyName": "default"})):
+            self.refused(keys, "kms", operation, KeyId=self.arn, **arguments)
+        for s in self.coffer_policy("aws"):  # and it needs the first of them
+            self.moto.policy("least", [(s["Effect"], [a for a in s["Action"] if a != "kms:Decrypt"], "*")])
+        self.is_class(t("unwrap", self.wrapped), "DENIED")
+
+    def test_the_trust_that_coffer_prints_is_for_the_host_and_its_external_id(self):
+        document = {"Version": "2012-10-17", "Statement": []}
+        role = self.moto.admin("iam", "create_role", RoleName="coffer-acme", AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
+        kms = {"role_arn": role, "external_id": "e-1"}
+        self.moto.admin("iam", "put_role_policy", RoleName="coffer-acme", PolicyName="p", PolicyDocument=json.dumps(
+            aws.document([(s["Effect"], s["Action"], "*") for s in self.coffer_policy("aws", **kms)])))
+        host = self.moto.user("host", [(s["Effect"], s["Action"], s["Resource"]) for s in self.coffer_policy("aws", "--host", **kms)])
+        arn = self.moto.admin("iam", "get_user", UserName="host")["User"]["Arn"]
+        document["Statement"] = self.coffer_policy("aws", "--trust", arn, **kms)
+        self.moto.admin("iam", "update_assume_role_policy", RoleName="coffer-acme", PolicyDocument=json.dumps(document))
+        env = {"AWS_ACCESS_KEY_ID": host[0], "AWS_SECRET_ACCESS_KEY": host[1], **self.sts()}
+        t = self.try_(self.arn, self.host, "role-arn=" + role, "external-id=e-1", env=env)
+        self.is_class(t("wrap", self.wrapped), "OK")
+        self.is_class(self.try_(self.arn, self.host, "role-arn=" + role, "external-id=e-2", env=env)("unwrap", self.wrapped), "DENIED")
+        self.is_class(self.try_(self.arn, self.host, "role-arn=" + self.role, "external-id=e-1", env=env)("unwrap", self.wrapped), "DENIED")
+        self.is_class(self.try_(self.arn, self.host, env=env)("unwrap", self.wrapped), "DENIED")
+
+    def test_the_policy_of_a_store_is_for_its_prefix(self):
+        self.moto.admin("s3", "create_bucket", Bucket="backups", CreateBucketConfiguration={"LocationConstraint": aws.REGION})
+        keys = self.moto.user("backup", [(s["Effect"], s["Action"], s["Resource"]) for s in self.coffer_policy("s3")])
+
+        def s3(operation, **arguments):
+            return aws.ask(self.moto.boto, keys, "s3", operation, {"Bucket": "backups", **arguments})
+
+        s3("put_object", Key="acme/x", Body="x")
+        s3("head_object", Key="acme/x")
+        s3("list_objects_v2", Prefix="acme/")
+        s3("list_multipart_uploads")
+        upload = s3("create_multipart_upload", Key="acme/y")["UploadId"]
+        s3("abort_multipart_upload", Key="acme/y", UploadId=upload)
+        s3("delete_object", Key="acme/x")
+        for operation, arguments in (("put_object", {"Key": "other/x", "Body": "x"}), ("put_object", {"Key": "acmex", "Body": "x"}), ("delete_object", {"Key": "other/x"}),
+                                     ("delete_bucket", {}), ("put_bucket_policy", {"Policy": "{}"}), ("put_object_acl", {"Key": "acme/x", "ACL": "public-read"})):
+            self.refused(keys, "s3", operation, Bucket="backups", **arguments)
 
     def test_web_identities_are_changed_for_a_role(self):
         self.moto.auth(False)  # moto answers 500 to this request while authentication is on
