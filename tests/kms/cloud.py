@@ -86,10 +86,10 @@ Request = collections.namedtuple("Request", "method path query headers body")
 
 class Server:
     """One TLS 1.3 (or, without a certificate, plain) server whose answers handle(request) makes: a dict, or (dict, headers). requests: all it was asked.
-    faults: done in the place of the next answers, each once; a function of (request, the right answer's function)."""
+    faults: done in the place of the next answers, each once; a function of (request, the right answer's function). storm: the same, of all answers."""
 
     def __init__(self, address, handle, cert=None, tls=ssl.TLSVersion.TLSv1_3):
-        self.requests, self.faults, self.handle = [], [], handle
+        self.requests, self.faults, self.storm, self.handle = [], [], None, handle
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -104,7 +104,8 @@ class Server:
                 q = Request(self.command, parts.path, urllib.parse.parse_qs(parts.query, keep_blank_values=True), self.headers, body)
                 outer.requests.append(q)
                 try:
-                    answer = outer.faults.pop(0)(q, outer.handle) if outer.faults else outer.handle(q)
+                    fault = outer.faults.pop(0) if outer.faults else outer.storm
+                    answer = fault(q, outer.handle) if fault else outer.handle(q)
                     body, headers = answer if isinstance(answer, tuple) else (answer, {})
                     status = 200
                 except Refusal as e:
@@ -213,14 +214,14 @@ class Case(unittest.TestCase):
 
 
 class Agent:
-    """An agent of one test with one tenant, acme, whose [kms] has settings; and the command."""
+    """An agent of one test with one tenant, acme, whose [kms] has settings, and [tenant] those of tenant; and the command."""
 
-    def __init__(self, case, *settings):
+    def __init__(self, case, *settings, tenant=()):
         self.case, self.d = case, case.d
         self.bin = os.environ.get("COFFER_BIN", os.environ.get("top_builddir", "."))
         os.makedirs(self.path("etc/tenants.d"))
         with open(self.path("etc/tenants.d/acme.conf"), "w") as f:
-            f.write("\n".join(["[kms]", "ca-file=" + os.path.join(os.environ["COFFER_CLOUD_DIR"], "ca.pem"), *settings]) + "\n")
+            f.write("\n".join(["[tenant]", *tenant, "[kms]", "ca-file=" + os.path.join(os.environ["COFFER_CLOUD_DIR"], "ca.pem"), *settings]) + "\n")
         os.makedirs(self.path("mnt"))
         os.makedirs(self.path("state"))
         with open(self.path("agent.log"), "wb") as log:
@@ -286,4 +287,43 @@ class AgentCase(Case):
         given = json.dumps(agent.rows("key.unwrap")[-1])
         self.assertIn(credential, given)
         self.assertRegex(given, '"req_id": "[0-9a-f-]{32,36}"')
+        return agent
+
+    def until(self, what, test):
+        end = time.monotonic() + 60
+        while not test():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.05)
+
+    def lock_path(self, uri, settings, refusals, storms):
+        """A mount at work, and a key's owner that refuses and allows: tests/kms/lock_path.py measures. refusals: (name, refuse, allow) each; storms: (name, server, fault) each,
+        which lock nothing before max-stale=."""
+        if not os.access("/dev/fuse", os.W_OK):
+            self.skipTest("no /dev/fuse")
+        does = {}
+        control = Server(("127.0.0.1", 9), lambda q: {"done": does[q.path.strip("/")]()})
+        self.addCleanup(control.stop)
+        agent = Agent(self, *settings, tenant=["probe=2s", "confirm=2/2s", "max-stale=60s", "max-auth=4s"])
+        agent.expect(0, "", "--quiet", "init", agent.path("acme"), "--tenant", "acme", "--log-size", "16", "--kms", uri)
+        agent.expect(0, "", "mount", agent.path("acme"), agent.path("mnt"))
+        for name, no, yes in refusals:
+            does["no"], does["yes"] = no, yes
+            ask = [sys.executable, "-c", "import sys, urllib.request; urllib.request.urlopen('http://127.0.0.1:9/' + sys.argv[1]).read()"]
+            done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "lock_path.py"), os.path.join(HERE, "../lock/clients.py"), agent.path("mnt"), self.d, name, "60",
+                                   "--", *ask, "no", "--", *ask, "yes"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            print(done.stdout, end="", file=sys.stderr)
+            self.assertEqual(0, done.returncode, done.stdout)
+            for file in os.listdir(agent.path("mnt")):
+                os.unlink(agent.path("mnt/" + file))
+        with open(agent.path("mnt/still"), "w") as f:
+            f.write("still")
+        for name, server, fault in storms:
+            server.storm = fault
+            self.until(name + " is not STALE", lambda: '"state":"STALE"' in agent.run("--json", "status").stdout)
+            self.assertEqual("still", agent.read("mnt/still"))
+            server.storm = None
+            self.until("not ACTIVE behind " + name, lambda: '"state":"ACTIVE"' in agent.run("--json", "status").stdout)
+        agent.expect(0, "", "umount", agent.path("mnt"))
+        agent.expect(0, "", "fsck", agent.path("acme"))
+        agent.expect(0, "", "audit", "verify", agent.path("state"))
         return agent

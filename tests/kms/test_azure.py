@@ -376,6 +376,25 @@ class Agent(Case, cloud.AgentCase):
         for secret in fake.SECRET, *self.azure.tokens:
             self.assertNotIn(secret, told)
 
+    def test_the_lock_path(self):
+        def state(word):
+            return lambda: self.azure.versions[self.azure.newest].__setitem__(1, word)
+
+        def denied(*words):
+            return lambda: setattr(self.azure, "denied", words)
+
+        def secret(word):
+            def do():
+                self.azure.secret_state = word
+                self.azure.tokens.clear()
+            return do
+        agent = self.lock_path(URI, ["auth=client:%s/%s" % (fake.DIRECTORY, fake.CLIENT), "credentials=file:" + self.file("secret", fake.SECRET)],
+                               [("Azure: key disabled (REVOKED)", state("disabled"), state("enabled")), ("Azure: role removed (DENIED)", denied("unwrapkey"), denied()),
+                                ("Azure: secret expired (AUTH)", secret("expired"), secret("good"))],
+                               [("a throttling storm", self.web, refuse(429, {"error": {"code": "Throttled", "message": "too many requests"}}, Retry_After="1")),
+                                ("somebody else's page", self.web, refuse(403, "<html>hotel</html>"))])
+        self.assertTrue([r for r in agent.rows("key.revoked_seen") if r["http"] == 403 and r["req_id"]])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -363,6 +363,26 @@ class Agent(Case, cloud.AgentCase):
         for token in self.google.tokens:
             self.assertNotIn(token, told)
 
+    def test_the_lock_path(self):
+        def state(word):
+            return lambda: self.google.versions[1].__setitem__(1, word)
+
+        def denied(word):
+            return lambda: setattr(self.google, "denied", word)
+
+        def accounts(*known):
+            def do():
+                self.google.accounts = list(known)
+                self.google.tokens.clear()
+            return do
+        html = refuse(403, "<html>hotel</html>")
+        agent = self.lock_path(URI, ["credentials=file:" + self.account_file(), "auth=exchange"],
+                               [("Google: version disabled (REVOKED)", state("DISABLED"), state("ENABLED")), ("Google: role removed (DENIED)", denied(True), denied(False)),
+                                ("Google: service account deleted (AUTH)", accounts(), accounts(ACCOUNT))],
+                               [("a throttling storm", self.kms, refuse(429, {"error": {"code": 429, "message": "Quota exceeded", "status": "RESOURCE_EXHAUSTED"}})),
+                                ("somebody else's page", self.kms, html)])
+        self.assertTrue([r for r in agent.rows("key.revoked_seen") if r["http"] == 403 and r["req_id"]])
+
 
 if __name__ == "__main__":
     assert threading.active_count() == 1
