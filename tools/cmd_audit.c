@@ -1,5 +1,5 @@
 /* cmd_audit.c: the arguments of `coffer audit`, its files, and `coffer audit verify`. All of it reads files and asks no agent, so that it can be done on
- * another host, with copies. */
+ * another host, with copies; but for a tenant's own rows, for whom may not read the files (cmd_audit_show.c). */
 #include "tools/cmd_audit.h"
 
 #include <fcntl.h>
@@ -70,7 +70,8 @@ static int arguments(struct cmd_audit *a, int argc, char **argv)
 		return cmd_usage("audit", "--since %s: neither an age (90m, 24h, 7d) nor a day or time (2026-01-31T23:59:59Z)", a->since);
 	if (a->html && strcmp(argv[1], "report") != 0)
 		return cmd_usage("audit", "--html is of report");
-	if (a->path_count == 0)
+	a->named = a->path_count > 0;
+	if (!a->named)
 		a->paths[a->path_count++] = (char *)(uintptr_t)STATE_DIR;
 	return 0;
 }

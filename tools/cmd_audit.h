@@ -8,6 +8,7 @@
 struct cmd_audit {
 	const struct cmd_global *g;
 	char **paths;               /* files and directories */
+	bool named;                 /* they were; else it is the agent's own */
 	int path_count;
 	const char *anchors, *host, *tenant, *since;
 	const char *html;           /* report: the page to write, or NULL */

@@ -30,6 +30,7 @@
 #define AGENT_STATS_MS 2000               /* a mount's time to answer `stats` */
 #define AGENT_LOCK_MS 30000               /* a mount's time to lock, or to open again */
 #define AGENT_SEALS_MAX 16                /* secrets of up to 1 MiB in locked memory */
+#define AGENT_AUDITS_MAX 2                /* reading the audit log at once: threads that keys wait for, too */
 #define AGENT_SYNC_MS (60 * 60 * 1000)
 
 struct agent_options {
@@ -129,6 +130,7 @@ struct agent {
 	struct credkeys *credkeys;        /* of tenants' sealed credentials */
 	struct credsock *credsock;        /* credentials.sock, or NULL */
 	unsigned seals;                   /* secrets on their way through seal and unseal */
+	unsigned audits;                  /* readers of the audit log */
 	struct kept *kept;                /* KEKs of recovery keys, for a while */
 	uint64_t next_serial;             /* of connections */
 	int64_t next_event_id;

@@ -100,6 +100,13 @@ bool audit_configure(struct audit *a, const struct audit_conf *conf)
 	return stays;
 }
 
+int audit_dir(const struct audit *a)
+{
+	int fd = openat(a->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 bool audit_required(const struct audit *a)
 {
 	return a->conf.required;

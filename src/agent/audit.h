@@ -57,6 +57,8 @@ struct audit_event {
 int audit_open(int state_dirfd, const struct audit_conf *conf, const char *version, struct audit **ret_a) must_check;
 /* With a last anchor. NULL is fine. */
 void audit_free(struct audit *a);
+/* A descriptor of its own of the directory that has the files, for a reader on another thread; -errno. */
+int audit_dir(const struct audit *a) must_check;
 /* New values of [audit]; dir stays until the next start: false when it is another one. */
 bool audit_configure(struct audit *a, const struct audit_conf *conf);
 /* required=: does a failure to append forbid what was to be recorded? */

@@ -90,6 +90,10 @@ int client_seen_check(const struct client_unlocked *unlocked, const struct proto
 /* Tell the agent that the check refused, for the audit log; for a client that has unlocked but not client_mount_start. */
 int client_report(struct client *c, enum proto_kind kind, const char *object, const char *detail, uint64_t count) must_check;
 
+/* Rows of the audit log about a tenant, as lines, at most a page (PROTO_STATUS_MAX): from row from_seq on and from since_ns on. *ret_next: where to go on, 0: these were the last.
+ * malloc'ed, ended by NUL. */
+int client_audit(struct client *c, const char *tenant, uint64_t since_ns, uint64_t from_seq, char **ret_text, size_t *ret_len, uint64_t *ret_next) must_check;
+
 struct client_trusted {
 	char tenant[TENANT_LEN_MAX + 1];
 	size_t kms_count;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define KEYS (TENANT_MAY_UNLOCK | TENANT_MAY_SEAL | TENANT_MAY_UNSEAL)
-#define ANY (KEYS | TENANT_MAY_ROTATE | TENANT_MAY_ADMIN)
+#define ANY (KEYS | TENANT_MAY_ROTATE | TENANT_MAY_ADMIN | TENANT_MAY_AUDIT)
 
 /* One of these rights suffices. What is not said here is for operators. */
 static unsigned rights_for(enum proto_op op)
@@ -31,6 +31,8 @@ static unsigned rights_for(enum proto_op op)
 	case PROTO_OP_STATUS:
 	case PROTO_OP_SYNC: /* whoever may write may also wait for it */
 		return TENANT_MAY_UNLOCK | TENANT_MAY_ADMIN;
+	case PROTO_OP_AUDIT:
+		return TENANT_MAY_AUDIT | TENANT_MAY_ADMIN;
 	default: /* init, pin, trust, freeze, thaw, lock, unlock-tenant, … */
 		return TENANT_MAY_ADMIN;
 	}

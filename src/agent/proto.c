@@ -19,7 +19,7 @@ static const char *const op_texts[PROTO_OPS] = {
 	[PROTO_OP_LOCK] = "lock",     [PROTO_OP_UNLOCK_TENANT] = "unlock-tenant",
 	[PROTO_OP_KEYS] = "keys",     [PROTO_OP_RECOVER] = "recover",
 	[PROTO_OP_SEAL] = "seal",     [PROTO_OP_UNSEAL] = "unseal",
-	[PROTO_OP_DONE] = "done",
+	[PROTO_OP_DONE] = "done",     [PROTO_OP_AUDIT] = "audit",
 };
 
 static const char *const done_texts[PROTO_DONES] = {

@@ -49,6 +49,7 @@ enum proto_op {
 	PROTO_OP_SEAL,
 	PROTO_OP_UNSEAL,
 	PROTO_OP_DONE,
+	PROTO_OP_AUDIT,
 	PROTO_OPS,
 };
 
@@ -169,6 +170,8 @@ struct proto_request {
 	char name[CREDENTIAL_NAME_MAX + 1];         /* seal, unseal: of the credential */
 	uint64_t version;                           /* seal: 0, the next one */
 	uint64_t size;                              /* seal: bytes of the secret beside it */
+	uint64_t since_ns;                          /* audit: nanoseconds since 1970 */
+	uint64_t from_seq;                          /* audit: the first row that is wanted */
 };
 
 struct proto_reply {
@@ -191,6 +194,7 @@ struct proto_reply {
 	uint64_t kept_ms;                           /* recover: how long the recovery key's KEK is kept; 0: it was not needed */
 	uint64_t credential_version;                /* seal, unseal */
 	uint64_t size;                              /* unseal: bytes of the secret beside it */
+	uint64_t next_seq;                          /* audit: where to go on; 0: these were the last */
 	bool known;                                 /* trust: this instance was pinned before */
 	bool other_instance;                        /* trust: the same uuid is pinned elsewhere too */
 	enum proto_op op;                           /* of the request: which members there are */

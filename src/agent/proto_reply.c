@@ -292,6 +292,8 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 		return proto_u64_put(o, "version", reply->credential_version);
 	case PROTO_OP_UNSEAL:
 		return unseal_put(o, reply);
+	case PROTO_OP_AUDIT:
+		return proto_u64_put(o, "next", reply->next_seq);
 	default:
 		return 0;
 	}
@@ -324,6 +326,8 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 		return proto_u64_parse(o, "version", &reply->credential_version);
 	case PROTO_OP_UNSEAL:
 		return unseal_parse(o, reply);
+	case PROTO_OP_AUDIT:
+		return proto_u64_parse(o, "next", &reply->next_seq);
 	default:
 		return 0;
 	}

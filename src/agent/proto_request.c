@@ -28,6 +28,18 @@ static int none_put(struct json *o, const struct proto_request *req)
 	return 0;
 }
 
+static int tenant_parse(const struct json *o, struct proto_request *req)
+{
+	int r = proto_str_parse(o, "tenant", sizeof(req->tenant), req->tenant);
+
+	return r < 0 || volume_config_tenant_ok(req->tenant) ? r : -EUCLEAN;
+}
+
+static int tenant_put(struct json *o, const struct proto_request *req)
+{
+	return volume_config_tenant_ok(req->tenant) ? json_put_str(o, "tenant", req->tenant) : -EINVAL;
+}
+
 static int init_parse(const struct json *o, struct proto_request *req)
 {
 	const struct json *a;
@@ -35,12 +47,9 @@ static int init_parse(const struct json *o, struct proto_request *req)
 	size_t i;
 	int r;
 
-	r = proto_str_parse(o, "tenant", sizeof(req->tenant), req->tenant);
-	if (r < 0)
-		return r;
-	if (!volume_config_tenant_ok(req->tenant))
-		return -EUCLEAN;
-	r = json_get_str(o, "uuid", &text);
+	r = tenant_parse(o, req);
+	if (r >= 0)
+		r = json_get_str(o, "uuid", &text);
 	if (r < 0)
 		return r;
 	r = volume_config_uuid_parse(text, req->uuid);
@@ -70,7 +79,7 @@ static int init_put(struct json *o, const struct proto_request *req)
 
 	if (!a)
 		return -ENOMEM;
-	if (!volume_config_tenant_ok(req->tenant) || req->kms_count > PROTO_KMS_MAX)
+	if (req->kms_count > PROTO_KMS_MAX)
 		return -EINVAL;
 	volume_config_uuid_text(req->uuid, uuid);
 	for (i = 0; i < req->kms_count; i++) {
@@ -78,7 +87,7 @@ static int init_put(struct json *o, const struct proto_request *req)
 		if (r < 0)
 			return r;
 	}
-	r = json_put_str(o, "tenant", req->tenant);
+	r = tenant_put(o, req);
 	if (r >= 0)
 		r = json_put_str(o, "uuid", uuid);
 	if (r >= 0)
@@ -101,9 +110,7 @@ static int unlock_parse(const struct json *o, struct proto_request *req)
 	int r;
 
 	r = proto_instance_parse(o, "instance", &req->instance);
-	if (r < 0)
-		return r;
-	return proto_str_parse(o, "purpose", sizeof(req->purpose), req->purpose);
+	return r < 0 ? r : proto_str_parse(o, "purpose", sizeof(req->purpose), req->purpose);
 }
 
 static int unlock_put(struct json *o, const struct proto_request *req)
@@ -111,9 +118,7 @@ static int unlock_put(struct json *o, const struct proto_request *req)
 	int r;
 
 	r = proto_instance_put(o, "instance", &req->instance);
-	if (r < 0)
-		return r;
-	return json_put_str(o, "purpose", req->purpose);
+	return r < 0 ? r : json_put_str(o, "purpose", req->purpose);
 }
 
 static int ack_parse(const struct json *o, struct proto_request *req)
@@ -131,9 +136,7 @@ static int trust_parse(const struct json *o, struct proto_request *req)
 	int r;
 
 	r = proto_instance_parse(o, "instance", &req->instance);
-	if (r < 0)
-		return r;
-	return json_get_bool(o, "older", &req->older);
+	return r < 0 ? r : json_get_bool(o, "older", &req->older);
 }
 
 static int trust_put(struct json *o, const struct proto_request *req)
@@ -141,9 +144,7 @@ static int trust_put(struct json *o, const struct proto_request *req)
 	int r;
 
 	r = proto_instance_put(o, "instance", &req->instance);
-	if (r < 0)
-		return r;
-	return json_put_bool(o, "older", req->older);
+	return r < 0 ? r : json_put_bool(o, "older", req->older);
 }
 
 static int register_parse(const struct json *o, struct proto_request *req)
@@ -281,12 +282,7 @@ static int target_parse(const struct json *o, struct proto_request *req)
 			return -EUCLEAN;
 		return 0;
 	}
-	if (r != -ENOENT)
-		return r;
-	r = proto_str_parse(o, "tenant", sizeof(req->tenant), req->tenant);
-	if (r < 0)
-		return r;
-	return volume_config_tenant_ok(req->tenant) ? 0 : -EUCLEAN;
+	return r == -ENOENT ? tenant_parse(o, req) : r;
 }
 
 static int target_put(struct json *o, const struct proto_request *req)
@@ -294,7 +290,7 @@ static int target_put(struct json *o, const struct proto_request *req)
 	char uuid[33];
 
 	if (req->tenant[0])
-		return volume_config_tenant_ok(req->tenant) ? json_put_str(o, "tenant", req->tenant) : -EINVAL;
+		return tenant_put(o, req);
 	volume_config_uuid_text(req->uuid, uuid);
 	return json_put_str(o, "uuid", uuid);
 }
@@ -303,18 +299,14 @@ static int lock_parse(const struct json *o, struct proto_request *req)
 {
 	int r = target_parse(o, req);
 
-	if (r < 0)
-		return r;
-	return proto_str_parse(o, "reason", sizeof(req->reason), req->reason);
+	return r < 0 ? r : proto_str_parse(o, "reason", sizeof(req->reason), req->reason);
 }
 
 static int lock_put(struct json *o, const struct proto_request *req)
 {
 	int r = target_put(o, req);
 
-	if (r < 0)
-		return r;
-	return json_put_str(o, "reason", req->reason);
+	return r < 0 ? r : json_put_str(o, "reason", req->reason);
 }
 
 /* Tenant and name, of seal and unseal. */
@@ -322,21 +314,19 @@ static int unseal_parse(const struct json *o, struct proto_request *req)
 {
 	int r;
 
-	r = proto_str_parse(o, "tenant", sizeof(req->tenant), req->tenant);
+	r = tenant_parse(o, req);
 	if (r >= 0)
 		r = proto_str_parse(o, "name", sizeof(req->name), req->name);
-	if (r < 0)
-		return r;
-	return volume_config_tenant_ok(req->tenant) && text_is_name(req->name, CREDENTIAL_NAME_MAX) ? 0 : -EUCLEAN;
+	return r < 0 || text_is_name(req->name, CREDENTIAL_NAME_MAX) ? r : -EUCLEAN;
 }
 
 static int unseal_put(struct json *o, const struct proto_request *req)
 {
 	int r;
 
-	if (!volume_config_tenant_ok(req->tenant) || !text_is_name(req->name, CREDENTIAL_NAME_MAX))
+	if (!text_is_name(req->name, CREDENTIAL_NAME_MAX))
 		return -EINVAL;
-	r = json_put_str(o, "tenant", req->tenant);
+	r = tenant_put(o, req);
 	return r < 0 ? r : json_put_str(o, "name", req->name);
 }
 
@@ -363,6 +353,26 @@ static int seal_put(struct json *o, const struct proto_request *req)
 	return r < 0 || !req->version ? r : proto_u64_put(o, "version", req->version);
 }
 
+static int audit_parse(const struct json *o, struct proto_request *req)
+{
+	int r;
+
+	r = tenant_parse(o, req);
+	if (r >= 0)
+		r = proto_u64_parse(o, "since", &req->since_ns);
+	return r < 0 ? r : proto_u64_parse(o, "from", &req->from_seq);
+}
+
+static int audit_put(struct json *o, const struct proto_request *req)
+{
+	int r;
+
+	r = tenant_put(o, req);
+	if (r >= 0)
+		r = proto_u64_put(o, "since", req->since_ns);
+	return r < 0 ? r : proto_u64_put(o, "from", req->from_seq);
+}
+
 #define KNOWN(...) ((const char *const[]){ "v", "id", "op", ##__VA_ARGS__, NULL })
 
 static const struct request_form forms[PROTO_OPS] = {
@@ -386,6 +396,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_SEAL] = { KNOWN("tenant", "name", "version", "size"), seal_parse, seal_put },
 	[PROTO_OP_UNSEAL] = { KNOWN("tenant", "name"), unseal_parse, unseal_put },
 	[PROTO_OP_DONE] = { KNOWN("instance", "what", "detail"), done_parse, done_put },
+	[PROTO_OP_AUDIT] = { KNOWN("tenant", "since", "from"), audit_parse, audit_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)

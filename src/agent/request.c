@@ -171,7 +171,7 @@ static enum proto_class (*const handlers[PROTO_OPS])(struct call *k) = {
 	[PROTO_OP_LOCK] = request_lock_lock,       [PROTO_OP_UNLOCK_TENANT] = request_lock_unlock,
 	[PROTO_OP_KEYS] = request_keys_tell,       [PROTO_OP_RECOVER] = request_recover_start,
 	[PROTO_OP_SEAL] = request_seal_start,      [PROTO_OP_UNSEAL] = request_seal_unseal,
-	[PROTO_OP_DONE] = request_done,
+	[PROTO_OP_DONE] = request_done,            [PROTO_OP_AUDIT] = request_audit,
 };
 
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd)

@@ -80,6 +80,9 @@ enum proto_class request_unlock_start(struct call *k);
 /* request_done.c */
 enum proto_class request_done(struct call *k);
 
+/* request_audit.c */
+enum proto_class request_audit(struct call *k);
+
 /* request_recover.c */
 enum proto_class request_recover_start(struct call *k);
 

@@ -223,7 +223,7 @@ static int user_take(struct reader *rd, const struct ini_section *s, uid_t *ret_
 
 static int rights_take(struct reader *rd, const struct ini_section *s, unsigned *ret_rights)
 {
-	static const char *const words[] = { "unlock", "seal", "unseal", "rotate", "admin" };
+	static const char *const words[] = { "unlock", "seal", "unseal", "rotate", "admin", "audit" };
 	const char *p = ini_string(s, "operations", 0);
 	unsigned line = ini_line(s, "operations", 0);
 	size_t i, n;
@@ -234,8 +234,8 @@ static int rights_take(struct reader *rd, const struct ini_section *s, unsigned 
 		n = strcspn(p, ",");
 		for (i = 0; i < 6 && (strlen(words[i]) != n || strncmp(words[i], p, n) != 0); i++)
 			;
-		if (i == 5 || (p[n] == ',' && !p[n + 1]))
-			return ini_refuse(rd->error, line, "operations=: '%.*s' is none of unlock,seal,unseal,rotate,admin",
+		if (i == 6 || (p[n] == ',' && !p[n + 1]))
+			return ini_refuse(rd->error, line, "operations=: '%.*s' is none of unlock,seal,unseal,rotate,admin,audit",
 				      (int)(n < 40 ? n : 40), p);
 		if (*ret_rights & 1u << i)
 			return ini_refuse(rd->error, line, "operations=: %s stands there twice", words[i]);

@@ -17,6 +17,7 @@
 #define TENANT_MAY_UNSEAL 4u
 #define TENANT_MAY_ROTATE 8u
 #define TENANT_MAY_ADMIN 16u
+#define TENANT_MAY_AUDIT 32u
 
 struct tenants;
 

@@ -283,6 +283,60 @@ static void nobody_answers_for_the_mount_point_of_another(void **state)
 	volumes_free(&v);
 }
 
+/* --- the audit log --- */
+
+/* What it is told of arg's rows: 0 when each line is of that tenant, and there are some; 99 when not; else the exit code of the refusal. */
+static int reads(struct agent_fixture *f, void *arg)
+{
+	const char *tenant = arg, *line;
+	char member[64];
+	uint64_t next = 0;
+	unsigned rows = 0;
+
+	(void)snprintf(member, sizeof(member), "\"tenant\":\"%s\"", tenant);
+	do {
+		AUTO_FREE char *text = NULL;
+		size_t len;
+
+		if (client_audit(f->c, tenant, 0, next, &text, &len, &next) < 0)
+			return client_error(f->c)->exit_code;
+		for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), rows++)
+			if (!strstr(line, member) || !strstr(line, "\"hash\""))
+				return 99;
+	} while (next);
+	return rows > 0 ? 0 : 99;
+}
+
+static void a_tenant_reads_its_own_rows_and_nobody_elses(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	char acme[] = "acme", other[] = "other", free_[] = "free";
+	const struct {
+		uid_t uid;
+		char *tenant;
+		int code;
+	} rows[] = {
+		{ ADMIN, acme, 0 },   { ADMIN, other, 11 }, { ADMIN, free_, 11 }, { ACME, acme, 11 },  { ACME, other, 11 }, { OTHER, other, 0 },
+		{ OTHER, acme, 11 },  { OTHER, free_, 11 }, { 0, acme, 0 },       { 0, other, 0 },     { 0, free_, 0 },     { 54399, acme, 11 },
+		{ 65534, acme, 11 },
+	};
+	size_t i;
+
+	agent_fixture_rules(f, "other", "[allow]\nuser=54322\noperations=unlock,audit\n");
+	agent_fixture_reload(f);
+	assert_int_equal(as(ACME, unlock, f, v.acme), 0);
+	assert_int_equal(as(OTHER, unlock, f, v.other), 0);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int code = as(rows[i].uid, reads, f, rows[i].tenant);
+
+		if (code != rows[i].code)
+			fail_msg("row %zu: exit code %d, not %d", i, code, rows[i].code);
+	}
+	assert_int_equal(agent_fixture_audited(f, "\"event\":\"audit.read\""), 5);
+	volumes_free(&v);
+}
+
 /* --- keys of the rules, pins of others --- */
 
 static void a_key_that_no_kms_line_names_is_refused(void **state)
@@ -562,6 +616,7 @@ int main(void)
 		TEST(each_tenant_has_its_own_key_only),
 		TEST(each_tenant_sees_its_own_mounts_only),
 		TEST(nobody_answers_for_the_mount_point_of_another),
+		TEST(a_tenant_reads_its_own_rows_and_nobody_elses),
 		TEST(a_key_that_no_kms_line_names_is_refused),
 		TEST(an_operator_of_one_tenant_cannot_take_anothers_pin),
 		TEST(an_operator_locks_its_own_tenant_only),

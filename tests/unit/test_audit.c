@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "agent/audit_tenant.h"
 #include "agent/packet.h"
 #include "base/clock.h"
 
@@ -572,6 +573,110 @@ static void refusals_of_one_do_not_hide_anothers(void **state)
 	assert_whole(0);
 }
 
+/* --- one tenant's rows --- */
+
+static void say(const char *what, const char *tenant, const char *detail)
+{
+	const struct audit_event e = { .what = what, .tenant = tenant, .detail = detail };
+
+	assert_int_equal(audit_append(log_of, &e), 0);
+}
+
+/* Rows of all pages, which are at most pages; each is parsed and is the tenant's. */
+static unsigned rows_of(const char *tenant, int64_t since_ns, uint64_t from, unsigned *ret_pages)
+{
+	unsigned rows = 0;
+
+	*ret_pages = 0;
+	do {
+		AUTO_FREE char *text = NULL;
+		const char *line, *nl;
+		struct audit_row row;
+		uint64_t next;
+		size_t len;
+
+		assert_int_equal(audit_tenant_page(dirfd_of, tenant, since_ns, from, &text, &len, &next), 0);
+		for (line = text; line && line < text + len; line = nl + 1, rows++) {
+			const char *said;
+
+			nl = memchr(line, '\n', (size_t)(text + len - line));
+			assert_non_null(nl);
+			assert_int_equal(audit_row_parse(line, (size_t)(nl - line), &row), 0);
+			assert_int_equal(json_get_str(row.o, "tenant", &said), 0);
+			assert_string_equal(said, tenant);
+			assert_true(row.seq >= from && row.ts_ns >= since_ns);
+			audit_row_done(&row);
+		}
+		assert_true(len <= AUDIT_TENANT_PAGE + AUDIT_ROW_MAX);
+		assert_true(next == 0 || next > from);
+		from = next;
+		++*ret_pages;
+	} while (from);
+	return rows;
+}
+
+static void a_tenant_s_rows_are_its_own(void **state)
+{
+	unsigned pages;
+
+	(void)state;
+	say("one", "acme", NULL);
+	say("two", "other", "\"tenant\":\"acme\"");
+	say("three", "acme", "\"tenant\":\"other\"");
+	say("four", "acme2", NULL);
+	say("five", NULL, "acme");
+	assert_int_equal(rows_of("acme", 0, 0, &pages), 2);
+	assert_int_equal(pages, 1);
+	assert_int_equal(rows_of("other", 0, 0, &pages), 1);
+	assert_int_equal(rows_of("acme", 0, 3, &pages), 1);
+	assert_int_equal(rows_of("nobody", 0, 0, &pages), 0);
+	assert_int_equal(rows_of("acme", INT64_MAX, 0, &pages), 0);
+	time_passes(100);
+	say("six", "acme", NULL);
+	{
+		struct timespec now;
+
+		assert_int_equal(clock_gettime(CLOCK_REALTIME, &now), 0);
+		assert_int_equal(rows_of("acme", (now.tv_sec - 50) * NS, 0, &pages), 1);
+	}
+}
+
+static void a_log_of_many_files_is_read_in_pages(void **state)
+{
+	static char detail[5000];
+	unsigned i, pages;
+
+	(void)state;
+	memset(detail, 'x', sizeof(detail) - 1);
+	conf_of.rotate_bytes = 1 << 20;
+	assert_true(audit_configure(log_of, &conf_of));
+	for (i = 0; i < 500; i++) {
+		say("mine", "acme", detail);
+		say("theirs", "other", detail);
+	}
+	assert_int_equal(rows_of("acme", 0, 0, &pages), 500);
+	assert_int_equal(pages, 3);
+	assert_int_equal(rows_of("other", 0, 0, &pages), 500);
+	assert_int_equal(rows_of("nobody", 0, 0, &pages), 0);
+	assert_int_equal(pages, 1);
+}
+
+static void what_is_no_row_is_passed_over(void **state)
+{
+	static const char bad[] = "{\"seq\":3,\"tenant\":\"acme\"}\nnot a row \"tenant\":\"acme\",\"seq\":99\n";
+	unsigned pages;
+	int fd;
+
+	(void)state;
+	say("one", "acme", NULL);
+	fd = openat(dirfd_of, "audit-00000000000000000001.log", O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bad, sizeof(bad) - 1), sizeof(bad) - 1);
+	assert_int_equal(write(fd, "{\"half", 6), 6);
+	(void)close(fd);
+	assert_int_equal(rows_of("acme", 0, 0, &pages), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -595,6 +700,9 @@ int main(void)
 		TEST(a_failed_append_is_reported),
 		TEST(a_disk_without_room_for_a_line_feed_heals),
 		TEST(refusals_of_one_do_not_hide_anothers),
+		TEST(a_tenant_s_rows_are_its_own),
+		TEST(a_log_of_many_files_is_read_in_pages),
+		TEST(what_is_no_row_is_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

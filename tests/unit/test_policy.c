@@ -55,6 +55,7 @@ static int setup(void **state)
 	add(ts, "bare", "[tenant]\nprobe=30s\n");
 	add(ts, "other", "[allow]\nuser=1003\nvolumes=db\noperations=unlock,admin\n");
 	add(ts, "sealed", "[allow]\nuser=1011\noperations=seal\n[allow 2]\nuser=1012\noperations=unseal\n[allow 3]\nuser=1013\nvolumes=db\noperations=unseal\n");
+	add(ts, "read", "[allow]\nuser=1021\noperations=audit\n[allow 2]\nuser=1022\nvolumes=db\noperations=audit\n[allow 3]\nuser=1023\noperations=unlock,seal,unseal,rotate\n");
 	add(ts, "root", "[allow]\nuser=0\nunit=coffer@root.service\noperations=unlock\n");
 	*state = ts;
 	return 0;
@@ -115,7 +116,7 @@ static void the_table(void **state)
 		{ PROTO_OP_LOCK, "ars" },     { PROTO_OP_UNLOCK_TENANT, "ars" },
 		{ PROTO_OP_KEYS, "ars" },
 		{ PROTO_OP_RECOVER, "r" },    { PROTO_OP_SEAL, "" },      { PROTO_OP_UNSEAL, "" },
-		{ PROTO_OP_DONE, "ars" },
+		{ PROTO_OP_DONE, "ars" },     { PROTO_OP_AUDIT, "ars" },
 	};
 	static const struct {
 		char letter;
@@ -145,6 +146,21 @@ static void root_is_one_peer_of_many_where_a_rule_names_it(void **state)
 	assert_true(may(*state, 0, "coffer@root.service", PROTO_OP_UNLOCK, "root", uuid_a));
 	assert_false(may(*state, 0, NULL, PROTO_OP_UNLOCK, "root", uuid_a));
 	assert_true(may(*state, 0, NULL, PROTO_OP_FREEZE, "root", uuid_a));
+}
+
+/* A log is read by who may administer, or may read it; reading is not using. Rows are of a tenant, so a rule for single volumes is none. */
+static void reading_the_log_is_a_right_of_its_own(void **state)
+{
+	assert_true(may(*state, 1021, NULL, PROTO_OP_AUDIT, "read", NULL));
+	assert_false(may(*state, 1022, NULL, PROTO_OP_AUDIT, "read", NULL));
+	assert_false(may(*state, 1023, NULL, PROTO_OP_AUDIT, "read", NULL));
+	assert_true(may(*state, 0, NULL, PROTO_OP_AUDIT, "read", NULL));
+	assert_false(may(*state, 1021, NULL, PROTO_OP_AUDIT, "acme", NULL));
+	assert_false(may(*state, 1021, NULL, PROTO_OP_AUDIT, "nofile", NULL));
+	assert_false(may(*state, 1021, NULL, PROTO_OP_UNLOCK, "read", uuid_a));
+	assert_false(may(*state, 1021, NULL, PROTO_OP_STATUS, "read", uuid_a));
+	assert_false(may(*state, 1021, NULL, PROTO_OP_LOCK, "read", NULL));
+	assert_true(admits(*state, 1021, NULL));
 }
 
 static void a_rule_for_volumes_is_for_these(void **state)
@@ -219,6 +235,7 @@ int main(void)
 		cmocka_unit_test(a_tenant_without_rules_is_served_to_root),
 		cmocka_unit_test(the_table),
 		cmocka_unit_test(root_is_one_peer_of_many_where_a_rule_names_it),
+		cmocka_unit_test(reading_the_log_is_a_right_of_its_own),
 		cmocka_unit_test(a_rule_for_volumes_is_for_these),
 		cmocka_unit_test(sealing_unsealing_and_unlocking_are_three_rights),
 		cmocka_unit_test(nobody_matches_nothing_even_if_the_agent_runs_so),

@@ -117,6 +117,11 @@ static void requests_come_back_as_they_were_put(void **state)
 	q->done = PROTO_DONE_VERIFY;
 	strcpy(q->detail, "latest");
 	round_trip(q);
+	q = request(PROTO_OP_AUDIT);
+	strcpy(q->tenant, "acme");
+	q->since_ns = 1700000000000000000;
+	q->from_seq = 12;
+	round_trip(q);
 	q = request(PROTO_OP_SYNC);
 	strcpy(q->mountpoint, "/mnt");
 	q->mounter = -1;
@@ -301,6 +306,15 @@ static void answers_come_back_as_they_were_put(void **state)
 	in.kept_ms = 86400000;
 	assert_int_equal(proto_reply_put(&in, &text), 0);
 	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_RECOVER, &out, &ev, &is_event), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	free(text);
+
+	memset(&in, 0, sizeof(in));
+	in.id = 12;
+	in.op = PROTO_OP_AUDIT;
+	in.next_seq = 4711;
+	assert_int_equal(proto_reply_put(&in, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_AUDIT, &out, &ev, &is_event), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
 	free(text);
 }
