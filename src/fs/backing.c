@@ -122,8 +122,8 @@ static void boot_id(char *ret_id, size_t max)
 	ret_id[strcspn(ret_id, "\n")] = '\0';
 }
 
-/* coffer.lock anew: who we are, and one more line (docs/format.md section 2). */
-static int say_who(struct lower *l, int fd, const char *line)
+/* docs/format.md section 2. */
+int backing_say(struct lower *l, int fd, const char *line)
 {
 	char host[65], id[BOOT_ID_LEN + 2], text[BACKING_LOCK_MAX];
 	int len, r;
@@ -156,7 +156,7 @@ static int say_who_after(struct lower *l, int fd)
 	if (pid && verdict && pid < verdict && strncmp(verdict + 1, BACKING_BEFORE, strlen(BACKING_BEFORE)) != 0)
 		(void)snprintf(line, sizeof(line), BACKING_BEFORE "%ld %.*s\n", strtol(pid + 5, NULL, 10),
 			       (int)(strcspn(verdict + 1, "\n") % BACKING_VERDICT_MAX), verdict + 1);
-	return say_who(l, fd, line);
+	return backing_say(l, fd, line);
 }
 
 int backing_say_rest(struct lower *l, int lock_fd, int err)
@@ -165,7 +165,7 @@ int backing_say_rest(struct lower *l, int lock_fd, int err)
 
 	if (err < 0)
 		(void)snprintf(line, sizeof(line), BACKING_NOT_AT_REST "%s\n", err_text(err));
-	return say_who(l, lock_fd, err < 0 ? line : BACKING_AT_REST "\n");
+	return backing_say(l, lock_fd, err < 0 ? line : BACKING_AT_REST "\n");
 }
 
 static void read_holder(struct lower *l, int fd, char *ret_holder, size_t max)
@@ -275,4 +275,19 @@ int backing_lock(struct lower *l, int root_fd, bool read_only, unsigned wait_ms,
 	}
 	*ret_fd = fd;
 	return 0;
+}
+
+int backing_lock_kept(struct lower *l, int root_fd, bool read_only, int fd)
+{
+	struct stat st, there;
+	int r;
+
+	r = l->ops->fstat(l, fd, &st);
+	if (r == 0)
+		r = l->ops->fstatat(l, root_fd, NAME_LOCK, &there);
+	if (r < 0)
+		return r;
+	if (st.st_ino != there.st_ino || st.st_dev != there.st_dev)
+		return -ESTALE;
+	return l->ops->lock(l, fd, !read_only); /* it is the same open file, so this finds what is there */
 }

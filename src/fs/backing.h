@@ -10,6 +10,7 @@
 #define BACKING_AT_REST "at rest"
 #define BACKING_NOT_AT_REST "not at rest: "
 #define BACKING_BEFORE "before "         /* then that holder's pid, a blank, his verdict */
+#define BACKING_RESTART "restart "       /* then a token, and "done" or "refused: WHY": the answer to `coffer restart` */
 #define BACKING_VERDICT_MAX 128
 #define BACKING_LOCK_MAX 512             /* no coffer.lock of ours is longer */
 
@@ -21,6 +22,10 @@ int backing_check(struct lower *l, int root_fd, bool unsafe) must_check;
  * says who has it (of readers, their processes as far as they can be found). Returns the descriptor that holds it. read_only: shared with others who
  * only read; coffer.lock must be there, and is opened for reading alone. */
 int backing_lock(struct lower *l, int root_fd, bool read_only, unsigned wait_ms, char *ret_holder, size_t max, int *ret_fd) must_check;
+/* Is fd, which was inherited with the lock, coffer.lock of this directory, and locked? -ESTALE, -EAGAIN. */
+int backing_lock_kept(struct lower *l, int root_fd, bool read_only, int fd) must_check;
+/* coffer.lock anew: who we are, and one more line with its newline. */
+int backing_say(struct lower *l, int lock_fd, const char *line) must_check;
 /* Before the one who may write gives the lock back: leave in coffer.lock whether everything was brought to rest (err 0) or why not, for `coffer umount`. */
 int backing_say_rest(struct lower *l, int lock_fd, int err) must_check;
 

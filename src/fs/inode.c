@@ -171,13 +171,13 @@ static void recall_due(const struct volume *v, struct inode *i)
 
 /* ---- life */
 
-static struct inode *new_inode(struct volume *v, const struct inode_attr *attr)
+struct inode *inode_add(struct volume *v, uint64_t id, const struct inode_attr *attr)
 {
 	struct inode *i = calloc(1, S_ISDIR(attr->mode) ? sizeof(*i) : offsetof(struct inode, dir_id));
 
 	if (!i)
 		return NULL;
-	i->id = v->table.next_id++;
+	i->id = id;
 	i->ino = attr->ino;
 	i->type = attr->mode & S_IFMT;
 	i->attr = *attr;
@@ -248,6 +248,16 @@ void inode_drop_all(struct volume *v)
 			(void)destroy(v, v->table.by_id[b]);
 	}
 	lock_drop(&v->lock);
+}
+
+struct inode *inode_of_id(struct volume *v, uint64_t id)
+{
+	return find_id(&v->table, id);
+}
+
+struct inode *inode_of_ino(struct volume *v, uint64_t ino)
+{
+	return find_ino(&v->table, ino);
 }
 
 struct inode *inode_get(struct volume *v, uint64_t id)
@@ -321,8 +331,9 @@ int inode_remember(struct volume *v, struct inode *parent, const char *name, con
 	if (!i && S_ISREG(attr->mode) && v->file_closes != closes) {
 		r = -EAGAIN;
 	} else if (!i) {
-		i = new_inode(v, attr);
+		i = inode_add(v, v->table.next_id, attr);
 		r = i ? 0 : -ENOMEM;
+		v->table.next_id += r == 0;
 	} else if (i->bad && !bad) {
 		i->attr = *attr;
 	}

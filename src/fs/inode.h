@@ -114,6 +114,11 @@ int inode_set_name(struct volume *v, struct inode *i, struct inode *parent, cons
 /* Forget the name if it is this one. */
 void inode_drop_name(struct volume *v, struct inode *i, const struct inode *parent, const char *name);
 
+/* For volume_hand.c, with the lock: a new inode that nothing refers to yet (NULL: no memory), and whom there is, without a reference. */
+struct inode *inode_add(struct volume *v, uint64_t id, const struct inode_attr *attr);
+struct inode *inode_of_id(struct volume *v, uint64_t id);
+struct inode *inode_of_ino(struct volume *v, uint64_t ino);
+
 /* From a lower stat; size is the plain size. */
 void inode_attr_from(const struct stat *st, uint64_t size, struct inode_attr *ret_a);
 /* Held attributes; not for directories. */

@@ -280,11 +280,12 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 
 	if (!v) {
 		lower_close(l, root_fd);
+		lower_close(l, o->lock_fd > 0 ? o->lock_fd : -1);
 		return NULL;
 	}
 	v->lower = l;
 	v->root_fd = root_fd;
-	v->lock_fd = -1;
+	v->lock_fd = o->lock_fd > 0 ? o->lock_fd : -1;
 	v->options = *o;
 	if (e)
 		v->events = *e;
@@ -335,7 +336,10 @@ static int open_parts(struct volume *v, const uint8_t *config, size_t len, const
 	r = backing_check(v->lower, v->root_fd, v->options.unsafe_backing);
 	if (r < 0)
 		return r;
-	r = backing_lock(v->lower, v->root_fd, v->info.read_only, wait_ms, ret_holder, VOLUME_HOLDER_MAX, &v->lock_fd);
+	if (v->lock_fd >= 0)
+		r = backing_lock_kept(v->lower, v->root_fd, v->info.read_only, v->lock_fd);
+	else
+		r = backing_lock(v->lower, v->root_fd, v->info.read_only, wait_ms, ret_holder, VOLUME_HOLDER_MAX, &v->lock_fd);
 	if (r == -EBUSY)
 		log_err("the volume is in use: %s", ret_holder);
 	if (r < 0)

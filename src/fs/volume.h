@@ -17,6 +17,7 @@ struct volume_options {
 	size_t cache_bytes, dirty_bytes;
 	unsigned commit_seconds;
 	uint64_t log_blocks;
+	int lock_fd;             /* coffer.lock, locked already and inherited, consumed; 0: none (volume_hand.h) */
 	unsigned lock_wait_ms;   /* how long to wait for a leaving writer; 0: VOLUME_LOCK_WAIT_MS */
 	uint64_t min_stamp_limit;                /* what this host has seen last; io/vio.h */
 	uint8_t seen_generation[GENERATION_LEN];
