@@ -19,123 +19,17 @@
 #include "base/log.h"
 #include "base/priv.h"
 
-/* Of /dev/fuse: the misc devices, and FUSE among them. */
-#define FUSE_MAJOR 10
-#define FUSE_MINOR 229
 #define READ_AHEAD_KB 4096
 #define QUIET_MS 5000
 
 /* ---- mounting */
-
-static int mountpoint_fit(const char *path, bool nonempty)
-{
-	struct dirent *e;
-	DIR *d;
-	int r = 0;
-
-	d = opendir(path);
-	if (!d)
-		return log_ret(-errno, "%s", path);
-	while (!nonempty && r == 0) {
-		errno = 0;
-		e = readdir(d);
-		if (!e)
-			break;
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			r = -ENOTEMPTY;
-	}
-	(void)closedir(d);
-	if (r < 0)
-		log_err("%s: the mount point is not empty", path);
-	return r;
-}
-
-static int device_there(void)
-{
-	struct stat st;
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(FUSE_MAJOR, FUSE_MINOR))) {
-		log_err("/dev/fuse: another device has this name");
-		(void)close(fd);
-		return -ENODEV;
-	}
-	if (fd < 0 && (errno == ENOENT || errno == ENODEV || errno == ENXIO)) {
-		log_err("/dev/fuse: %s; load the fuse module, or give this container the device", strerror(errno));
-		return -ENODEV;
-	}
-	if (fd >= 0)
-		(void)close(fd);
-	return 0; /* without permission fusermount3 may still do it */
-}
-
-static int session_args(const struct ops_params *p, struct fuse_args *args)
-{
-	char *opts = NULL, fsname[PATH_MAX + 16];
-	struct volume_info info;
-	int bad;
-
-	volume_info(p->volume, &info);
-	(void)snprintf(fsname, sizeof(fsname), "fsname=%s", p->source ? p->source : "coffer");
-	bad = fuse_opt_add_opt(&opts, "default_permissions,subtype=coffer") || fuse_opt_add_opt_escaped(&opts, fsname);
-	if (p->allow_other)
-		bad |= fuse_opt_add_opt(&opts, "allow_other");
-	if (info.read_only)
-		bad |= fuse_opt_add_opt(&opts, "ro");
-	if (p->dev)
-		bad |= fuse_opt_add_opt(&opts, "dev");
-	if (p->suid)
-		bad |= fuse_opt_add_opt(&opts, "suid");
-	if (p->noexec)
-		bad |= fuse_opt_add_opt(&opts, "noexec");
-	if (!bad)
-		bad = fuse_opt_add_arg(args, "coffer") || fuse_opt_add_arg(args, "-o") || fuse_opt_add_arg(args, opts);
-	free(opts);
-	return bad ? -ENOMEM : 0;
-}
-
-static int open_session(struct ops *o)
-{
-	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	int r;
-
-	r = session_args(&o->params, &args);
-	if (r == 0) {
-		o->session = fuse_session_new(&args, &ops_req_table, sizeof(ops_req_table), o);
-		if (!o->session)
-			r = -EINVAL;
-	}
-	fuse_opt_free_args(&args);
-	if (r < 0)
-		return log_ret(r, "the FUSE session");
-	priv_mounting(true);
-	errno = 0;
-	r = fuse_session_mount(o->session, o->mountpoint) == 0 ? 0 : errno ? -errno : -EPERM;
-	priv_mounting(false);
-	if (r < 0)
-		return log_ret(r, "%s: not mounted", o->mountpoint);
-	o->mounted = true;
-	r = ops_raw_install(o);
-	if (r < 0)
-		return log_ret(r, "the FUSE session");
-	ops_deep_open(o);
-	return 0;
-}
-
-int ops_check(const char *mountpoint, bool nonempty)
-{
-	int r;
-
-	r = mountpoint_fit(mountpoint, nonempty);
-	return r == 0 ? device_there() : r;
-}
 
 int ops_mount(const struct ops_params *p, struct ops **ret_o)
 {
 	struct ops *o;
 	int r;
 
-	r = ops_check(p->mountpoint, p->nonempty);
+	r = p->hand ? 0 : ops_check(p->mountpoint, p->nonempty);
 	if (r < 0)
 		return r;
 	o = calloc(1, sizeof(*o));
@@ -148,16 +42,18 @@ int ops_mount(const struct ops_params *p, struct ops **ret_o)
 		o->threads = OPS_THREADS_MAX;
 	(void)pthread_mutex_init(&o->wipe_m, NULL);
 	(void)pthread_mutex_init(&o->lock_m, NULL);
+	(void)pthread_mutex_init(&o->hold_m, NULL);
+	(void)pthread_cond_init(&o->hold_cond, NULL);
 	o->sync_fd = -1;
 	o->deep_fd = -1;
 	o->wake_fd = eventfd(0, EFD_CLOEXEC);
-	/* The name must still mean the same when the working directory has changed. */
-	o->mountpoint = realpath(p->mountpoint, NULL);
+	/* The name must still mean the same when the working directory has changed. One that was handed over is whole, and asking for it would wait for us. */
+	o->mountpoint = p->hand ? strdup(p->mountpoint) : realpath(p->mountpoint, NULL);
 	o->workers = calloc(o->threads, sizeof(*o->workers));
 	o->have_key = pthread_key_create(&o->worker_key, NULL) == 0;
 	r = o->wake_fd >= 0 && o->mountpoint && o->workers && o->have_key ? 0 : -ENOMEM;
 	if (r == 0)
-		r = open_session(o);
+		r = ops_session_open(o);
 	if (r < 0) {
 		ops_unmounted(o);
 		return r;
@@ -186,7 +82,7 @@ static int worker_memory(struct ops_worker *w)
 	return 0;
 }
 
-static void wake(struct ops *o)
+void ops_wake(struct ops *o)
 {
 	const uint64_t one = 1;
 	ssize_t n = write(o->wake_fd, &one, sizeof(one));
@@ -221,6 +117,8 @@ static void *work(void *arg)
 	/* What was taken from the kernel is served in any case. */
 	while (w->kept > 0 || !fuse_session_exited(o->session)) {
 		ops_lock_wipe_worker(o, w);
+		if (ops_hand_held(o, w))
+			continue;
 		r = next_request(o, w);
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
@@ -232,7 +130,7 @@ static void *work(void *arg)
 		(void)atomic_compare_exchange_strong(&o->first_error, &expected, r);
 	fuse_session_exit(o->session);
 	atomic_fetch_add(&o->ended, 1);
-	wake(o);
+	ops_wake(o);
 	return NULL;
 }
 
@@ -320,34 +218,17 @@ static int wait_answer(struct ops *o)
 	return 0;
 }
 
-static int unmount(const struct ops *o, int flags)
-{
-	int r;
-
-	priv_mounting(true);
-	r = umount2(o->mountpoint, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
-	priv_mounting(false);
-	return r;
-}
-
-static void session_unmount(struct ops *o)
-{
-	priv_mounting(true);
-	fuse_session_unmount(o->session);
-	priv_mounting(false);
-}
-
 /* True: nobody of this mount namespace can see it any more, so it should end by itself. */
 static bool unmount_now(struct ops *o)
 {
-	int r = unmount(o, 0);
+	int r = ops_session_detach(o, 0);
 
 	if (r == 0 || r == -EINVAL || r == -ENOENT)
 		return true;
 	if (r == -EBUSY)
 		log_warning("%s: in use; it disappears now and ends with its last user", o->mountpoint);
-	if (unmount(o, MNT_DETACH) < 0)
-		session_unmount(o);
+	if (ops_session_detach(o, MNT_DETACH) < 0)
+		ops_session_unmount(o);
 	return false;
 }
 
@@ -374,6 +255,8 @@ static void serve(struct ops *o)
 	while (atomic_load(&o->ended) == 0 && atomic_load(&o->stops) < 2) {
 		if (read(o->wake_fd, &n, sizeof(n)) < 0 && errno != EINTR)
 			return;
+		if (!stopping && atomic_load(&o->stops) == 0 && atomic_load(&o->ended) == 0)
+			ops_hand_asked(o);
 		if (stopping || atomic_load(&o->stops) != 1 || atomic_load(&o->ended) > 0)
 			continue;
 		stopping = true;
@@ -403,6 +286,8 @@ int ops_serve(struct ops *o)
 	if (r == 0)
 		r = ops_seek_start(o);
 	if (r == 0)
+		ops_hand_go_on(o);
+	if (r == 0)
 		r = start_workers(o);
 	if (r == 0)
 		r = wait_answer(o);
@@ -424,7 +309,7 @@ int ops_serve(struct ops *o)
 	ops_deep_close(o);
 	/* Whoever still waits gets ENOTCONN now, not after the volume has come to rest. */
 	if (o->mounted)
-		session_unmount(o);
+		ops_session_unmount(o);
 	o->mounted = false;
 	if (r == 0)
 		r = atomic_load(&o->first_error);
@@ -436,7 +321,7 @@ void ops_stop(struct ops *o)
 	int saved = errno;
 
 	atomic_fetch_add(&o->stops, 1);
-	wake(o);
+	ops_wake(o);
 	errno = saved;
 }
 
@@ -448,7 +333,7 @@ void ops_unmounted(struct ops *o)
 		return;
 	ops_deep_close(o);
 	if (o->mounted)
-		session_unmount(o);
+		ops_session_unmount(o);
 	if (o->session)
 		fuse_session_destroy(o->session);
 	for (k = 0; o->workers && k < o->threads; k++) {
@@ -462,12 +347,14 @@ void ops_unmounted(struct ops *o)
 		(void)close(o->wake_fd);
 	(void)pthread_mutex_destroy(&o->wipe_m);
 	(void)pthread_mutex_destroy(&o->lock_m);
+	(void)pthread_mutex_destroy(&o->hold_m);
+	(void)pthread_cond_destroy(&o->hold_cond);
 	free(o->workers);
 	free(o->mountpoint);
 	free(o);
 }
 
-int ops_sync(struct ops *o)
+static int sync_now(struct ops *o)
 {
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
@@ -483,6 +370,16 @@ int ops_sync(struct ops *o)
 	if (st.st_dev == o->dev && syncfs(fd) < 0)
 		return -errno;
 	return volume_sync(o->volume);
+}
+
+int ops_sync(struct ops *o)
+{
+	int r;
+
+	ops_hand_enter(o);
+	r = sync_now(o);
+	ops_hand_leave(o);
+	return r;
 }
 
 void ops_stats(struct ops *o, struct ops_stats *ret_s)

@@ -8,6 +8,7 @@
 #ifndef COFFER_FS_OPS_H
 #define COFFER_FS_OPS_H
 
+#include "fs/hand.h"
 #include "fs/volume.h"
 
 struct ops;
@@ -15,7 +16,22 @@ struct ops;
 #define OPS_THREADS_DEFAULT 8
 #define OPS_THREADS_MAX 256
 
+/* Restart: a mount goes on in another program, with all that is open in it (docs/internals.md, "Follow one restart"). In the one that leaves, from the thread of
+ * ops_serve, whose restart() was called:
+ *
+ *   ops_hold       nobody is inside; requests wait in the kernel
+ *   volume_lock    everything at rest, the keys given up
+ *   ops_hand_*, volume_hand_*      into the bytes of hand.h; and the program is executed
+ *   volume_unlock, ops_resume      if that fails: it goes on here
+ *
+ * The one that comes opens the volume, takes over its inodes, and then calls ops_mount and ops_serve with hand set. */
+struct ops_hand {
+	const struct hand_head *head;
+	const struct hand_seek *seeks; /* head->seeks of them */
+};
+
 struct ops_params {
+	const struct ops_hand *hand; /* NULL: mount; else the mount that was handed over. Borrowed until ready() */
 	struct volume *volume;   /* borrowed */
 	const char *mountpoint;
 	const char *source;      /* shown in /proc/self/mounts; NULL: "coffer" */
@@ -25,6 +41,8 @@ struct ops_params {
 	void *ctx;
 	/* The mount answers. Called once, from the thread of ops_serve, before requests of others are sure to have been served. */
 	void (*ready)(void *ctx, struct ops *o);
+	/* ops_ask_restart was called. From the thread of ops_serve. When it returns it has not happened. NULL: never. */
+	void (*restart)(void *ctx, struct ops *o, uint32_t token);
 };
 
 /* Would ops_mount refuse this mount point, or this host? Asked before a volume is opened; the errors of ops_mount. Logs. */
@@ -51,6 +69,20 @@ int ops_lock(struct ops *o) must_check;
 /* The other way, with the bytes of coffer.volume as they are now; the errors of volume_unlock, and then it stays locked. *root is consumed. Logs. */
 int ops_unlock(struct ops *o, const uint8_t *config, size_t len, struct secret **root) must_check;
 bool ops_is_locked(struct ops *o);
+
+/* Async-signal-safe. A second one before the first was heard takes its place. */
+void ops_ask_restart(struct ops *o, uint32_t token);
+/* 0: until ops_resume nothing is served, locked or synced. -ENOKEY: it is locked; -ESHUTDOWN: it is ending; -ETIMEDOUT: a request or a sync does not end; -EOPNOTSUPP. */
+int ops_hold(struct ops *o) must_check;
+void ops_resume(struct ops *o);
+/* Instead of ops_resume: it cannot go on here. The connection is ended, and ops_serve returns r. */
+void ops_hold_failed(struct ops *o, int r);
+/* What the head says of the connection, h->seeks included; those; and whether its descriptors are inherited by what is executed. */
+void ops_hand_head(struct ops *o, struct hand_head *h);
+void ops_hand_seeks(struct ops *o, struct hand_out *out);
+int ops_hand_fds(struct ops *o, bool on) must_check;
+/* Would this program promise the kernel what it has been promised? -EPROTO: no. Without a mount. Logs. */
+int ops_hand_same(const struct hand_head *h) must_check;
 
 struct ops_stats {
 	uint64_t requests, errors;

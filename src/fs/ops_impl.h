@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "fs/dir.h"
+#include "fs/hand.h"
 #include "fs/ops.h"
 
 /* The largest request either way; room for it with its header, which is what libfuse reads at most; for an answer, whole blocks and one more. No macros:
@@ -44,6 +45,7 @@ struct ops_worker {
 	struct iofile_early early[OPS_DEEP_MAX];
 	uint64_t taken[OPS_DEEP_MAX]; /* numbers of requests that came by the second descriptor */
 	bool taking;             /* from it */
+	atomic_bool parked;      /* ops_hand.c */
 	int kept;                /* length of a request in `in` that is to be served next; 0: none */
 };
 
@@ -53,6 +55,8 @@ struct ops {
 	char *mountpoint;
 	struct fuse_session *session;
 	bool mounted;
+	bool handed;             /* the session goes on with another's connection */
+	bool detached;           /* it has been unmounted here */
 	dev_t dev;               /* of the mount, once it answers */
 	pthread_key_t worker_key;
 	bool have_key;
@@ -62,8 +66,10 @@ struct ops {
 	atomic_uint stops, ended;
 	atomic_int first_error;
 	atomic_ullong requests, errors;
-	/* ops_raw.c. The first two are written by the thread that serves INIT, before there are other requests. */
+	/* ops_raw.c. All but the last are written by the thread that serves INIT, before there are other requests. */
 	uint64_t init_unique;
+	size_t init_len, answer_len; /* 0: not remembered; the next two for ops_hand.c */
+	uint8_t init[HAND_INIT_MAX], answer[HAND_INIT_MAX];
 	bool kills_priv;         /* FUSE_HANDLE_KILLPRIV_V2 is agreed; else there are no extended attributes */
 	atomic_bool init_done;
 
@@ -80,6 +86,16 @@ struct ops {
 	int sync_fd;             /* of the mount's root, for the hand-over */
 	bool ended_hard;         /* the connection was ended because something could not be locked in order */
 
+	/* ops_hand.c */
+	atomic_bool restart_asked;
+	atomic_uint restart_token;
+	pthread_mutex_t hold_m;  /* a leaf: guards the next three */
+	pthread_cond_t hold_cond;
+	atomic_bool holding;     /* workers park */
+	bool no_syncs;
+	unsigned syncs;          /* that are under way */
+	uint64_t again_unique;   /* of the request that is served before there are workers */
+
 	/* ops_seek.c */
 	pthread_mutex_t seek_m;
 	pthread_cond_t seek_cond;
@@ -87,7 +103,8 @@ struct ops {
 	bool seek_runs;          /* constant while there are workers */
 	bool seek_stop;          /* lock: seek_m, as is the next */
 	struct ops_seek_req *seek_first;
-	bool seek_wipe;
+	bool seek_wipe, seek_hold;
+	bool seek_busy;          /* one is being answered */
 };
 
 extern const struct fuse_lowlevel_ops ops_req_table;
@@ -132,6 +149,11 @@ bool ops_gate_is_open(struct ops *o);
 int ops_lock_prepare(void) must_check;
 /* Forget what this worker holds, if it is asked to. Between requests; not while one is kept: it is served or refused first. */
 void ops_lock_wipe_worker(struct ops *o, struct ops_worker *w);
+/* Let a worker's read end. Under wipe_m. */
+void ops_lock_signal(const struct ops_worker *w);
+/* ops_seek.c: begin no other; and: is none being answered, and how many wait? */
+void ops_seek_hold(struct ops *o, bool on);
+bool ops_seek_rests(struct ops *o, unsigned *ret_queued);
 /* ops_seek.c: let its thread wipe what it holds, and wait for that. */
 void ops_seek_wipe(struct ops *o);
 
@@ -147,8 +169,35 @@ void ops_reply_entry(fuse_req_t req, int r, struct dir_result *d);
 void ops_reply_attr(fuse_req_t req, int r, const struct inode_attr *a);
 void ops_reply_fill(const struct dir_result *d, struct fuse_entry_param *e);
 
-/* ops_raw.c: behind fuse_session_mount. */
-int ops_raw_install(struct ops *o) must_check;
+/* ops_session.c */
+int ops_session_new(struct ops *o) must_check;
+/* A new one, mounted, or with the connection that was handed over. Logs. */
+int ops_session_open(struct ops *o) must_check;
+/* umount2 of our mount point. */
+int ops_session_detach(struct ops *o, int flags);
+/* The connection's end, as far as it is ours. */
+void ops_session_unmount(struct ops *o);
+
+/* ops_hand.c */
+int ops_hand_open(struct ops *o) must_check;
+/* Requests that were handed over, before there are workers. */
+void ops_hand_go_on(struct ops *o);
+/* A worker without a request: true if it was held here for a while. */
+bool ops_hand_held(struct ops *o, struct ops_worker *w);
+/* From the thread of ops_serve: a restart, if one was asked for. */
+void ops_hand_asked(struct ops *o);
+/* Around what another thread than a worker asks of the kernel about this mount and cannot be killed in. */
+void ops_hand_enter(struct ops *o);
+void ops_hand_leave(struct ops *o);
+
+/* ops.c: let the thread of ops_serve look. Async-signal-safe. */
+void ops_wake(struct ops *o);
+
+/* ops_raw.c: with the session's descriptor. */
+int ops_raw_install(struct ops *o, int fd) must_check;
+void ops_raw_saw_init(struct ops *o, const void *buf, size_t len);
+/* The number of the request that this thread serves. */
+uint64_t ops_raw_unique(fuse_req_t req);
 /* FILE_KILL_* that go with this WRITE or SETATTR, as the kernel says. */
 unsigned ops_raw_write_kill(fuse_req_t req, struct inode *i);
 unsigned ops_raw_setattr_kill(fuse_req_t req, struct inode *i);

@@ -269,6 +269,11 @@ void ops_lock_wipe_worker(struct ops *o, struct ops_worker *w)
 	atomic_store(&w->wiped, gen);
 }
 
+void ops_lock_signal(const struct ops_worker *w)
+{
+	(void)pthread_kill(w->thread, WIPE_SIGNAL);
+}
+
 /* One signal may come between a worker's look and its read: so again until all have obeyed. */
 static bool signal_workers(struct ops *o, unsigned gen)
 {
@@ -280,7 +285,7 @@ static bool signal_workers(struct ops *o, unsigned gen)
 		if (atomic_load(&o->workers[k].wiped) == gen)
 			continue;
 		left = true;
-		(void)pthread_kill(o->workers[k].thread, WIPE_SIGNAL);
+		ops_lock_signal(&o->workers[k]);
 	}
 	pthread_mutex_unlock(&o->wipe_m);
 	return left;

@@ -25,6 +25,13 @@ static void look_at_init(struct ops *o, const void *buf, size_t len)
 	if (len >= sizeof(*h) + offsetof(struct fuse_init_in, flags) + sizeof(in->flags) && (in->flags & FUSE_HANDLE_KILLPRIV_V2))
 		o->kills_priv = true;
 	o->init_unique = h->unique;
+	o->init_len = len <= sizeof(o->init) ? len : 0;
+	memcpy(o->init, buf, o->init_len);
+}
+
+void ops_raw_saw_init(struct ops *o, const void *buf, size_t len)
+{
+	look_at_init(o, buf, len);
 }
 
 static ssize_t raw_read(int fd, void *buf, size_t len, void *userdata)
@@ -39,19 +46,22 @@ static ssize_t raw_read(int fd, void *buf, size_t len, void *userdata)
 	return n;
 }
 
-/* The answer to INIT with the flag added. */
+/* The answer to INIT with the flag added. A session that was handed over is not asked: the kernel has had its answer. */
 static ssize_t answer_init(struct ops *o, int fd, const struct iovec *iov)
 {
 	struct fuse_init_out out = { 0 };
 	struct iovec with[2] = { iov[0], { &out, iov[1].iov_len } };
 
-	if (iov[1].iov_len > sizeof(out) || iov[1].iov_len < offsetof(struct fuse_init_out, flags) + sizeof(out.flags))
+	if (iov[1].iov_len > sizeof(out) || iov[1].iov_len < offsetof(struct fuse_init_out, flags) + sizeof(out.flags)) {
 		o->kills_priv = false;
-	if (!o->kills_priv)
 		return writev(fd, iov, 2);
+	}
 	memcpy(&out, iov[1].iov_base, iov[1].iov_len);
-	out.flags |= FUSE_HANDLE_KILLPRIV_V2;
-	return writev(fd, with, 2);
+	if (o->kills_priv)
+		out.flags |= FUSE_HANDLE_KILLPRIV_V2;
+	o->answer_len = iov[1].iov_len;
+	memcpy(o->answer, &out, o->answer_len);
+	return o->handed ? (ssize_t)(iov[0].iov_len + iov[1].iov_len) : writev(fd, with, 2);
 }
 
 /* A request is answered on the descriptor that it came by. Another thread than its worker (ops_seek.c) does not know which: the kernel does.
@@ -75,16 +85,16 @@ static ssize_t raw_writev(int fd, struct iovec *iov, int count, void *userdata)
 	if (atomic_load_explicit(&o->init_done, memory_order_acquire))
 		return answer(o, fd, iov, count);
 	if (h->unique != o->init_unique || h->error != 0 || count != 2)
-		return writev(fd, iov, count);
+		return o->handed ? -1 : writev(fd, iov, count);
 	atomic_store_explicit(&o->init_done, true, memory_order_release);
 	return answer_init(o, fd, iov);
 }
 
-int ops_raw_install(struct ops *o)
+int ops_raw_install(struct ops *o, int fd)
 {
 	static const struct fuse_custom_io io = { .read = raw_read, .writev = raw_writev };
 
-	return fuse_session_custom_io(o->session, &io, fuse_session_fd(o->session));
+	return fuse_session_custom_io(o->session, &io, fd);
 }
 
 /* The body of the request that this thread serves. */
@@ -94,6 +104,14 @@ static const void *body_of(fuse_req_t req)
 	const struct ops_worker *w = pthread_getspecific(o->worker_key);
 
 	return (const uint8_t *)w->in.mem + sizeof(struct fuse_in_header);
+}
+
+uint64_t ops_raw_unique(fuse_req_t req)
+{
+	const struct ops_worker *w = ops_worker_of(req);
+	const struct fuse_in_header *h = w ? w->in.mem : NULL;
+
+	return h ? h->unique : ops_of(req)->again_unique;
 }
 
 /* Is whoever asks of this group? If that cannot be found out he is not. */

@@ -22,6 +22,7 @@
 struct ops_seek_req {
 	struct ops_seek_req *next;
 	fuse_req_t req;
+	uint64_t unique;
 	fuse_ino_t ino;
 	uint64_t off;
 	int whence;
@@ -71,7 +72,7 @@ static void *seek_main(void *arg)
 	priv_thread();
 	pthread_mutex_lock(&o->seek_m);
 	for (;;) {
-		while (!o->seek_first && !o->seek_stop && !o->seek_wipe)
+		while ((!o->seek_first || o->seek_hold) && !o->seek_stop && !o->seek_wipe)
 			pthread_cond_wait(&o->seek_cond, &o->seek_m);
 		if (o->seek_wipe) {
 			vio_forget_thread();
@@ -83,11 +84,13 @@ static void *seek_main(void *arg)
 		if (!s)
 			break;
 		o->seek_first = s->next;
+		o->seek_busy = true;
 		pthread_mutex_unlock(&o->seek_m);
 		answer(o, s);
 		free(s);
 		ops_gate_leave(o);
 		pthread_mutex_lock(&o->seek_m);
+		o->seek_busy = false;
 	}
 	pthread_mutex_unlock(&o->seek_m);
 	return NULL;
@@ -115,6 +118,41 @@ void ops_seek_wipe(struct ops *o)
 	pthread_cond_broadcast(&o->seek_cond);
 	while (o->seek_wipe && !o->seek_stop)
 		pthread_cond_wait(&o->seek_cond, &o->seek_m);
+	pthread_mutex_unlock(&o->seek_m);
+}
+
+void ops_seek_hold(struct ops *o, bool on)
+{
+	if (!o->seek_runs)
+		return;
+	pthread_mutex_lock(&o->seek_m);
+	o->seek_hold = on;
+	pthread_cond_broadcast(&o->seek_cond);
+	pthread_mutex_unlock(&o->seek_m);
+}
+
+bool ops_seek_rests(struct ops *o, unsigned *ret_queued)
+{
+	bool rests;
+
+	*ret_queued = 0;
+	if (!o->seek_runs)
+		return true;
+	pthread_mutex_lock(&o->seek_m);
+	rests = !o->seek_busy;
+	for (const struct ops_seek_req *s = o->seek_first; s; s = s->next)
+		++*ret_queued;
+	pthread_mutex_unlock(&o->seek_m);
+	return rests;
+}
+
+void ops_hand_seeks(struct ops *o, struct hand_out *out)
+{
+	if (!o->seek_runs)
+		return;
+	pthread_mutex_lock(&o->seek_m);
+	for (const struct ops_seek_req *s = o->seek_first; s; s = s->next)
+		hand_put_seek(out, &(struct hand_seek){ .unique = s->unique, .node = s->ino, .off = s->off, .whence = (uint32_t)s->whence });
 	pthread_mutex_unlock(&o->seek_m);
 }
 
@@ -157,7 +195,7 @@ void ops_seek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 		ops_reply_err(req, -ENOMEM);
 		return;
 	}
-	*s = (struct ops_seek_req){ .req = req, .ino = ino, .off = (uint64_t)off, .whence = whence };
+	*s = (struct ops_seek_req){ .req = req, .unique = ops_raw_unique(req), .ino = ino, .off = (uint64_t)off, .whence = whence };
 	ops_gate_more(o);
 	pthread_mutex_lock(&o->seek_m);
 	for (at = &o->seek_first; *at; at = &(*at)->next)
