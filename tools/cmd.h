@@ -5,6 +5,7 @@
 #include "agent/client.h"
 #include "base/err.h"
 #include "base/volume_conf.h"
+#include "fs/backing.h"
 #include "fs/volume.h"
 
 #include <stdbool.h>
@@ -100,6 +101,18 @@ char *cmd_mount_source(const char *mountpoint);
 char *cmd_mountpoint_of_source(const char *source);
 /* The uid that serves the coffer mount on top at this absolute path; -1: it cannot be known. */
 int64_t cmd_mounter(const char *mountpoint);
+/* The mount at a path, or of a name of volumes.d: both malloc'ed. 0, or an exit code after a message. */
+int cmd_mount_find(const struct cmd_global *g, const char *name, char **ret_dir, char **ret_source) must_check;
+/* Who has a volume, by its coffer.lock. */
+struct cmd_holder {
+	int fd;                         /* coffer.lock; -1: there is none. The caller closes */
+	bool writes;                    /* somebody who may write holds it: he will leave his verdict */
+	char text[BACKING_LOCK_MAX];    /* what it said when it was opened */
+};
+/* -errno. */
+int cmd_holder_open(const char *source, struct cmd_holder *ret_h) must_check;
+/* What it says now (BACKING_LOCK_MAX bytes), and who holds it: F_UNLCK, F_RDLCK, F_WRLCK. -errno. */
+int cmd_holder_read(const struct cmd_holder *h, short *ret_type, char *ret_text) must_check;
 /* Unmount what cmd_mount_source() said is at dir; name is for messages. Returns when all is durable and the volume is free. flags: 0;
  * MNT_DETACH: returns when it has disappeared; MNT_FORCE: ends the connection first, and what the kernel held is lost. 0, or an exit code after a message. */
 int cmd_unmount(const char *name, const char *dir, const char *source, int flags) must_check;
@@ -122,6 +135,7 @@ int cmd_mount(const struct cmd_global *g, int argc, char **argv);
 int cmd_lock_set(const struct cmd_global *g, int argc, char **argv);
 int cmd_lock_end(const struct cmd_global *g, int argc, char **argv);
 int cmd_umount(const struct cmd_global *g, int argc, char **argv);
+int cmd_restart(const struct cmd_global *g, int argc, char **argv);
 int cmd_sync(const struct cmd_global *g, int argc, char **argv);
 int cmd_status(const struct cmd_global *g, int argc, char **argv);
 int cmd_info(const struct cmd_global *g, int argc, char **argv);

@@ -16,13 +16,7 @@
 #define FREE_POLL_MS 20
 #define FREE_WAIT_MS 600000
 
-struct holder {
-	int fd;                         /* coffer.lock; -1: there is none */
-	bool writes;                    /* somebody who may write holds it: he will leave his verdict */
-	char text[BACKING_LOCK_MAX];    /* who had it before we unmounted */
-};
-
-static int holder_read(const struct holder *h, short *ret_type, char *ret_text)
+int cmd_holder_read(const struct cmd_holder *h, short *ret_type, char *ret_text)
 {
 	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
 	ssize_t n;
@@ -37,19 +31,19 @@ static int holder_read(const struct holder *h, short *ret_type, char *ret_text)
 	return 0;
 }
 
-static int holder_open(const char *source, struct holder *ret_h)
+int cmd_holder_open(const char *source, struct cmd_holder *ret_h)
 {
 	char path[PATH_MAX];
 	short type;
 	int r;
 
-	*ret_h = (struct holder){ .fd = -1 };
+	*ret_h = (struct cmd_holder){ .fd = -1 };
 	if (snprintf(path, sizeof(path), "%s/%s", source, NAME_LOCK) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	ret_h->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (ret_h->fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	r = holder_read(ret_h, &type, ret_h->text);
+	r = cmd_holder_read(ret_h, &type, ret_h->text);
 	ret_h->writes = r == 0 && type != F_UNLCK;
 	return r;
 }
@@ -63,14 +57,14 @@ static bool same_line(const char *a, const char *b)
 
 /* Wait until that holder does not write to the volume any more: the lock is free, or somebody who waited for it has it already. ret_now: what
  * coffer.lock says then. */
-static int holder_wait(const struct holder *h, char *ret_now)
+static int holder_wait(const struct cmd_holder *h, char *ret_now)
 {
 	struct timespec pause = { .tv_nsec = FREE_POLL_MS * 1000000L };
 	short type;
 	int r;
 
 	for (int i = 0; i < FREE_WAIT_MS / FREE_POLL_MS; i++) {
-		r = holder_read(h, &type, ret_now);
+		r = cmd_holder_read(h, &type, ret_now);
 		if (r < 0)
 			return r;
 		if (type == F_UNLCK || (*ret_now && !same_line(ret_now, h->text)))
@@ -81,7 +75,7 @@ static int holder_wait(const struct holder *h, char *ret_now)
 }
 
 /* Did that holder bring everything to rest, as far as coffer.lock says? NULL: yes; else why not. Cuts up now. */
-static const char *holder_verdict(const struct holder *h, char *now)
+static const char *holder_verdict(const struct cmd_holder *h, char *now)
 {
 	const char *pid = strstr(h->text, " pid ");
 	char *line = strchr(now, '\n'), *end;
@@ -106,7 +100,7 @@ static const char *holder_verdict(const struct holder *h, char *now)
 }
 
 /* The rest of umount, once the mount is gone. */
-static int await_rest(const char *name, const char *source, const struct holder *h, int rh)
+static int await_rest(const char *name, const char *source, const struct cmd_holder *h, int rh)
 {
 	char now[BACKING_LOCK_MAX] = "";
 	const char *why;
@@ -160,10 +154,10 @@ static bool is_dead(const char *dir)
 int cmd_unmount(const char *name, const char *dir, const char *source, int flags)
 {
 	bool lazy = flags & MNT_DETACH;
-	struct holder h;
+	struct cmd_holder h;
 	int r, rh;
 
-	rh = holder_open(source, &h);
+	rh = cmd_holder_open(source, &h);
 	r = umount2(dir, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
 	if (r == -EBUSY && is_dead(dir))
 		r = umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; /* dead: only its users' open files are left */
@@ -180,22 +174,32 @@ int cmd_unmount(const char *name, const char *dir, const char *source, int flags
 	return cmd_fail(EXIT_CODE_OTHER, name, "not unmounted: %s", err_text(r));
 }
 
-int cmd_umount(const struct cmd_global *g, int argc, char **argv)
+int cmd_mount_find(const struct cmd_global *g, const char *name, char **ret_dir, char **ret_source)
 {
-	AUTO_FREE char *dir = NULL, *source = NULL;
+	AUTO_FREE char *dir = cmd_absolute(name);
+	AUTO_FREE char *source = dir ? cmd_mount_source(dir) : NULL;
 
-	if (argc != 2)
-		return cmd_usage("umount", "needs one MOUNTPOINT");
-	dir = cmd_absolute(argv[1]);
-	source = dir ? cmd_mount_source(dir) : NULL;
 	if (!source) {
-		free(dir);
-		dir = mountpoint_of(g, argv[1]);
+		free(take_ptr(dir));
+		dir = mountpoint_of(g, name);
 		source = dir ? cmd_mount_source(dir) : NULL;
 	}
 	if (!source)
-		return cmd_fail(EXIT_CODE_MOUNT_POINT, argv[1], "no coffer volume is mounted there");
-	return cmd_unmount(argv[1], dir, source, 0);
+		return cmd_fail(EXIT_CODE_MOUNT_POINT, name, "no coffer volume is mounted there");
+	*ret_dir = take_ptr(dir);
+	*ret_source = take_ptr(source);
+	return 0;
+}
+
+int cmd_umount(const struct cmd_global *g, int argc, char **argv)
+{
+	AUTO_FREE char *dir = NULL, *source = NULL;
+	int r;
+
+	if (argc != 2)
+		return cmd_usage("umount", "needs one MOUNTPOINT");
+	r = cmd_mount_find(g, argv[1], &dir, &source);
+	return r == 0 ? cmd_unmount(argv[1], dir, source, 0) : r;
 }
 
 int cmd_sync(const struct cmd_global *g, int argc, char **argv)

@@ -3,7 +3,9 @@
  * In the background (the default) the parent waits for one byte: the child's exit code. It is 0 only when the mount answers. The child forks before it
  * connects, because the agent knows a peer by its process. A failure before that byte is told by the child on the standard error both share. */
 #include "tools/cmd.h"
+#include "tools/mount_hand.h"
 #include "tools/mount_link.h"
+#include "tools/mount_restart.h"
 
 #include "base/fileio.h"
 #include "base/log.h"
@@ -90,16 +92,30 @@ static void on_signal(int sig)
 		ops_stop(stop_ops);
 }
 
+static void on_restart(int sig, siginfo_t *info, void *context)
+{
+	(void)sig;
+	(void)context;
+	if (stop_ops && info->si_code == SI_QUEUE)
+		ops_ask_restart(stop_ops, (uint32_t)info->si_value.sival_int);
+}
+
+/* The program before this one may have kept them waiting. */
 static int catch_signals(struct ops *o)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = { .sa_handler = on_signal }, restart = { .sa_sigaction = on_restart, .sa_flags = SA_SIGINFO };
+	sigset_t set;
 
 	stop_ops = o;
 	(void)sigemptyset(&sa.sa_mask);
 	if (sigaction(SIGTERM, &sa, NULL) < 0 || sigaction(SIGINT, &sa, NULL) < 0 || sigaction(SIGHUP, &sa, NULL) < 0)
 		return -errno;
 	sa.sa_handler = SIG_IGN;
-	return sigaction(SIGPIPE, &sa, NULL) < 0 ? -errno : 0;
+	(void)sigemptyset(&restart.sa_mask);
+	if (sigaction(SIGPIPE, &sa, NULL) < 0 || sigaction(MOUNT_RESTART_SIGNAL, &restart, NULL) < 0)
+		return -errno;
+	mount_hand_signals(&set);
+	return -pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* False: nobody waits any more. */
@@ -160,6 +176,7 @@ static void on_ready(void *ctx, struct ops *o)
 	}
 	mounting_tell(m->o.read_only ? "serving read-only" : "serving", m->mountpoint);
 	mount_watch_serving(m->watch);
+	mount_hand_ready(m);
 	notify_ready();
 	if (!m->foreground)
 		leave_terminal();
@@ -185,7 +202,7 @@ static int serve(struct mounting *m)
 	struct ops_params p = {
 		.volume = m->volume, .mountpoint = m->mountpoint, .source = m->path, .threads = m->o.threads,
 		.allow_other = m->o.allow_other < 0 ? geteuid() == 0 : m->o.allow_other > 0, .dev = m->o.dev, .suid = m->o.suid,
-		.noexec = m->o.noexec, .ctx = m, .ready = on_ready,
+		.noexec = m->o.noexec, .ctx = m, .ready = on_ready, .restart = mount_restart, .hand = m->hand ? &m->hand->ops : NULL,
 	};
 	struct ops *o;
 	int r;
@@ -231,10 +248,15 @@ static int open_volume(struct mounting *m)
 	o.min_stamp_limit = u.seen.stamp_limit;
 	memcpy(o.seen_generation, u.seen.generation, GENERATION_LEN);
 	o.accept_older = u.seen.older_ok;
+	if (m->hand)
+		mount_hand_options(m, &o);
 	r = volume_open(lower_real(), take_fd(&v.root_fd), v.config, v.config_len, &root, &o, &e, holder, &m->volume);
 	if (r == -ESTALE)
 		r = client_report(m->c, PROTO_KIND_OLDER, "state", "older than this host has seen", 1) < 0 ? -ESTALE : r;
-	return r < 0 ? cmd_open_fail(m->path, r, holder) : 0;
+	if (r < 0)
+		return cmd_open_fail(m->path, r, holder);
+	r = m->hand ? mount_hand_take(m) : 0;
+	return r < 0 ? cmd_fail(cmd_exit_of(r), m->path, "cannot go on with this mount: %s", err_text(r)) : 0;
 }
 
 /* Before the agent is asked, which knows a peer by its user, and before there are threads. */
@@ -263,6 +285,10 @@ static int mount_child(struct mounting *m)
 
 	mem_init();
 	m->since = time(NULL);
+	if (m->hand)
+		mount_watch_left(m->hand->head.watcher);
+	if (m->hand && !m->foreground)
+		log_to_syslog();
 	r = cmd_descriptors(m->path);
 	if (r == 0)
 		r = cmd_lock_heap();
@@ -348,7 +374,7 @@ static int mount_what(struct mounting *m, const char *volume, const char *dir, s
 	int r;
 
 	m->name = volume;
-	r = cmd_volume_find(m->g, volume, conf, &path);
+	r = m->hand && strchr(volume, '/') ? 0 : cmd_volume_find(m->g, volume, conf, &path);
 	if (r == 0 && conf->options && mount_options_parse(conf->options, &m->o, why) < 0)
 		r = cmd_fail(EXIT_CODE_CONFIG, volume, "options=: %s", why);
 	if (r != 0)
@@ -356,6 +382,8 @@ static int mount_what(struct mounting *m, const char *volume, const char *dir, s
 	for (size_t i = 0; i < m->ngiven; i++) /* they win over options= */
 		if (mount_options_parse(m->given[i], &m->o, why) < 0)
 			return cmd_usage("mount", "%s", why);
+	if (m->hand)
+		return mount_hand_what(m, dir, conf, path);
 	if (!dir)
 		dir = conf->mountpoint;
 	if (!dir)
@@ -376,7 +404,9 @@ int mounting_run(struct mounting *m, const char *volume, const char *dir)
 	struct cmd_global g = *m->g;
 	int r;
 
-	r = mount_what(m, volume, dir, &conf);
+	r = mount_hand_load(m);
+	if (r == 0)
+		r = mount_what(m, volume, dir, &conf);
 	if (r != 0)
 		return r;
 	if (m->fake)
@@ -384,7 +414,11 @@ int mounting_run(struct mounting *m, const char *volume, const char *dir)
 	if (m->o.agent[0])
 		g.agent = m->o.agent;
 	m->g = &g;
-	return m->foreground ? mount_child(m) : in_background(m);
+	if (mount_restart_prepare(m) < 0)
+		log_warning("%s: how it was started cannot be remembered, so it cannot be restarted", m->path);
+	if (m->hand && m->hand->head.kind == HAND_ASK)
+		return mount_hand_ask(m);
+	return m->foreground || m->hand ? mount_child(m) : in_background(m);
 }
 
 void mounting_tell(const char *state, const char *about)
@@ -397,6 +431,8 @@ void mounting_tell(const char *state, const char *about)
 
 void mounting_done(struct mounting *m)
 {
+	mount_hand_done(m);
+	mount_restart_done(m);
 	free(m->path);
 	free(m->mountpoint);
 }

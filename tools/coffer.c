@@ -13,6 +13,7 @@ static const struct cmd commands[] = {
 	{ "init", cmd_init, "VOLUME --tenant NAME [--kms URI]... [--recovery-key FILE] [--log-size MiB] [--unsafe-backing]", "make a volume in an empty directory" },
 	{ "mount", cmd_mount, "VOLUME MOUNTPOINT [-o OPTIONS] [--foreground]", "mount a volume" },
 	{ "umount", cmd_umount, "MOUNTPOINT|NAME", "unmount; returns when all is durable and the volume is free" },
+	{ "restart", cmd_restart, "MOUNTPOINT|NAME", "let a mount go on in the program that is installed now, with all that is open in it" },
 	{ "sync", cmd_sync, "MOUNTPOINT", "wait until everything handed over is committed" },
 	{ "status", cmd_status, "", "mounts of this host" },
 	{ "top", cmd_top, "[--interval SECONDS] [--count N]", "what the mounts of this host are doing, now and again" },

@@ -13,6 +13,8 @@
 #define MOUNT_GIVEN_MAX 16
 #define MOUNT_EARLY_MAX 16               /* the journal has all of them */
 
+struct mount_hand;
+
 struct mounting {
 	const struct cmd_global *g;
 	struct mount_options o;
@@ -41,6 +43,9 @@ struct mounting {
 	struct proto_seen seen;          /* told before there was a link */
 	bool have_seen;
 	struct proto_instance instance;
+	char *program, *command_line;    /* how this process was started (mount_restart.h); program NULL: not known */
+	char **argv;
+	struct mount_hand *hand;         /* NULL, or what this process goes on with (mount_hand.h) */
 };
 
 #define MOUNTING_INIT(global) { .g = (global), .ready_fd = -1, .early_m = PTHREAD_MUTEX_INITIALIZER }

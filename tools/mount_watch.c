@@ -24,11 +24,13 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define EXTEND_SECONDS 120u
 #define TICK_MS 5000
 #define STEPS_A_WATCHDOG 4
+#define REAP_TRIES 2000
 
 struct shared {
 	atomic_uint steps;
@@ -185,6 +187,24 @@ void mount_watch_serving(struct mount_watch *w)
 {
 	if (w)
 		atomic_store(&w->shared->serving, true);
+}
+
+int mount_watch_pid(const struct mount_watch *w)
+{
+	return w ? (int)w->pid : 0;
+}
+
+void mount_watch_left(int pid)
+{
+	if (pid > 1 && getpid() != pid && waitpid(pid, NULL, WNOHANG) == 0) /* so it is our child, and lives */
+		(void)kill(pid, SIGKILL);
+}
+
+/* It may have been asking the mount, so it has ended only when that was answered. */
+void mount_watch_reap(int pid)
+{
+	for (int tries = 0; pid > 1 && tries < REAP_TRIES && waitpid(pid, NULL, WNOHANG) == 0; tries++)
+		(void)poll(NULL, 0, 1);
 }
 
 void mount_watch_end(struct mount_watch *w)

@@ -12,6 +12,11 @@ struct mount_watch;
 int mount_watch_start(const char *mountpoint, struct mount_watch **ret_w) must_check;
 void mount_watch_step(struct mount_watch *w);
 void mount_watch_serving(struct mount_watch *w);
+/* Its process, for the program that goes on with this mount: mount_watch_left there. 0: none. */
+int mount_watch_pid(const struct mount_watch *w);
+/* End the process of a watch that another program of this process had; and forget it, when the mount is served. */
+void mount_watch_left(int pid);
+void mount_watch_reap(int pid);
 /* The mount ends: no word any more. Frees. */
 void mount_watch_end(struct mount_watch *w);
 

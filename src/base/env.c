@@ -1,6 +1,9 @@
 #include "base/env.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char *const env_names[] = {
 	[ENV_COFFER_AGENT] = "COFFER_AGENT",
@@ -46,6 +49,7 @@ static const char *const env_names[] = {
 	[ENV_AZURE_AUTHORITY_HOST] = "AZURE_AUTHORITY_HOST",
 	[ENV_IDENTITY_ENDPOINT] = "IDENTITY_ENDPOINT",
 	[ENV_IDENTITY_HEADER] = "IDENTITY_HEADER",
+	[ENV_COFFER_HANDOVER] = "COFFER_HANDOVER",
 	[ENV_COFFER_IOQ] = "COFFER_IOQ",
 };
 
@@ -54,4 +58,29 @@ const char *env_get(enum env_var var)
 	const char *v = secure_getenv(env_names[var]);
 
 	return v && *v ? v : NULL;
+}
+
+char **env_with(enum env_var var, const char *value)
+{
+	size_t name_len = strlen(env_names[var]), room = name_len + strlen(value) + 2, n = 0, k = 0;
+	char **with, *text;
+
+	while (environ && environ[n])
+		n++;
+	with = malloc((n + 2) * sizeof(*with) + room);
+	if (!with)
+		return NULL;
+	text = (char *)(with + n + 2);
+	(void)snprintf(text, room, "%s=%s", env_names[var], value);
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(environ[i], text, name_len + 1) != 0)
+			with[k++] = environ[i];
+	with[k++] = text;
+	with[k] = NULL;
+	return with;
+}
+
+void env_drop(enum env_var var)
+{
+	(void)unsetenv(env_names[var]);
 }

@@ -47,10 +47,16 @@ enum env_var {
 	ENV_AZURE_AUTHORITY_HOST,
 	ENV_IDENTITY_ENDPOINT,   /* the agent only: who gives a hosted process its identity, and with it */
 	ENV_IDENTITY_HEADER,
+	ENV_COFFER_HANDOVER, /* set by a mount alone, for the program that goes on with it: the number of a descriptor */
 	ENV_COFFER_IOQ,     /* test builds only: "sync" keeps io_uring away */
 };
 
 /* The value, or NULL when it is not set, empty, or the program runs with another's privilege. */
 const char *env_get(enum env_var var);
+
+/* The environment with one variable set otherwise, for a program to be executed: malloc'ed, in one piece. NULL: out of memory. */
+char **env_with(enum env_var var, const char *value);
+/* Nobody who is started from here shall see it. Before there are threads. */
+void env_drop(enum env_var var);
 
 #endif

@@ -2,6 +2,7 @@
 #include "base/notify.h"
 
 #include <string.h>
+#include <time.h>
 
 #if HAVE_LIBSYSTEMD
 #include <systemd/sd-daemon.h>
@@ -26,6 +27,14 @@ void notify_status(const char *text)
 void notify_stopping(void)
 {
 	(void)sd_notify(0, "STOPPING=1");
+}
+
+void notify_reloading(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
 }
 
 bool notify_extend(unsigned seconds)
@@ -80,6 +89,10 @@ void notify_status(const char *text)
 }
 
 void notify_stopping(void)
+{
+}
+
+void notify_reloading(void)
 {
 }
 

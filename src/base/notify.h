@@ -14,6 +14,8 @@
 void notify_ready(void);
 void notify_status(const char *text);
 void notify_stopping(void);
+/* RELOADING=1: until notify_ready(). */
+void notify_reloading(void);
 /* EXTEND_TIMEOUT_USEC=: what starts or stops is given this long from now on. False: nobody listens. */
 bool notify_extend(unsigned seconds);
 /* Does the manager want to hear from this process, and how often? False: no. The caller says notify_alive() well before that. */

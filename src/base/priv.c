@@ -128,6 +128,24 @@ void priv_mounting(bool on)
 	(void)caps_set(&c); /* the mount(2) that follows tells */
 }
 
+/* What is not root's needs to be ambient, which it can only be where it is inheritable. */
+bool priv_hand_on(void)
+{
+	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d) < 0 || !(d[0].permitted & MOUNTING))
+		return false;
+	for (unsigned k = 0; k < 2; k++)
+		d[k].inheritable = d[k].permitted;
+	if (syscall(SYS_capset, &h, d) < 0)
+		return false;
+	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (d[cap / 32].permitted >> cap % 32 & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return false;
+	return true;
+}
+
 void priv_thread_ending(void)
 {
 	give_up(LOOKING);

@@ -17,6 +17,8 @@ int priv_for_mount(const char *user, bool devices) must_check;
 void priv_opened(void);
 /* The same thread: before and behind mount(2) and umount(2). */
 void priv_mounting(bool on);
+/* The same thread: a program that it executes keeps what this thread may have. False: it may not mount, so neither could that. */
+bool priv_hand_on(void);
 /* A thread that may have to end the mount by umount(2), between priv_mounting() as above. */
 void priv_thread_ending(void);
 /* Any other thread: gives up for good all but what serving needs. */

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,6 +43,11 @@ static void readiness_status_and_stopping_reach_the_socket(void **state)
 	assert_true(notify_extend(60));
 	assert_true(recv(fd, got, sizeof(got), 0) > 0);
 	assert_string_equal(got, "EXTEND_TIMEOUT_USEC=60000000");
+	memset(got, 0, sizeof(got));
+	notify_reloading();
+	assert_true(recv(fd, got, sizeof(got), 0) > 0);
+	assert_int_equal(strncmp(got, "RELOADING=1\nMONOTONIC_USEC=", 27), 0);
+	assert_true(strtoull(got + 27, NULL, 10) > 0);
 	memset(got, 0, sizeof(got));
 	notify_alive();
 	assert_true(recv(fd, got, sizeof(got), 0) > 0);
