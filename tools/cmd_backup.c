@@ -72,6 +72,11 @@ static int one_option(struct cmd_backup_args *a, const char *name, unsigned opti
 	} else if (strcmp(o, "--volume") == 0 && options & CMD_BACKUP_VOLUME && value) {
 		a->volume = value;
 		++*i;
+	} else if (strcmp(o, "--signer") == 0 && options & CMD_BACKUP_SIGNER && value) {
+		if (strlen(value) != 2 * SIGN_PUBLIC_LEN || strspn(value, "0123456789abcdef") != 2 * SIGN_PUBLIC_LEN)
+			return cmd_usage(name, "--signer %s: not a public key: 64 hexadecimal digits, as list shows them", value);
+		a->signer = value;
+		++*i;
 	} else if (strcmp(o, "--parallel") == 0 && value) {
 		if (parse_threads(value, &a->threads) < 0)
 			return cmd_usage(name, "--parallel %s: must be 1 to 32", value);
@@ -183,6 +188,18 @@ int cmd_backup_signer(const struct manifest *m, size_t max, char *ret_text)
 	else if (r == 0)
 		(void)snprintf(ret_text, max, "signed by %s", key);
 	return r == -ENOENT ? 0 : r;
+}
+
+int cmd_backup_trusted(const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, size_t max, char *ret_text)
+{
+	char key[2 * SIGN_PUBLIC_LEN + 1];
+
+	if (cmd_backup_signer(&s->manifest, max, ret_text) < 0)
+		return cmd_fail(EXIT_CODE_DAMAGE, s->name, "the manifest's signature does not fit: it was changed");
+	text_hex(s->manifest.public_key, SIGN_PUBLIC_LEN, key);
+	if (a->signer && (!s->manifest.is_signed || strcmp(key, a->signer) != 0))
+		return cmd_fail(EXIT_CODE_WRONG_KEY, s->name, "%s, not by --signer: somebody else has put it there", ret_text);
+	return 0;
 }
 
 /* ---- signals */

@@ -16,6 +16,7 @@ struct cmd_backup_args {
 	struct store_conf conf;
 	const char *volume;              /* --volume: a uuid or its beginning */
 	uint64_t threads;                /* --parallel */
+	const char *signer;              /* --signer: a public key in hexadecimal; NULL: anybody's, or none */
 	bool dry_run, force, suid, dev;
 };
 
@@ -24,6 +25,7 @@ struct cmd_backup_args {
 #define CMD_BACKUP_DRY_RUN 2u
 #define CMD_BACKUP_FORCE 4u
 #define CMD_BACKUP_SUID_DEV 8u
+#define CMD_BACKUP_SIGNER 16u
 
 /* 0, or an exit code after a message. name: the command's in coffer.c. */
 int cmd_backup_args(struct cmd_backup_args *a, const char *name, unsigned options, int argc, char **argv) must_check;
@@ -46,6 +48,8 @@ void cmd_backup_close(struct cmd_backup_snapshot *s);
 
 /* Say by whom it is signed: "signed by HEX", "not signed"; -EBADMSG: the signature does not fit. */
 int cmd_backup_signer(const struct manifest *m, size_t max, char *ret_text) must_check;
+/* The same for a snapshot that is to be used: 0, or an exit code after a message, also when --signer wants another's signature. */
+int cmd_backup_trusted(const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, size_t max, char *ret_text) must_check;
 
 /* SIGINT and SIGTERM are counted from here on; has one come? */
 void cmd_backup_signals(void);

@@ -22,6 +22,7 @@
 struct run {
 	const struct cmd_global *g;
 	const char *name;                /* as the user gave it */
+	const struct cmd_volume *v;
 	char *mountpoint;                /* NULL: not mounted */
 	struct client *c;                /* while it holds still */
 	struct client_error agent;       /* what the agent said last; r 0: nothing */
@@ -92,6 +93,27 @@ static int on_release(void *ctx)
 	return r == -EBUSY ? -ETIMEDOUT : 0; /* it had ended by itself */
 }
 
+/* The host's signature, if there is an agent and it gives one; a backup without is better than none, and shown as such. */
+static int on_sign(void *ctx, struct manifest *m)
+{
+	struct run *s = ctx;
+	AUTO_CLIENT struct client *c = client_new(s->g->agent);
+	char text[MANIFEST_STATEMENT_MAX];
+	int r = manifest_statement(m, text);
+
+	if (r < 0 || !c)
+		return r < 0 ? r : -ENOMEM;
+	r = client_connect(c);
+	if (r >= 0)
+		r = client_backup_sign(c, &s->v->instance, text, m->public_key, m->signature);
+	m->is_signed = r >= 0;
+	if (r < 0) {
+		progress_clear(&s->bar);
+		(void)fprintf(stderr, "coffer: %s: the backup is not signed: %s\n", s->name, client_error(c)->message);
+	}
+	return 0;
+}
+
 /* Before anything is read: is there an agent? */
 static int ask_agent(struct run *s)
 {
@@ -160,12 +182,13 @@ static int report(const struct run *s, const struct backup_result *b)
 static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_volume *v, struct store *store, bool clean)
 {
 	struct backup_params p = { .ctx = s, .store = store, .root_fd = v->root_fd, .clean = clean, .force = a->force, .dry_run = a->dry_run,
-				   .threads = (unsigned)a->threads, .progress = on_progress, .problem = on_problem };
+				   .threads = (unsigned)a->threads, .progress = on_progress, .problem = on_problem, .sign = on_sign };
 	char dir[PATH_MAX], why[CMD_WHY_MAX] = "";
 	struct backup_result b;
 	struct store_error err;
 	int r;
 
+	s->v = v;
 	memcpy(p.uuid, v->parsed->uuid, UUID_LEN);
 	if (s->log && !clean)
 		p.check = (struct backup_check){ .ctx = s->log, .log_shape = log_shape, .log_group = log_group };

@@ -177,8 +177,9 @@ static int verify(const struct cmd_global *g, const struct cmd_backup_args *a, c
 	struct verify_counts c;
 	int r;
 
-	if (cmd_backup_signer(&s->manifest, sizeof(signer), signer) < 0)
-		return cmd_fail(EXIT_CODE_DAMAGE, s->name, "the manifest's signature does not fit: it was changed");
+	r = cmd_backup_trusted(a, s, sizeof(signer), signer);
+	if (r != 0)
+		return r;
 	progress_start(&v.bar, g, "verify", s->manifest.bytes);
 	cmd_backup_signals();
 	r = verify_run(&p, &c, &err);
@@ -201,7 +202,7 @@ int cmd_backup_verify(const struct cmd_global *g, int argc, char **argv)
 	struct cmd_backup_args a;
 	int r;
 
-	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME, argc, argv);
+	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME | CMD_BACKUP_SIGNER, argc, argv);
 	if (r == 0 && (a.n < 1 || a.n > 2))
 		r = cmd_usage("backup", "verify needs STORE [SNAPSHOT]");
 	if (r == 0)

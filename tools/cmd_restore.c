@@ -73,8 +73,9 @@ static int restore(const struct cmd_global *g, const struct cmd_backup_args *a, 
 	AUTO_CLOSE int fd = -1;
 	int r;
 
-	if (cmd_backup_signer(&s->manifest, sizeof(signer), signer) < 0)
-		return cmd_fail(EXIT_CODE_DAMAGE, s->name, "the manifest's signature does not fit: it was changed");
+	r = cmd_backup_trusted(a, s, sizeof(signer), signer);
+	if (r != 0)
+		return r;
 	r = open_dir(dir, s, &fd, &p.resume);
 	if (r != 0)
 		return r;
@@ -99,7 +100,7 @@ int cmd_restore(const struct cmd_global *g, int argc, char **argv)
 	struct cmd_backup_args a;
 	int r;
 
-	r = cmd_backup_args(&a, "restore", CMD_BACKUP_VOLUME | CMD_BACKUP_SUID_DEV, argc, argv);
+	r = cmd_backup_args(&a, "restore", CMD_BACKUP_VOLUME | CMD_BACKUP_SUID_DEV | CMD_BACKUP_SIGNER, argc, argv);
 	if (r == 0 && a.n != 3)
 		r = cmd_usage("restore", "needs STORE, SNAPSHOT or latest, and DIR");
 	if (r == 0)

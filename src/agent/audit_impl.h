@@ -68,8 +68,7 @@ int audit_rotate_next(struct audit *a) must_check;
 /* audit_anchor.c: logs what fails; an anchor that could not be made delays nothing. */
 void audit_anchor_make(struct audit *a);
 
-/* audit_host.c: the host key in state_dirfd, made when it is not there and make says so. -ENOENT, -EUCLEAN not a key file of ours. */
-int audit_host_key(int state_dirfd, bool make, struct secret **ret_seed) must_check;
+/* audit_host.c */
 int audit_host_boot_id(char ret_id[static AUDIT_ID_LEN]) must_check;
 
 /* audit_event.c */

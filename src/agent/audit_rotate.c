@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "agent/host_key.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -158,7 +159,7 @@ static int key_open(struct audit *a, int state_dirfd, bool make)
 {
 	int r;
 
-	r = audit_host_key(state_dirfd, make, &a->seed);
+	r = host_key(state_dirfd, HOST_KEY_AUDIT, make, &a->seed);
 	if (r == -ENOENT)
 		return log_ret(-EKEYREJECTED, "audit log: host.key is gone, but the log that it signed is here; put it back, or move audit-*.log away");
 	if (r >= 0)

@@ -52,6 +52,9 @@ void client_free(struct client *c);
 DEFINE_AUTO(struct client, client_free)
 #define AUTO_CLIENT AUTO(client_free_p)
 
+/* Have a backup's statement (crypt/backup_statement.h) signed by this host's backup key. */
+int client_backup_sign(struct client *c, const struct proto_instance *instance, const char *statement, uint8_t ret_public[static SIGN_PUBLIC_LEN],
+		       uint8_t ret_signature[static SIGN_LEN]) must_check;
 /* Tell that a scrub, a backup or its verification has ended well, on any connection; the audit log and metrics have it then. */
 int client_done(struct client *c, const struct proto_instance *instance, enum proto_done what, const char *detail) must_check;
 

@@ -66,3 +66,22 @@ int client_done(struct client *c, const struct proto_instance *instance, enum pr
 	client_text_copy(detail, sizeof(c->req.detail), c->req.detail);
 	return client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
 }
+
+int client_backup_sign(struct client *c, const struct proto_instance *instance, const char *statement, uint8_t ret_public[static SIGN_PUBLIC_LEN],
+		       uint8_t ret_signature[static SIGN_LEN])
+{
+	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
+	int r;
+
+	client_request_begin(c, PROTO_OP_BACKUP_SIGN);
+	c->req.instance = *instance;
+	if (strlen(statement) >= sizeof(c->req.statement))
+		return client_fail(c, -EINVAL, "not a statement about a backup");
+	memcpy(c->req.statement, statement, strlen(statement) + 1);
+	r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
+	if (r < 0)
+		return r;
+	memcpy(ret_public, reply.public_key, SIGN_PUBLIC_LEN);
+	memcpy(ret_signature, reply.signature, SIGN_LEN);
+	return 0;
+}

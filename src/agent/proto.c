@@ -20,6 +20,7 @@ static const char *const op_texts[PROTO_OPS] = {
 	[PROTO_OP_KEYS] = "keys",     [PROTO_OP_RECOVER] = "recover",
 	[PROTO_OP_SEAL] = "seal",     [PROTO_OP_UNSEAL] = "unseal",
 	[PROTO_OP_DONE] = "done",     [PROTO_OP_AUDIT] = "audit",
+	[PROTO_OP_BACKUP_SIGN] = "backup-sign",
 };
 
 static const char *const done_texts[PROTO_DONES] = {

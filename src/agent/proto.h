@@ -7,7 +7,9 @@
 
 #include "base/err.h"
 #include "base/meter.h"
+#include "crypt/backup_statement.h"
 #include "crypt/credential.h"
+#include "crypt/sign.h"
 #include "format/volume_config.h"
 
 #include <stdbool.h>
@@ -50,6 +52,7 @@ enum proto_op {
 	PROTO_OP_UNSEAL,
 	PROTO_OP_DONE,
 	PROTO_OP_AUDIT,
+	PROTO_OP_BACKUP_SIGN,
 	PROTO_OPS,
 };
 
@@ -153,6 +156,7 @@ struct proto_request {
 	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
 	struct proto_instance instance;             /* pin, unlock, trust, register, keys, recover */
 	char purpose[PROTO_TEXT_MAX];               /* unlock: mount, fsck, … (for the audit log) */
+	char statement[BACKUP_STATEMENT_MAX];       /* backup-sign: what is signed (crypt/backup_statement.h) */
 	int64_t of;                                 /* ack: id of the init or unlock */
 	bool older;                                 /* trust */
 	char volume[PROTO_PATH_MAX];                /* register: as the user named it */
@@ -193,6 +197,8 @@ struct proto_reply {
 	uint64_t mounts;                            /* lock, unlock-tenant: how many were told, and obeyed */
 	uint64_t kept_ms;                           /* recover: how long the recovery key's KEK is kept; 0: it was not needed */
 	uint64_t credential_version;                /* seal, unseal */
+	uint8_t public_key[SIGN_PUBLIC_LEN];        /* backup-sign: this host's, for backups */
+	uint8_t signature[SIGN_LEN];                /* backup-sign */
 	uint64_t size;                              /* unseal: bytes of the secret beside it */
 	uint64_t next_seq;                          /* audit: where to go on; 0: these were the last */
 	bool known;                                 /* trust: this instance was pinned before */

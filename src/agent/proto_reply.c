@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 void proto_reply_done(struct proto_reply *reply)
 {
@@ -265,6 +266,34 @@ static int unseal_parse(const struct json *o, struct proto_reply *reply)
 	return r < 0 ? r : proto_u64_parse(o, "size", &reply->size);
 }
 
+static int signed_put(struct json *o, const struct proto_reply *reply)
+{
+	char key[2 * SIGN_PUBLIC_LEN + 1], signature[2 * SIGN_LEN + 1];
+	int r;
+
+	text_hex(reply->public_key, SIGN_PUBLIC_LEN, key);
+	text_hex(reply->signature, SIGN_LEN, signature);
+	r = json_put_str(o, "public_key", key);
+	return r < 0 ? r : json_put_str(o, "signature", signature);
+}
+
+static int hex_parse(const struct json *o, const char *key, size_t len, uint8_t *ret_bytes)
+{
+	const char *text;
+	int r = json_get_str(o, key, &text);
+
+	if (r < 0)
+		return r;
+	return text_hex_parse(text, strlen(text), len, ret_bytes) < 0 ? -EUCLEAN : 0;
+}
+
+static int signed_parse(const struct json *o, struct proto_reply *reply)
+{
+	int r = hex_parse(o, "public_key", SIGN_PUBLIC_LEN, reply->public_key);
+
+	return r < 0 ? r : hex_parse(o, "signature", SIGN_LEN, reply->signature);
+}
+
 static int body_put(struct json *o, const struct proto_reply *reply)
 {
 	int r;
@@ -294,6 +323,8 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 		return unseal_put(o, reply);
 	case PROTO_OP_AUDIT:
 		return proto_u64_put(o, "next", reply->next_seq);
+	case PROTO_OP_BACKUP_SIGN:
+		return signed_put(o, reply);
 	default:
 		return 0;
 	}
@@ -328,6 +359,8 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 		return unseal_parse(o, reply);
 	case PROTO_OP_AUDIT:
 		return proto_u64_parse(o, "next", &reply->next_seq);
+	case PROTO_OP_BACKUP_SIGN:
+		return signed_parse(o, reply);
 	default:
 		return 0;
 	}

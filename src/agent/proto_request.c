@@ -252,6 +252,20 @@ static int done_put(struct json *o, const struct proto_request *req)
 	return r < 0 ? r : json_put_str(o, "detail", req->detail);
 }
 
+static int statement_parse(const struct json *o, struct proto_request *req)
+{
+	int r = proto_instance_parse(o, "instance", &req->instance);
+
+	return r < 0 ? r : proto_str_parse(o, "statement", sizeof(req->statement), req->statement);
+}
+
+static int statement_put(struct json *o, const struct proto_request *req)
+{
+	int r = proto_instance_put(o, "instance", &req->instance);
+
+	return r < 0 ? r : json_put_str(o, "statement", req->statement);
+}
+
 static int sync_parse(const struct json *o, struct proto_request *req)
 {
 	int r = json_get_int(o, "mounter", &req->mounter);
@@ -397,6 +411,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_UNSEAL] = { KNOWN("tenant", "name"), unseal_parse, unseal_put },
 	[PROTO_OP_DONE] = { KNOWN("instance", "what", "detail"), done_parse, done_put },
 	[PROTO_OP_AUDIT] = { KNOWN("tenant", "since", "from"), audit_parse, audit_put },
+	[PROTO_OP_BACKUP_SIGN] = { KNOWN("instance", "statement"), statement_parse, statement_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)

@@ -77,6 +77,8 @@ enum proto_class request_keys_tell(struct call *k);
 /* request_unlock.c */
 enum proto_class request_unlock_start(struct call *k);
 
+/* request_backup.c */
+enum proto_class request_backup_sign(struct call *k);
 /* request_done.c */
 enum proto_class request_done(struct call *k);
 

@@ -4,13 +4,14 @@
 #define COFFER_BACKUP_MANIFEST_H
 
 #include "backup/record.h"
+#include "crypt/backup_statement.h"
 #include "crypt/sign.h"
 #include "format/volume_config.h"
 
 #define MANIFEST_MAX (8u << 20)
 #define MANIFEST_LISTS_MAX 16384u
 #define MANIFEST_WAY_MAX 16
-#define MANIFEST_STATEMENT_MAX 512
+#define MANIFEST_STATEMENT_MAX BACKUP_STATEMENT_MAX
 
 struct manifest_list {
 	uint8_t hash[RECORD_HASH_LEN];

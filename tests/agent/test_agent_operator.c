@@ -256,6 +256,47 @@ static void a_mount_that_comes_back_locked_is_asked_to_open_again(void **state)
 	agent_volume_free(v);
 }
 
+static int backup_sign(struct agent_fixture *f, const struct agent_volume *v, const char *uuid, uint8_t ret_key[static SIGN_PUBLIC_LEN], char *text)
+{
+	uint8_t signature[SIGN_LEN];
+	int r;
+
+	(void)snprintf(text, BACKUP_STATEMENT_MAX, "coffer-backup 1\n%s\n1\n\n%064d\n2026-01-02T03:04:05Z\n%064d\n", uuid, 1, 2);
+	r = client_backup_sign(f->c, &v->instance, text, ret_key, signature);
+	if (r == 0) {
+		assert_int_equal(sign_check(ret_key, text, strlen(text), signature), 0);
+		text[20] ^= 1;
+		assert_int_equal(sign_check(ret_key, text, strlen(text), signature), -EBADMSG);
+	}
+	return r;
+}
+
+/* With one key, over restarts; of a volume that is pinned, and about that one alone. */
+static void the_host_signs_for_backups_and_for_nothing_else(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL), *stranger = agent_volume_init(f, "acme", NULL);
+	uint8_t key[SIGN_PUBLIC_LEN], again[SIGN_PUBLIC_LEN];
+	char text[BACKUP_STATEMENT_MAX], uuid[33];
+
+	volume_config_uuid_text(v->instance.uuid, uuid);
+	assert_int_equal(backup_sign(f, v, uuid, key, text), 0);
+	assert_int_equal(agent_fixture_audited(f, "\"backup.sign\""), 1);
+	assert_int_equal(agent_fixture_stop(f, SIGTERM), 0);
+	agent_fixture_start(f);
+	agent_fixture_connect(f);
+	assert_int_equal(backup_sign(f, v, uuid, again, text), 0);
+	assert_memory_equal(key, again, sizeof(key));
+	assert_int_equal(backup_sign(f, v, "00112233445566778899aabbccddeeff", key, text), -EPROTO);
+	assert_int_equal(client_backup_sign(f->c, &v->instance, "coffer-backup 1\n", key, (uint8_t *)text), -EPROTO);
+	volume_config_uuid_text(stranger->instance.uuid, uuid);
+	assert_int_not_equal(backup_sign(f, stranger, uuid, key, text), 0);
+	assert_int_equal(client_error(f->c)->exit_code, 11);
+	assert_int_equal(agent_fixture_audited(f, "\"backup.sign\""), 2);
+	agent_volume_free(stranger);
+	agent_volume_free(v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +305,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_tenants_lock_outlives_a_killed_agent, agent_fixture_setup, agent_fixture_teardown),
 		cmocka_unit_test_setup_teardown(a_mount_that_comes_back_locked_is_asked_to_open_again, agent_fixture_setup,
 						agent_fixture_teardown),
+		cmocka_unit_test_setup_teardown(the_host_signs_for_backups_and_for_nothing_else, agent_fixture_setup, agent_fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

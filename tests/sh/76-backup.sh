@@ -112,8 +112,15 @@ printf '{"id":"x","until":%s}' $(($(date +%s) + 4)) >"$tmp/store/$uuid/lock"
 expect 0 keyless backup run "$tmp/v" "$store" && [ "$(date +%s)" -ge "$(sed 's/.*until":\([0-9]*\)}/\1/' "$tmp/store/$uuid/lock")" ] && ok "a run waits for the prune beside it, and looks what is left" || not_ok "beside a prune: $(cat "$tmp/err")"
 rm "$tmp/store/$uuid/lock"
 
-# With an agent it is told.
-expect 0 coffer backup run "$tmp/v" "$store" && [ ! -s "$tmp/err" ] && grep -q '"event":"backup"' "$tmp/state/audit.log" && ok "the audit log has it" || not_ok "not in the audit log: $(cat "$tmp/err")"
+unsigned=$(keyless backup list "$store" | tail -1 | cut -d' ' -f2)
+# With the agent a backup is signed by this host, and told to the audit log.
+expect 0 coffer backup run "$tmp/v" "$store" --force && [ ! -s "$tmp/err" ] || not_ok "signed run: $(cat "$tmp/err")"
+expect 0 keyless backup verify "$store" && signer=$(sed -n 's/.*signed by \([0-9a-f]\{64\}\)$/\1/p' "$tmp/out") && [ -n "$signer" ] && ok "signed" || not_ok "not signed: $(cat "$tmp/out")"
+expect 0 keyless backup verify "$store" --signer "$signer" && ok "by whom it should be"
+expect 7 keyless backup verify "$store" "$unsigned" --signer "$signer" && grep -q 'not signed, not by --signer' "$tmp/err" && ok "an unsigned one is refused by --signer" || not_ok "$(cat "$tmp/err")"
+expect 7 keyless restore "$store" latest "$tmp/refused" --signer "$(printf '%064d' 7)" && [ ! -e "$tmp/refused/coffer.volume" ] && ok "restore takes no other host's" || not_ok "$(cat "$tmp/err")"
+expect 2 keyless backup verify "$store" --signer 12 && ok "half a key is none"
+grep -q '"event":"backup.sign"' "$tmp/state/audit.log" && grep -q '"event":"backup"' "$tmp/state/audit.log" && ok "signature and backup are in the audit log" || not_ok "$(grep -c backup "$tmp/state/audit.log") rows of backups"
 
 # Cut at any point.
 rm -rf "$tmp/store" "$tmp/cache" "$tmp/r"

@@ -138,15 +138,47 @@ static void pieces_come_back_and_lie_one_after_the_other(void **state)
 
 static void sign_it(struct manifest *m)
 {
+	char uuid[33];
 	AUTO_SECRET struct secret *seed = NULL;
 	char text[MANIFEST_STATEMENT_MAX];
 
 	assert_int_equal(secret_new(SIGN_SEED_LEN, &seed), 0);
 	memset(secret_bytes(seed), 7, SIGN_SEED_LEN);
 	assert_int_equal(manifest_statement(m, text), 0);
+	text_hex(m->uuid, UUID_LEN, uuid);
+	assert_true(backup_statement_ok(text, uuid)); /* what an agent would sign */
 	assert_int_equal(sign_public(seed, m->public_key), 0);
 	assert_int_equal(sign_make(seed, text, strlen(text), m->signature), 0);
 	m->is_signed = true;
+}
+
+/* Each line changed, dropped or doubled is no statement; nor is one about another volume. */
+static void a_statement_has_one_form(void **state)
+{
+	static const char uuid[] = "00112233445566778899aabbccddeeff";
+	static const char *const parts[] = { "coffer-backup 1", "00112233445566778899aabbccddeeff", "7", "",
+					     "1111111111111111111111111111111111111111111111111111111111111111", "2026-01-02T03:04:05Z",
+					     "2222222222222222222222222222222222222222222222222222222222222222" };
+	static const char *const bad[] = { "coffer-backup 2", "00112233445566778899aabbccddeefe", "-7", "11", "g", "now; and more", "2" };
+	char text[600];
+	size_t i, j;
+
+	(void)state;
+	for (j = 0; j <= 7; j++) { /* part j is bad; 7: none */
+		text[0] = '\0';
+		for (i = 0; i < 7; i++) {
+			strcat(text, i == j ? bad[i] : parts[i]);
+			strcat(text, "\n");
+		}
+		assert_int_equal(backup_statement_ok(text, uuid), j == 7);
+	}
+	text[strlen(text) - 1] = '\0';
+	assert_false(backup_statement_ok(text, uuid));
+	strcat(text, "\n\n");
+	assert_false(backup_statement_ok(text, uuid));
+	assert_false(backup_statement_ok("", uuid));
+	assert_false(backup_statement_ok("coffer-backup 1\n", uuid));
+	assert_false(backup_statement_ok("coffer-audit-anchor 1\n", uuid));
 }
 
 static void a_manifest_comes_back_and_its_signature_holds_all_of_it(void **state)
@@ -332,6 +364,7 @@ int main(void)
 		cmocka_unit_test(an_entry_comes_back_as_it_was),
 		cmocka_unit_test(entries_that_no_volume_has_are_not_put),
 		cmocka_unit_test(pieces_come_back_and_lie_one_after_the_other),
+		cmocka_unit_test(a_statement_has_one_form),
 		cmocka_unit_test(a_manifest_comes_back_and_its_signature_holds_all_of_it),
 		cmocka_unit_test(a_run_remembers_files_by_inode_size_and_ctime),
 		cmocka_unit_test(a_rotten_cache_is_not_believed),

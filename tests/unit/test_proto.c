@@ -113,6 +113,10 @@ static void requests_come_back_as_they_were_put(void **state)
 	round_trip(q);
 	q->op = PROTO_OP_RECOVER;
 	round_trip(q);
+	q->op = PROTO_OP_BACKUP_SIGN;
+	strcpy(q->statement, "coffer-backup 1\nline\n");
+	round_trip(q);
+	memset(q->statement, 0, sizeof(q->statement));
 	q->op = PROTO_OP_DONE;
 	q->done = PROTO_DONE_VERIFY;
 	strcpy(q->detail, "latest");
@@ -316,6 +320,17 @@ static void answers_come_back_as_they_were_put(void **state)
 	assert_int_equal(proto_reply_put(&in, &text), 0);
 	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_AUDIT, &out, &ev, &is_event), 0);
 	assert_memory_equal(&in, &out, sizeof(in));
+	free(text);
+	in.next_seq = 0;
+	in.op = PROTO_OP_BACKUP_SIGN;
+	memset(in.public_key, 0x5a, sizeof(in.public_key));
+	memset(in.signature, 0xa5, sizeof(in.signature));
+	assert_int_equal(proto_reply_put(&in, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_BACKUP_SIGN, &out, &ev, &is_event), 0);
+	assert_memory_equal(&in, &out, sizeof(in));
+	free(text);
+	text = strdup("{\"v\":1,\"id\":1,\"ok\":true,\"public_key\":\"00\",\"signature\":\"00\"}");
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_BACKUP_SIGN, &out, &ev, &is_event), -EUCLEAN);
 	free(text);
 }
 
