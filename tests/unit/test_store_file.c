@@ -14,13 +14,15 @@
 
 #include "backup/store.h"
 
-static long countdown = -1; /* calls until one fails; -1: none does */
+static _Atomic long countdown = -1; /* calls until one fails; -1: none does. (Threads race where none fails.) */
 static bool failed, unlink_failed, no_tmpfile;
 
 static bool fails(void)
 {
+	if (countdown < 0)
+		return false;
 	if (countdown != 0) {
-		countdown -= countdown > 0;
+		countdown--;
 		return false;
 	}
 	countdown = -1;
