@@ -1,6 +1,8 @@
 /* coffer-generator.c: a generator of systemd.generator(7): what units cannot know of a volume by its name alone, from volumes.d.
  *
  *   coffer@NAME.service.d/50-volume.conf          Slice=coffer-TENANT.slice (with tenant=); the source and the way to the mount point must be there
+ *   coffer-backup@NAME.service.d/50-volume.conf   the same slice; the source and a file:// store must be there; with store= what the run is called with
+ *   coffer-backup@NAME.timer.d/50-volume.conf     OnCalendar= (with schedule=)
  *
  * Runs at boot and at each daemon-reload, before there is anything: so it reads its directory, writes into the one it is given, and nothing else. A file with a
  * fault is told and passed over; its unit then says so, too. Values are quoted: nothing in volumes.d can become another line of a unit. */
@@ -89,6 +91,18 @@ static int put(const char *out, const char *unit, const char *name, const char *
 	return fileio_write_full(fd, t->buf, t->len);
 }
 
+/* One word of a variable that systemd takes apart into words again: there a backslash keeps what follows it, and % is a percent. */
+static void add_word(struct text *t, const char *s)
+{
+	add_text(t, " \"");
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			add_text(t, "\\");
+		add(t, s, 1);
+	}
+	add_text(t, "\"");
+}
+
 static void begin(struct text *t, const char *name)
 {
 	t->len = 0;
@@ -96,6 +110,15 @@ static void begin(struct text *t, const char *name)
 	add_text(t, "# By coffer-generator, from " VOLUMES_DIR "/");
 	add_text(t, name);
 	add_text(t, ".conf\n");
+}
+
+static void add_slice(struct text *t, const struct volume_conf *c)
+{
+	if (!c->tenant)
+		return;
+	add_text(t, "Slice=coffer-");
+	add_escaped(t, c->tenant);
+	add_text(t, ".slice\n");
 }
 
 static int put_mount(const char *out, const char *name, const struct volume_conf *c, struct text *t)
@@ -112,13 +135,75 @@ static int put_mount(const char *out, const char *name, const struct volume_conf
 		add_text(t, "\nRequiresMountsFor=");
 		add_quoted(t, parent);
 	}
-	if (c->tenant) {
-		add_text(t, "\n[Service]\nSlice=coffer-");
-		add_escaped(t, c->tenant);
-		add_text(t, ".slice");
-	}
-	add_text(t, "\n");
+	add_text(t, "\n[Service]\n");
+	add_slice(t, c);
 	return put(out, "coffer@", name, ".service", t);
+}
+
+/* STORE and its options, as coffer-backup(1) takes them. */
+static int put_store(struct text *t, const struct volume_conf *c)
+{
+	const struct {
+		const char *option, *value;
+	} options[] = {
+		{ "--endpoint", c->endpoint },
+		{ "--region", c->region },
+		{ "--credentials", c->credentials },
+		{ "--ca-file", c->ca_file },
+	};
+	AUTO_FREE struct text *words = calloc(1, sizeof(*words));
+
+	if (!words)
+		return -ENOMEM;
+	add_text(words, "COFFER_BACKUP=");
+	add_word(words, c->store);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].value) {
+			add_word(words, options[i].option);
+			add_word(words, options[i].value);
+		}
+	t->cut = t->cut || words->cut;
+	add_text(t, "Environment=");
+	add_quoted(t, words->buf);
+	add_text(t, "\n");
+	return 0;
+}
+
+static int put_backup(const char *out, const char *name, const struct volume_conf *c, struct text *t)
+{
+	const char *dir = c->store && strncmp(c->store, "file://", 7) == 0 ? c->store + 7 : NULL;
+	int r = 0;
+
+	begin(t, name);
+	add_text(t, "[Unit]\nRequiresMountsFor=");
+	add_quoted(t, c->source);
+	if (dir) {
+		add_text(t, "\nRequiresMountsFor=");
+		add_quoted(t, dir);
+	}
+	add_text(t, "\n[Service]\n");
+	add_slice(t, c);
+	if (dir) { /* one that is not there is told by the program; systemd would say no more than "NAMESPACE" */
+		add_text(t, "ReadWritePaths=-");
+		add_quoted(t, dir);
+		add_text(t, "\n");
+	}
+	if (c->store && c->path_style == 0)
+		log_warning("%s/%s.conf: path-style=no: coffer-backup@%s.service cannot use it; COFFER_BACKUP= is not set", VOLUMES_DIR, name, name);
+	else if (c->store)
+		r = put_store(t, c);
+	return r < 0 ? r : put(out, "coffer-backup@", name, ".service", t);
+}
+
+static int put_timer(const char *out, const char *name, const struct volume_conf *c, struct text *t)
+{
+	if (!c->schedule)
+		return 0;
+	begin(t, name);
+	add_text(t, "[Timer]\nOnCalendar=\nOnCalendar=");
+	add_text(t, c->schedule);
+	add_text(t, "\n");
+	return put(out, "coffer-backup@", name, ".timer", t);
 }
 
 static int one_file(const char *out, int dirfd, const char *file, struct text *t)
@@ -142,7 +227,11 @@ static int one_file(const char *out, int dirfd, const char *file, struct text *t
 		log_err("%s/%s:%u: %s", VOLUMES_DIR, file, error.line, error.text);
 	else if (r < 0)
 		log_err("%s/%s: %s", VOLUMES_DIR, file, err_text(r));
-	return r == 0 ? put_mount(out, name, &c, t) : r;
+	if (r == 0)
+		r = put_mount(out, name, &c, t);
+	if (r == 0)
+		r = put_backup(out, name, &c, t);
+	return r == 0 ? put_timer(out, name, &c, t) : r;
 }
 
 static bool is_conf(const char *name)

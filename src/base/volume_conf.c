@@ -65,7 +65,9 @@ static bool is_store(const char *s)
 
 static bool is_schedule(const char *s)
 {
-	return *s && strlen(s) <= VOLUME_CONF_WORD_MAX;
+	/* What its language is made of: nothing that could mean something else in a unit. */
+	return *s && strlen(s) <= VOLUME_CONF_WORD_MAX &&
+	       s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 *-,:./~+_")] == '\0';
 }
 
 static bool is_endpoint(const char *s)

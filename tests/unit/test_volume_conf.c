@@ -83,6 +83,8 @@ static void faults_are_told_with_their_line(void **state)
 	bad("[volume]\nsource=/srv\nuser=a b\n", 3, "user=");
 	bad("[volume]\nsource=/srv\n[backup]\nstore=ftp://x/y\n", 4, "store=");
 	bad("[volume]\nsource=/srv\n[backup]\nstore=s3:///x\n", 4, "store=");
+	bad("[volume]\nsource=/srv\n[backup]\nschedule=daily\\\n", 4, "schedule=");
+	bad("[volume]\nsource=/srv\n[backup]\nschedule=%i\n", 4, "schedule=");
 	bad("[volume]\nsource=/srv\n[backup]\nkeep-daily=-1\n", 4, "keep-daily");
 	bad("[volume]\nsource=/srv\n[backup]\nkeep-daily=100001\n", 4, "at most");
 	bad("[volume]\nsource=/srv\n[store]\nendpoint=https://user:pw@h\n", 4, "endpoint=");
