@@ -1,6 +1,6 @@
 /* proto_request.c: what clients send (docs/protocol.md, "Requests"). Each op has a row in one table that names its
  * members, its reader and its writer; a member that the row does not name is refused. Pure. */
-#include "agent/proto.h"
+#include "agent/proto_told.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -184,88 +184,6 @@ static int register_put(struct json *o, const struct proto_request *req)
 	return r;
 }
 
-static int event_parse(const struct json *o, struct proto_request *req)
-{
-	const char *text;
-	int k, r;
-
-	r = json_get_str(o, "kind", &text);
-	if (r < 0)
-		return r;
-	k = proto_kind_parse(text);
-	if (k < 0)
-		return -EUCLEAN;
-	req->kind = (enum proto_kind)k;
-	if (req->kind == PROTO_KIND_SEEN)
-		return proto_seen_parse(o, "seen", &req->seen);
-	r = proto_str_parse(o, "object", sizeof(req->object), req->object);
-	if (r >= 0)
-		r = proto_str_parse(o, "detail", sizeof(req->detail), req->detail);
-	if (r >= 0)
-		r = proto_u64_parse(o, "count", &req->count);
-	return r;
-}
-
-static int event_put(struct json *o, const struct proto_request *req)
-{
-	int r;
-
-	r = json_put_str(o, "kind", proto_kind_text(req->kind));
-	if (r < 0)
-		return r;
-	if (req->kind == PROTO_KIND_SEEN)
-		return proto_seen_put(o, "seen", &req->seen);
-	r = json_put_str(o, "object", req->object);
-	if (r >= 0)
-		r = json_put_str(o, "detail", req->detail);
-	if (r >= 0)
-		r = proto_u64_put(o, "count", req->count);
-	return r;
-}
-
-static int done_parse(const struct json *o, struct proto_request *req)
-{
-	const char *text;
-	int what, r;
-
-	r = proto_instance_parse(o, "instance", &req->instance);
-	if (r >= 0)
-		r = proto_str_parse(o, "detail", sizeof(req->detail), req->detail);
-	if (r >= 0)
-		r = json_get_str(o, "what", &text);
-	if (r < 0)
-		return r;
-	what = proto_done_parse(text);
-	if (what < 0)
-		return -EUCLEAN;
-	req->done = (enum proto_done)what;
-	return 0;
-}
-
-static int done_put(struct json *o, const struct proto_request *req)
-{
-	int r;
-
-	r = proto_instance_put(o, "instance", &req->instance);
-	if (r >= 0)
-		r = json_put_str(o, "what", proto_done_text(req->done));
-	return r < 0 ? r : json_put_str(o, "detail", req->detail);
-}
-
-static int statement_parse(const struct json *o, struct proto_request *req)
-{
-	int r = proto_instance_parse(o, "instance", &req->instance);
-
-	return r < 0 ? r : proto_str_parse(o, "statement", sizeof(req->statement), req->statement);
-}
-
-static int statement_put(struct json *o, const struct proto_request *req)
-{
-	int r = proto_instance_put(o, "instance", &req->instance);
-
-	return r < 0 ? r : json_put_str(o, "statement", req->statement);
-}
-
 static int sync_parse(const struct json *o, struct proto_request *req)
 {
 	int r = json_get_int(o, "mounter", &req->mounter);
@@ -398,7 +316,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_TRUST] = { KNOWN("instance", "older"), trust_parse, trust_put },
 	[PROTO_OP_REGISTER] = { KNOWN("instance", "volume", "source", "mountpoint", "read_only", "locked"),
 				register_parse, register_put },
-	[PROTO_OP_EVENT] = { KNOWN("kind", "seen", "object", "detail", "count"), event_parse, event_put },
+	[PROTO_OP_EVENT] = { KNOWN("kind", "seen", "object", "detail", "count"), proto_told_event_parse, proto_told_event_put },
 	[PROTO_OP_STATUS] = { KNOWN(), none_parse, none_put },
 	[PROTO_OP_SYNC] = { KNOWN("mountpoint", "mounter"), sync_parse, sync_put },
 	[PROTO_OP_FREEZE] = { KNOWN("mountpoint", "mounter"), sync_parse, sync_put },
@@ -409,9 +327,9 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_RECOVER] = { KNOWN("instance"), pin_parse, pin_put },
 	[PROTO_OP_SEAL] = { KNOWN("tenant", "name", "version", "size"), seal_parse, seal_put },
 	[PROTO_OP_UNSEAL] = { KNOWN("tenant", "name"), unseal_parse, unseal_put },
-	[PROTO_OP_DONE] = { KNOWN("instance", "what", "detail"), done_parse, done_put },
+	[PROTO_OP_DONE] = { KNOWN("instance", "what", "detail"), proto_told_done_parse, proto_told_done_put },
 	[PROTO_OP_AUDIT] = { KNOWN("tenant", "since", "from"), audit_parse, audit_put },
-	[PROTO_OP_BACKUP_SIGN] = { KNOWN("instance", "statement"), statement_parse, statement_put },
+	[PROTO_OP_BACKUP_SIGN] = { KNOWN("instance", "statement"), proto_told_statement_parse, proto_told_statement_put },
 };
 
 static int refuse(char why[static 128], const char *text, const char *what)
