@@ -1,6 +1,6 @@
 /* agent.h: the agent's state, shared by server.c (sockets), request.c (one handler per op), relay.c (what mounts are asked
  * for others) and opener.c (slots and keys). Not for clients. Everything runs from server.c's loop, on one
- * thread, so there are no locks; only what asks a key service runs on others (unwrap.c, request_key.c's init), with copies of all it needs. */
+ * thread, so there are no locks; only what waits for a key service or a disk runs on others (unwrap.c, request_key.c's init, request_audit.c, audit_flush.c), with copies of all it needs. */
 #ifndef COFFER_AGENT_AGENT_H
 #define COFFER_AGENT_AGENT_H
 
@@ -105,6 +105,7 @@ struct lock_wait;
 struct jobs;
 struct flight;
 struct kept;
+struct held;
 
 struct agent {
 	struct agent_options options;
@@ -131,6 +132,7 @@ struct agent {
 	struct credsock *credsock;        /* credentials.sock, or NULL */
 	unsigned seals;                   /* secrets on their way through seal and unseal */
 	unsigned audits;                  /* readers of the audit log */
+	struct held *held;                /* answers that wait for their audit rows, in the order of the rows */
 	struct kept *kept;                /* KEKs of recovery keys, for a while */
 	uint64_t next_serial;             /* of connections */
 	int64_t next_event_id;
@@ -148,6 +150,9 @@ struct conn *server_conn(struct agent *a, uint64_t serial);
 int server_state_open(struct agent *a, struct agent_conf *ret_conf) must_check;
 /* Bind the socket, or adopt the one that was handed over; logs why not. */
 int server_state_socket(struct agent *a) must_check;
+/* The signals that the loop is told, and what it waits for; -errno. */
+int server_state_signals(struct agent *a) must_check;
+int server_state_watch(struct agent *a) must_check;
 
 /* request.c: authenticate, decide, record, act, answer; takes fd over. */
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd);
@@ -159,6 +164,10 @@ void request_mount_free(struct conn *c);
 /* Formats reply->message and returns class. */
 enum proto_class request_refuse(struct proto_reply *reply, enum proto_class class, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* request_held.c: send what is kept no longer. */
+void request_held_release(struct agent *a);
+void request_held_free_all(struct agent *a);
 
 /* relay.c: answers later. -ENOSPC too many at once, -ENOTCONN no such mount. */
 int relay_status(struct agent *a, struct conn *c, int64_t id) must_check;

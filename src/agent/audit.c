@@ -80,6 +80,7 @@ void audit_free(struct audit *a)
 {
 	if (!a)
 		return;
+	audit_thread_stop(a);
 	if (a->pos.next_seq) {
 		suppressed_put(a);
 		audit_anchor_make(a);
@@ -232,9 +233,12 @@ int audit_row_append(struct audit *a, const char *event, struct json *o)
 
 int audit_flush(struct audit *a)
 {
-	if (fdatasync(a->pos.fd) == 0)
+	if (fdatasync(a->pos.fd) == 0) {
+		a->flushed_seq = a->pos.next_seq - 1;
 		return 0;
+	}
 	a->pos.leave = true;
+	a->lost_seq = a->pos.next_seq - 1;
 	return -errno;
 }
 
@@ -273,16 +277,39 @@ static int event_append(struct audit *a, const struct audit_event *e)
 	return r;
 }
 
+static void anchor_due(struct audit *a)
+{
+	if (a->flusher)
+		a->anchor_wanted = true;
+	else
+		audit_anchor_make(a);
+}
+
+static int event_appended(struct audit *a, int r)
+{
+	if (r >= 0 && a->rows_since_anchor >= AUDIT_ANCHOR_ROWS)
+		anchor_due(a);
+	return r;
+}
+
 int audit_append(struct audit *a, const struct audit_event *e)
 {
 	int r;
 
 	r = event_append(a, e);
+	return event_appended(a, r < 0 ? r : audit_flush(a));
+}
+
+int audit_append_later(struct audit *a, const struct audit_event *e, uint64_t *ret_seq)
+{
+	int r;
+
+	r = event_append(a, e);
 	if (r >= 0)
+		*ret_seq = a->pos.next_seq - 1;
+	if (r >= 0 && !a->flusher)
 		r = audit_flush(a);
-	if (r >= 0 && a->rows_since_anchor >= AUDIT_ANCHOR_ROWS)
-		audit_anchor_make(a);
-	return r;
+	return event_appended(a, r);
 }
 
 /* --- what peers can cause at will --- */
@@ -333,7 +360,6 @@ static void minute_turn(struct audit *a)
 int audit_append_refusal(struct audit *a, const struct audit_event *e)
 {
 	struct audit_refuser *f;
-	int r;
 
 	minute_turn(a);
 	f = refuser_of(a, e->peer ? e->peer->uid : (uid_t)-1);
@@ -342,10 +368,7 @@ int audit_append_refusal(struct audit *a, const struct audit_event *e)
 		return 0;
 	}
 	f->rows++;
-	r = event_append(a, e);
-	if (r >= 0 && a->rows_since_anchor >= AUDIT_ANCHOR_ROWS)
-		audit_anchor_make(a);
-	return r;
+	return event_appended(a, event_append(a, e));
 }
 
 static void unrecorded(int r)
@@ -356,7 +379,7 @@ static void unrecorded(int r)
 
 void audit_note(struct audit *a, const struct audit_event *e)
 {
-	unrecorded(audit_append(a, e));
+	unrecorded(a->flusher ? event_appended(a, event_append(a, e)) : audit_append(a, e));
 }
 
 void audit_note_refusal(struct audit *a, const struct audit_event *e)
@@ -368,5 +391,5 @@ void audit_tick(struct audit *a)
 {
 	minute_turn(a);
 	if (a->rows_since_anchor && clock_boot_ms() - a->anchor_ms >= AUDIT_ANCHOR_MS)
-		audit_anchor_make(a);
+		anchor_due(a);
 }

@@ -67,12 +67,23 @@ bool audit_required(const struct audit *a);
 /* Append and flush; on any failure nothing may be unlocked. What a failure left half written is closed off by the next. */
 int audit_append(struct audit *a, const struct audit_event *e) must_check;
 
+/* For a loop that must not wait for a disk: from audit_thread_start on a thread flushes, and the loop calls audit_kick when it is through with what there was, audit_reap when audit_fd is
+ * readable. Until then (and in tests) whoever appends flushes. */
+int audit_thread_start(struct audit *a) must_check;
+int audit_fd(const struct audit *a);
+void audit_kick(struct audit *a);
+void audit_reap(struct audit *a);
+/* Append; *ret_seq: which row it is. Nothing may be unlocked by it before audit_fate says that it is durable; once it is lost it never will be. Rows reach their fate in order. */
+int audit_append_later(struct audit *a, const struct audit_event *e, uint64_t *ret_seq) must_check;
+enum audit_fate { AUDIT_PENDING, AUDIT_DURABLE, AUDIT_LOST };
+enum audit_fate audit_fate(const struct audit *a, uint64_t seq);
+
 /* The same for refusals and what else a peer can cause at will: not flushed before the next anchor, and at most AUDIT_REFUSALS a minute for a uid, so that
  * nobody can fill the disk or hide another's; the rest is counted and the count becomes a peer.suppressed row. */
 #define AUDIT_REFUSALS 30
 int audit_append_refusal(struct audit *a, const struct audit_event *e) must_check;
 
-/* Both, for what has happened, or is refused, whether or not it can be recorded: a failure is logged. */
+/* Both, for what has happened, or is refused, whether or not it can be recorded: a failure is logged. Where there is a thread the row is durable a flush later. */
 void audit_note(struct audit *a, const struct audit_event *e);
 void audit_note_refusal(struct audit *a, const struct audit_event *e);
 

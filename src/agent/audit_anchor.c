@@ -1,6 +1,6 @@
 /* audit_anchor.c: telling somebody else where the log ends: its newest hash, signed, into anchor-file= and into the journal.
  *
- * First the rows are flushed and a row audit.anchor with a signature over them is added and flushed; then that row's own hash is signed and told. So an
+ * First a row audit.anchor with a signature over the rows before it is added and flushed with them; then that row's own hash is signed and told. So an
  * anchor never names a row that a crash could lose, and the log carries signatures itself, for a reader who has no anchors. */
 #include "agent/audit_impl.h"
 
@@ -34,10 +34,9 @@ static int row_make(struct audit *a)
 }
 
 /* The file may be replaced, unmounted or mounted at any time: it is opened anew for each anchor. */
-static int file_append(const struct audit *a, const char *line)
+int audit_anchor_write(int dirfd, const char *path, const char *line)
 {
-	const char *path = a->conf.anchor_file[0] ? a->conf.anchor_file : AUDIT_FILES_ANCHORS;
-	AUTO_CLOSE int fd = openat(a->dirfd, path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	AUTO_CLOSE int fd = openat(dirfd, path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	AUTO_FREE char *text = NULL;
 	struct stat st;
 	char last = '\n';
@@ -58,40 +57,36 @@ static int file_append(const struct audit *a, const char *line)
 	return n;
 }
 
-static int anchor_tell(struct audit *a)
+static int line_make(const struct audit *a, char **ret_line)
 {
 	struct audit_anchor anchor = { .seq = a->pos.next_seq - 1, .ts_ns = a->pos.last_ts_ns };
-	AUTO_FREE char *line = NULL;
-	int r;
 
 	memcpy(anchor.hash, a->pos.hash, AUDIT_HASH_LEN);
 	memcpy(anchor.host_id, a->host_id, AUDIT_ID_LEN);
 	memcpy(anchor.file, a->pos.file, AUDIT_FILE_LEN);
-	r = audit_row_anchor_put(&anchor, a->seed, &line);
-	if (r < 0)
-		return r;
-	log_field("COFFER_ANCHOR", line, "audit anchor: %s", line);
-	return file_append(a, line);
+	return audit_row_anchor_put(&anchor, a->seed, ret_line);
 }
 
-void audit_anchor_make(struct audit *a)
+const char *audit_anchor_path(const struct audit *a)
+{
+	return a->conf.anchor_file[0] ? a->conf.anchor_file : AUDIT_FILES_ANCHORS;
+}
+
+int audit_anchor_prepare(struct audit *a, char **ret_line)
 {
 	int r;
 
-	if (a->rows_since_anchor == 0)
-		return;
-	r = a->pos.torn ? audit_torn_close(a) : 0;
-	if (r >= 0)
-		r = audit_flush(a);
-	if (r >= 0)
-		r = row_make(a);
-	if (r >= 0)
-		r = audit_flush(a);
-	if (r >= 0)
-		r = anchor_tell(a);
+	r = row_make(a);
+	return r < 0 ? r : line_make(a, ret_line);
+}
+
+void audit_anchor_told(struct audit *a, int r, const char *line, uint64_t seq)
+{
 	a->anchor_ms = clock_boot_ms(); /* also after a failure: again in a minute */
-	if (r >= 0) {
-		a->rows_since_anchor = 0;
+	if (line)
+		log_field("COFFER_ANCHOR", line, "audit anchor: %s", line);
+	if (line && r >= 0) {
+		a->rows_since_anchor = a->pos.next_seq - 1 - seq;
 		a->anchor_fails = false;
 		return;
 	}
@@ -100,4 +95,23 @@ void audit_anchor_make(struct audit *a)
 		log_err("audit log: no anchor: %s; what is recorded from now on could be cut off unnoticed",
 			err_text(r));
 	a->anchor_fails = true;
+}
+
+void audit_anchor_make(struct audit *a)
+{
+	AUTO_FREE char *line = NULL;
+	int r;
+
+	if (a->rows_since_anchor == 0)
+		return;
+	r = a->pos.torn ? audit_torn_close(a) : 0;
+	if (r >= 0)
+		r = audit_anchor_prepare(a, &line);
+	if (r >= 0)
+		r = audit_flush(a);
+	if (r < 0)
+		free(take_ptr(line));
+	else
+		r = audit_anchor_write(a->dirfd, audit_anchor_path(a), line);
+	audit_anchor_told(a, r, line, a->pos.next_seq - 1);
 }

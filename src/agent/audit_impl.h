@@ -1,4 +1,4 @@
-/* audit_impl.h: what audit.c (rows), audit_torn.c, audit_rotate.c (files), audit_anchor.c, audit_event.c and audit_host.c share. Of those alone. */
+/* audit_impl.h: what audit.c (rows), audit_flush.c, audit_torn.c, audit_rotate.c (files), audit_anchor.c, audit_event.c and audit_host.c share. Of those alone. */
 #ifndef COFFER_AGENT_AUDIT_IMPL_H
 #define COFFER_AGENT_AUDIT_IMPL_H
 
@@ -46,6 +46,11 @@ struct audit {
 	uint64_t rows_since_anchor;
 	uint64_t anchor_ms;                  /* when the oldest row without an anchor was written, clock_boot_ms() */
 
+	struct audit_flusher *flusher;       /* NULL: whoever writes flushes */
+	uint64_t flushed_seq;                /* rows up to here are durable */
+	uint64_t lost_seq;                   /* rows up to here that were not: a flush behind them has failed */
+	bool anchor_wanted;                  /* of the thread */
+
 	uint64_t minute;
 	size_t refuser_count;
 	struct audit_refuser refusers[AUDIT_REFUSERS + 1];
@@ -67,6 +72,15 @@ int audit_rotate_next(struct audit *a) must_check;
 
 /* audit_anchor.c: logs what fails; an anchor that could not be made delays nothing. */
 void audit_anchor_make(struct audit *a);
+/* The same in steps, for the thread: the row and what is to be told (malloc'ed); tell it, on any thread; and what became of it (line NULL: the row is not durable). */
+int audit_anchor_prepare(struct audit *a, char **ret_line) must_check;
+const char *audit_anchor_path(const struct audit *a);
+int audit_anchor_write(int dirfd, const char *path, const char *line) must_check;
+void audit_anchor_told(struct audit *a, int r, const char *line, uint64_t seq);
+
+/* audit_flush.c: wait until the thread has nothing under way; end it. Without one: nothing. */
+void audit_settle(struct audit *a);
+void audit_thread_stop(struct audit *a);
 
 /* audit_host.c */
 int audit_host_boot_id(char ret_id[static AUDIT_ID_LEN]) must_check;

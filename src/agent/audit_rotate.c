@@ -258,6 +258,7 @@ int audit_rotate_next(struct audit *a)
 	struct audit_pos old;
 	int r;
 
+	audit_settle(a); /* an anchor that it tells must not come behind a later one */
 	if (!a->pos.leave)
 		audit_anchor_make(a);
 	r = a->pos.torn ? audit_torn_close(a) : 0; /* half an anchor row: what is left behind must be whole */

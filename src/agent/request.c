@@ -27,10 +27,8 @@ void request_time_text(char ret_text[static TIME_TEXT_MAX])
 		ret_text[0] = '\0';
 }
 
-enum proto_class request_record(struct call *k, const struct audit_event *e)
+static enum proto_class recorded(struct call *k, int r)
 {
-	int r = audit_append(k->a->audit, e);
-
 	if (r >= 0)
 		return PROTO_CLASS_OK;
 	if (!audit_required(k->a->audit)) {
@@ -40,6 +38,20 @@ enum proto_class request_record(struct call *k, const struct audit_event *e)
 	log_err("audit log: cannot append: %s; nothing is unlocked until it can", err_text(r));
 	return request_refuse(k->reply, PROTO_CLASS_AUDIT, "%s: the audit log cannot be written: %s",
 			      proto_op_text(k->req->op), err_text(r));
+}
+
+enum proto_class request_record(struct call *k, const struct audit_event *e)
+{
+	return recorded(k, audit_append(k->a->audit, e));
+}
+
+enum proto_class request_record_key(struct call *k, const struct audit_event *e)
+{
+	int r = audit_append_later(k->a->audit, e, &k->row);
+
+	k->row_of_volume = e->uuid != NULL;
+	(void)snprintf(k->row_tenant, sizeof(k->row_tenant), "%s", e->tenant);
+	return recorded(k, r);
 }
 
 void request_record_kms(struct audit_event *e, const struct kms_error *kms)
@@ -148,7 +160,10 @@ void request_later_answer(struct agent *a, struct request_later *l, enum proto_c
 		reply->id = l->req.id;
 		reply->op = l->req.op;
 		reply->class = fn(&k, arg);
-		server_reply(a, c, reply, k.reply_fd);
+		if (reply->class == PROTO_CLASS_OK && k.row)
+			request_held_keep(&k);
+		else
+			server_reply(a, c, reply, k.reply_fd);
 		proto_reply_done(reply);
 	}
 	free(l);

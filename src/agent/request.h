@@ -15,6 +15,9 @@ struct call {
 	struct proto_reply *reply;
 	int reply_fd;             /* what goes with the answer, or -1; stays the connection's */
 	bool later;               /* a relay answers */
+	uint64_t row;             /* of request_record_key: the answer waits until it is durable; 0: it does not */
+	bool row_of_volume;       /* … and the key is one of a volume's, req->instance */
+	char row_tenant[TENANT_LEN_MAX + 1];
 };
 
 /* OK or DENIED, and then audited. tenant: whose data it is about; NULL when that is not known yet, and then the handler asks again, or when it is
@@ -31,6 +34,8 @@ enum proto_class request_recovery_allowed(struct call *k, const char *tenant);
 enum proto_class request_pin_taken(struct call *k, const char *tenant);
 /* Append to the audit log: OK or AUDIT. */
 enum proto_class request_record(struct call *k, const struct audit_event *e);
+/* The same for a key that request_later_answer hands over: it waits for the row there, and the loop does not. */
+enum proto_class request_record_key(struct call *k, const struct audit_event *e);
 /* What the key service said goes into the row; kms may be NULL. What e points to is in kms. */
 void request_record_kms(struct audit_event *e, const struct kms_error *kms);
 /* A refusal worth a line, which changes nothing about what is answered. */
@@ -51,6 +56,8 @@ struct request_later;
 struct request_later *request_later_new(struct call *k);
 /* On the loop: when the peer is still there, fn goes on with the call, whose class and reply are then sent. Frees l. */
 void request_later_answer(struct agent *a, struct request_later *l, enum proto_class (*fn)(struct call *k, const void *arg), const void *arg);
+/* request_held.c: keep the answer, and the key beside it, until the row of k is durable; takes the reply over. Without memory the connection ends. */
+void request_held_keep(struct call *k);
 /* It does not come to that. */
 void request_later_free(struct call *k, struct request_later *l);
 

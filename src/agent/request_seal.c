@@ -275,7 +275,7 @@ static enum proto_class open_file(struct call *k, struct seal *s, const struct c
 	row_begin(k, s->cred, &e, detail);
 	e.cache = answer->cache;
 	request_record_kms(&e, answer->kms);
-	class = request_record(k, &e);
+	class = request_record_key(k, &e);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	k->reply->credential_version = s->cred->version;

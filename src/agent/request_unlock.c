@@ -39,7 +39,7 @@ static enum proto_class unlock_give(struct call *k, struct pin *p, const struct 
 	enum proto_class class;
 
 	request_record_kms(&e, kms);
-	class = request_record(k, &e);
+	class = request_record_key(k, &e);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	if (strcmp(p->key_uri, opened->key_uri) != 0) {

@@ -334,42 +334,6 @@ static void tick(struct agent *a)
 
 /* --- start --- */
 
-static int signals_open(struct agent *a)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
-	(void)sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return a->signal_fd < 0 ? -errno : 0;
-}
-
-static int poll_open(struct agent *a)
-{
-	struct epoll_event ev = { .events = EPOLLIN };
-
-	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (a->epoll_fd < 0)
-		return -errno;
-	ev.data.ptr = &a->listen_fd;
-	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->listen_fd, &ev) < 0)
-		return -errno;
-	ev.data.ptr = &a->clock_fd;
-	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->clock_fd, &ev) < 0)
-		return -errno;
-	ev.data.ptr = &a->jobs;
-	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, jobs_fd(a->jobs), &ev) < 0)
-		return -errno;
-	ev.data.ptr = &a->signal_fd;
-	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, a->signal_fd, &ev) < 0)
-		return -errno;
-	return 0;
-}
-
 int server_open(const struct agent_options *options, struct agent **ret_a)
 {
 	AUTO_AGENT struct agent *a = calloc(1, sizeof(*a));
@@ -392,7 +356,7 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 	r = jobs_new(&a->jobs);
 	if (r < 0)
 		return log_ret(r, "threads");
-	r = signals_open(a);
+	r = server_state_signals(a);
 	if (r < 0)
 		return log_ret(r, "signals");
 	r = server_state_open(a, &conf);
@@ -400,10 +364,13 @@ int server_open(const struct agent_options *options, struct agent **ret_a)
 		return r;
 	audit_note(a->audit, &e); /* mounts that are there must be able to come back, recorded or not */
 	reload_record(a);
+	r = audit_thread_start(a->audit);
+	if (r < 0)
+		return log_ret(r, "threads");
 	r = server_state_socket(a);
 	if (r < 0)
 		return r;
-	r = poll_open(a);
+	r = server_state_watch(a);
 	if (r < 0)
 		return log_ret(r, "epoll");
 	metrics_configure(&a->metrics, a, &conf.metrics);
@@ -445,6 +412,8 @@ int server_run(struct agent *a)
 				lease_run_clock_jumped(a, a->clock_fd);
 			else if (events[i].data.ptr == &a->jobs)
 				jobs_reap(a->jobs, a);
+			else if (events[i].data.ptr == &a->audit)
+				audit_reap(a->audit);
 			else if (events[i].data.ptr != &a->metrics && events[i].data.ptr != &a->credsock && !c->dead && conn_read(a, c) == -ENOMEM)
 				server_drop(a, c, "out of memory");
 		}
@@ -455,6 +424,8 @@ int server_run(struct agent *a)
 			tick(a);
 			next_tick = now + TICK_MS;
 		}
+		audit_kick(a->audit);
+		request_held_release(a);
 		sweep(a);
 	}
 	notify_stopping();
@@ -470,6 +441,7 @@ void server_free(struct agent *a)
 		return;
 	credsock_leave(a);
 	jobs_free(a->jobs, a);
+	request_held_free_all(a);
 	kept_free_all(a);
 	credkeys_free_all(a);
 	credsock_free(a);

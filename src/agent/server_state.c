@@ -1,13 +1,17 @@
-/* server_state.c: the state directory (docs/protocol.md, "State"): one agent at a time, and nothing served without all of it. */
+/* server_state.c: the state directory (docs/protocol.md, "State"): one agent at a time, and nothing served without all of it; and what the loop waits for. */
 #include "agent/agent.h"
 #include "agent/agent_conf.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "agent/jobs.h"
 #include "agent/listen.h"
 #include "base/fileio.h"
 #include "base/log.h"
@@ -64,5 +68,42 @@ int server_state_socket(struct agent *a)
 	if (r < 0)
 		return log_ret(r, "%s", a->options.socket_path);
 	a->own_socket = true;
+	return 0;
+}
+
+int server_state_signals(struct agent *a)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	a->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return a->signal_fd < 0 ? -errno : 0;
+}
+
+int server_state_watch(struct agent *a)
+{
+	const struct {
+		int fd;
+		void *ptr; /* tells events apart */
+	} watched[] = {
+		{ a->listen_fd, &a->listen_fd }, { a->clock_fd, &a->clock_fd },    { jobs_fd(a->jobs), &a->jobs },
+		{ audit_fd(a->audit), &a->audit }, { a->signal_fd, &a->signal_fd },
+	};
+	struct epoll_event ev = { .events = EPOLLIN };
+	size_t i;
+
+	a->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (a->epoll_fd < 0)
+		return -errno;
+	for (i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
+		ev.data.ptr = watched[i].ptr;
+		if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, watched[i].fd, &ev) < 0)
+			return -errno;
+	}
 	return 0;
 }

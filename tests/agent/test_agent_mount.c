@@ -2,6 +2,7 @@
 #include "agent_fixture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -523,6 +525,120 @@ static void without_an_agent_the_message_says_how_to_start_it(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, agent_fixture_setup, agent_fixture_teardown)
 
+/* --- a slow disk --- */
+
+static void one_byte(int fd, bool write_it)
+{
+	char c = 'x';
+
+	assert_int_equal(write_it ? write(fd, &c, 1) : read(fd, &c, 1), 1);
+}
+
+/* Unlocks when it has said so, and says when it has the key. */
+static pid_t unlocker(struct agent_fixture *f, struct agent_volume *v, int *ret_fd)
+{
+	int p[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(p), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		agent_fixture_connect(f);
+		one_byte(p[1], true);
+		if (agent_volume_unlock(f, v) != 0)
+			_exit(1);
+		one_byte(p[1], true);
+		_exit(0);
+	}
+	(void)close(p[1]);
+	*ret_fd = p[0];
+	return pid;
+}
+
+/* The agent again, with this source of C before the C library's functions; false: there is no compiler. */
+static bool agent_preloaded(struct agent_fixture *f, const char *source)
+{
+	char command[512], so[128];
+
+	(void)snprintf(so, sizeof(so), "%s/preload.so", f->dir);
+	(void)snprintf(command, sizeof(command), "${CC:-cc} -shared -fPIC -O1 -o %s %s", so, source);
+	if (system(command) != 0)
+		return false;
+	assert_int_equal(agent_fixture_stop(f, SIGTERM), 0);
+	setenv("LD_PRELOAD", so, 1);
+	setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
+	agent_fixture_start(f);
+	unsetenv("LD_PRELOAD");
+	unsetenv("ASAN_OPTIONS");
+	agent_fixture_connect(f);
+	return true;
+}
+
+/* A flush takes 0.3 s (tests/mount/slow_sync.c). The key whose row it is waits; others are served meanwhile. */
+static void a_slow_disk_holds_up_the_key_and_not_the_agent(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct pollfd done = { .events = POLLIN };
+	char source[256];
+	int status, served = 0;
+	uint64_t ms;
+	pid_t pid;
+
+	(void)snprintf(source, sizeof(source), "%s/tests/mount/slow_sync.c", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+	if (!agent_preloaded(f, source)) {
+		agent_volume_free(v);
+		skip();
+	}
+	pid = unlocker(f, v, &done.fd);
+	one_byte(done.fd, false);
+	for (ms = clock_boot_ms(); poll(&done, 1, 0) == 0; served++) {
+		AUTO_FREE char *text = NULL;
+
+		assert_int_equal(client_status(f->c, &text), 0);
+	}
+	ms = clock_boot_ms() - ms;
+	one_byte(done.fd, false);
+	(void)close(done.fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	print_message("a key came after %llu ms; %d others were answered meanwhile\n", (unsigned long long)ms, served);
+	assert_true(ms >= 250);
+	assert_true(served >= 30); /* without the thread: those before its request came, about ten */
+	agent_volume_free(v);
+}
+
+/* No audit, no unlock: also when it is the thread that finds out. */
+static void a_key_whose_row_is_lost_stays(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	char source[128], flag[128];
+	FILE *file;
+
+	(void)snprintf(source, sizeof(source), "%s/fail.c", f->dir);
+	(void)snprintf(flag, sizeof(flag), "%s/fail", f->dir);
+	file = fopen(source, "w");
+	assert_non_null(file);
+	(void)fprintf(file, "#include <errno.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n"
+			    "int fdatasync(int fd) { if (access(\"%s\", F_OK) == 0) { errno = EIO; return -1; } return (int)syscall(SYS_fdatasync, fd); }\n", flag);
+	assert_int_equal(fclose(file), 0);
+	if (!agent_preloaded(f, source)) {
+		agent_volume_free(v);
+		skip();
+	}
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	file = fopen(flag, "w");
+	assert_non_null(file);
+	assert_int_equal(fclose(file), 0);
+	agent_volume_refused(f, v, PROTO_CLASS_AUDIT, 21, "the audit log cannot be written");
+	agent_volume_refused(f, v, PROTO_CLASS_AUDIT, 21, "the audit log cannot be written");
+	assert_int_equal(unlink(flag), 0);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,6 +659,8 @@ int main(void)
 		TEST(a_mount_outlives_the_agent_and_links_again),
 		TEST(a_mount_may_stop_while_there_is_no_agent),
 		TEST(without_an_agent_the_message_says_how_to_start_it),
+		TEST(a_slow_disk_holds_up_the_key_and_not_the_agent),
+		TEST(a_key_whose_row_is_lost_stays),
 	};
 
 	if (geteuid() != 0)

@@ -40,12 +40,16 @@ expect 0 cof --quiet init "$work/v" --tenant acme --log-size 16 && ok "init with
 expect 0 cof fsck "$work/v" && ok "root reads it"
 chown -R "$user" "$work/v"
 expect 11 as_user fsck "$work/v" && ok "its owner does not"
-printf '[allow]\nuser=daemon\noperations=unlock\n' >"$work/etc/tenants.d/acme.conf"
+printf '[allow]\nuser=daemon\noperations=unlock,audit\n' >"$work/etc/tenants.d/acme.conf"
 kill -HUP $pid
 wait_for 20 loads 2
 expect 0 as_user fsck "$work/v" && ok "with rules its owner reads it"
 expect 11 cof fsck "$work/v" && ok "and root does not"
 expect 0 cof status && ok "but administers"
+expect 0 as_user --json audit show --tenant acme && python3 -c 'import json, sys
+rows = [json.loads(l) for l in sys.stdin]
+assert {r["tenant"] for r in rows} == {"acme"} and {"key.generate", "key.unwrap", "peer.denied"} <= {r["event"] for r in rows}' <"$tmp/out" && ok "its owner reads the rows about it" || not_ok "audit show: $(cat "$tmp/out" "$tmp/err")"
+expect 11 as_user audit show --tenant other && grep -q '"event":"audit.read"' "$work/lib/audit.log" && ok "and no others"
 printf '[allow]\nuser=root\noperations=unlock\n[allow]\n' >"$work/etc/tenants.d/acme.conf"
 kill -HUP $pid
 wait_for 20 loads 3

@@ -1,6 +1,7 @@
 /* test_audit.c: what the agent writes: rows, files, anchors; over restarts, torn lines, full and failing disks, clocks that are set. */
 #include "audit_fixture.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -573,6 +574,96 @@ static void refusals_of_one_do_not_hide_anothers(void **state)
 	assert_whole(0);
 }
 
+/* --- a thread flushes --- */
+
+/* As the agent's loop: until the row has its fate. */
+static enum audit_fate fate_of(uint64_t seq)
+{
+	struct pollfd p = { .fd = audit_fd(log_of), .events = POLLIN };
+	int i;
+
+	for (i = 0; audit_fate(log_of, seq) == AUDIT_PENDING; i++) {
+		audit_kick(log_of);
+		assert_true(i < 100 && poll(&p, 1, 60000) == 1);
+		audit_reap(log_of);
+	}
+	return audit_fate(log_of, seq);
+}
+
+static uint64_t append_later(const char *what)
+{
+	const struct audit_event e = { .what = what, .tenant = "acme" };
+	uint64_t seq = 0;
+
+	assert_int_equal(audit_append_later(log_of, &e, &seq), 0);
+	assert_true(seq > 0);
+	return seq;
+}
+
+static void rows_wait_for_a_flush_that_many_share(void **state)
+{
+	uint64_t first, last = 0;
+	int i;
+
+	(void)state;
+	assert_int_equal(audit_fd(log_of), -1);
+	first = append_later("one"); /* no thread yet */
+	assert_int_equal(audit_fate(log_of, first), AUDIT_DURABLE);
+	assert_int_equal(audit_thread_start(log_of), 0);
+	first = append_later("two");
+	assert_int_equal(audit_fate(log_of, first), AUDIT_PENDING);
+	fail_none();
+	for (i = 0; i < 20; i++)
+		last = append_later("three");
+	calls = 0;
+	assert_int_equal(fate_of(last), AUDIT_DURABLE);
+	assert_int_equal(calls, 1 + 1); /* one flush, and the word that it is done */
+	assert_int_equal(audit_fate(log_of, first), AUDIT_DURABLE);
+	audit_note(log_of, &(const struct audit_event){ .what = "four" });
+	audit_kick(log_of);
+	close_log();
+	assert_whole(0);
+}
+
+static void an_anchor_is_told_by_the_thread_when_its_rows_are_durable(void **state)
+{
+	uint64_t seq = 0;
+	int i;
+
+	(void)state;
+	assert_int_equal(audit_thread_start(log_of), 0);
+	for (i = 0; i < 300; i++)
+		seq = append_later("row");
+	assert_int_equal(fate_of(seq), AUDIT_DURABLE);
+	assert_int_equal(count_of("\"event\":\"audit.anchor\""), 1);
+	assert_true(verify(true)->anchored_seq >= 301);
+	seq = append_later("more");
+	time_passes(61);
+	audit_tick(log_of);
+	assert_int_equal(fate_of(seq), AUDIT_DURABLE);
+	assert_int_equal(count_of("\"event\":\"audit.anchor\""), 2);
+	close_log();
+	assert_whole(0);
+}
+
+static void a_flush_that_fails_loses_all_that_waits_and_the_next_file_heals(void **state)
+{
+	uint64_t one, two;
+
+	(void)state;
+	assert_int_equal(audit_thread_start(log_of), 0);
+	one = append_later("one");
+	two = append_later("two");
+	fail_next(1, EIO, -1);
+	assert_int_equal(fate_of(two), AUDIT_LOST);
+	assert_int_equal(audit_fate(log_of, one), AUDIT_LOST);
+	fail_none();
+	two = append_later("three"); /* in another file */
+	assert_int_equal(fate_of(two), AUDIT_DURABLE);
+	close_log();
+	assert_whole(0);
+}
+
 /* --- one tenant's rows --- */
 
 static void say(const char *what, const char *tenant, const char *detail)
@@ -700,6 +791,9 @@ int main(void)
 		TEST(a_failed_append_is_reported),
 		TEST(a_disk_without_room_for_a_line_feed_heals),
 		TEST(refusals_of_one_do_not_hide_anothers),
+		TEST(rows_wait_for_a_flush_that_many_share),
+		TEST(an_anchor_is_told_by_the_thread_when_its_rows_are_durable),
+		TEST(a_flush_that_fails_loses_all_that_waits_and_the_next_file_heals),
 		TEST(a_tenant_s_rows_are_its_own),
 		TEST(a_log_of_many_files_is_read_in_pages),
 		TEST(what_is_no_row_is_passed_over),
