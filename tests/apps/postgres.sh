@@ -2,14 +2,15 @@
 # shellcheck shell=sh
 #
 #   mnt                 the mount point is one that this user reaches
-#   pg PROGRAM ARG...   one of its programs as its user, connected to the server
+#   pg PROGRAM ARG...   one of its programs as its user, connected to the server (whose socket is in $pg_host, if that is set)
 #   pg_configure DIR    the cluster's settings: no TCP, small logs, full_page_writes=off
 #   pg_start DIR        start and wait until it answers
 #   pg_sql TEXT         run it; rows to standard output
-#   pg_load ROUND       start pgbench's TPC-B, and clients that move money and note each commit that returned
+#   pg_load ROUND       start pgbench's TPC-B, for $pg_seconds (60), and clients that move money and note each commit that returned
 #   pg_load_end         wait for them; they end by themselves when the server is gone
 #   pg_audit            every noted transaction is there, at most one more a client, sums fit; says so in $tmp/out
-#   pg_kill             SIGKILL of every process of the server
+#   pg_note             what was noted up to now goes to $tmp/said; pg_compare asks the server for it: all is there, sums fit; $tmp/out
+#   pg_kill [PID]       SIGKILL of every process of the server, or of the one whose postmaster this is
 pg_bin=/usr/lib/postgresql/15/bin
 pg_user=postgres
 pg_clients="1 2 3"
@@ -25,7 +26,7 @@ mkdir "$mnt" "$pg_dir/ledger"
 cleanup_fn umount -l "$mnt" "2>/dev/null"
 
 pg() {
-	(cd / && exec env LC_ALL=C PGHOST="$pg_dir" PGDATABASE=postgres setpriv --reuid="$pg_user" --regid="$pg_user" --clear-groups -- \
+	(cd / && exec env LC_ALL=C PGHOST="${pg_host:-$pg_dir}" PGDATABASE=postgres setpriv --reuid="$pg_user" --regid="$pg_user" --clear-groups -- \
 		"$pg_bin/$@")
 }
 
@@ -69,7 +70,7 @@ pg_load() {
 		pg_client "$pg_who" "$1" &
 		pg_load_pids="$pg_load_pids $!"
 	done
-	pg pgbench -n -c 3 -T 60 postgres >"$pg_dir/pgbench.$1" 2>&1 &
+	pg pgbench -n -c 3 -T "${pg_seconds:-60}" postgres >"$pg_dir/pgbench.$1" 2>&1 &
 	pg_load_pids="$pg_load_pids $!"
 }
 
@@ -80,11 +81,12 @@ pg_load_end() {
 }
 
 pg_kill() {
+	pg_killed=${1:-$pg_postmaster}
 	# Children are in process groups of their own, and know the postmaster as their parent until it dies.
-	pg_children=$(ps -o pid= --ppid "$pg_postmaster")
+	pg_children=$(ps -o pid= --ppid "$pg_killed")
 	# shellcheck disable=SC2086 # numbers are words
-	kill -KILL "$pg_postmaster" $pg_children 2>/dev/null || :
-	for pg_pid in $pg_postmaster $pg_children; do
+	kill -KILL "$pg_killed" $pg_children 2>/dev/null || :
+	for pg_pid in $pg_killed $pg_children; do
 		wait_for 20 [ ! -e "/proc/$pg_pid/exe" ]
 	done
 }
@@ -94,8 +96,14 @@ pg_end() {
 	[ -z "${pg_postmaster:-}" ] || [ ! -e "/proc/$pg_postmaster/exe" ] || pg_kill
 }
 
-pg_audit() {
-	cat "$pg_dir"/ledger/* | sort >"$tmp/said"
+# Of the lines of clients that are at work, the whole ones.
+pg_note() {
+	for pg_file in "$pg_dir"/ledger/*; do
+		head -n "$(wc -l <"$pg_file")" "$pg_file"
+	done | sort >"$tmp/said"
+}
+
+pg_compare() {
 	pg_sql "select who || ' ' || n from acknowledged" | sort >"$tmp/found"
 	pg_lost=$(comm -23 "$tmp/said" "$tmp/found" | wc -l)
 	pg_more=$(comm -13 "$tmp/said" "$tmp/found" | wc -l)
@@ -105,5 +113,10 @@ pg_audit() {
 		(select sum(bbalance) from pgbench_branches)")
 	pg_history=$(pg_sql "select count(*) from pgbench_history")
 	echo "$(wc -l <"$tmp/said") acknowledged, $pg_lost lost, $pg_more more; $pg_history by pgbench; sums fit: $pg_sums" >"$tmp/out"
-	[ -s "$tmp/said" ] && [ "$pg_lost" = 0 ] && [ "$pg_more" -le 12 ] && [ "$pg_history" -gt 0 ] && [ "$pg_sums" = t ]
+	[ -s "$tmp/said" ] && [ "$pg_lost" = 0 ] && [ "$pg_history" -gt 0 ] && [ "$pg_sums" = t ]
+}
+
+pg_audit() {
+	pg_note
+	pg_compare && [ "$pg_more" -le 12 ]
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Goals:
 # 1. A mounted volume under load (SQLite in two journal modes, files that are renamed between directories) is backed up without being stopped for longer than the mount allows; what was acknowledged before the backup began is in
-#    it, the databases are whole, every file is in exactly one place. Generation after generation, each restored and checked.
+#    it, the databases are whole, every file is in exactly one place. Generation after generation, each restored and checked; COFFER_GENERATIONS is how many (5; stage "generations" takes 100).
 # 2. A generation sends only what changed of a big file. A mount that lost its agent is not backed up (exit 10), and goes on.
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
@@ -25,7 +25,9 @@ pid=$!
 wait_for 30 [ -s "$tmp/acked.WAL" ]
 wait_for 30 [ -s "$tmp/acked.DELETE" ]
 wait_for 30 [ -s "$tmp/acked.movers" ]
-for generation in 1 2 3 4 5; do
+generation=0
+while [ "$generation" -lt "${COFFER_GENERATIONS:-5}" ]; do
+	generation=$((generation + 1))
 	wal=$(cat "$tmp/acked.WAL") delete=$(cat "$tmp/acked.DELETE")
 	[ "$generation" != 4 ] || printf y | dd of="$mnt/big" bs=1 seek=30000000 conv=notrunc,fsync status=none
 	tries=0
@@ -47,6 +49,7 @@ for generation in 1 2 3 4 5; do
 	cmp "$mnt/big" "$tmp/mnt2/big" || not_ok "generation $generation: big differs"
 	expect 0 coffer umount "$tmp/mnt2"
 	rm -rf "$tmp/r"
+	[ "$((generation % 10))" != 0 ] || expect 0 coffer --quiet backup prune "$store" --keep-last 2 --grace 0 || not_ok "prune: $(cat "$tmp/err")"
 done
 expect 0 coffer backup show "$store" && grep -q '^way *frozen, log empty$' "$tmp/out" && ok "$(grep rounds "$tmp/out")" || not_ok "show: $(cat "$tmp/out")"
 expect 0 coffer backup verify "$store" && ok "verify" || not_ok "verify: $(cat "$tmp/err")"
