@@ -30,7 +30,7 @@ class Server:
     def spawn(self, command, env=None):
         with open(self.path("server.log"), "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=self.d)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while True:
             if self.process.poll() is not None:
                 with open(self.path("server.log")) as log:

@@ -9,11 +9,15 @@ Faults: a TLS proxy in front of a server. Requests go on as they are (Host, too:
     cut BYTES                     the server's answer ends after so many bytes of its body
     answer CODE BODY              the server does it, and this is answered instead
     corrupt                       the body that goes on has one byte changed
+    clock SECONDS                 refused, because our clock and the server's, which is so far ahead, differ by too much
+
+What server.planted (planted.Planted) knows is looked for in all of each request; server.seen gets what was found, and where.
 
 Google: Cloud Storage's XML API as far as its documentation says what differs: GOOG4 signatures, checked by a second implementation of them; conditions by
 generation; x-amz- headers refused.
 """
 import collections
+import email.utils
 import hashlib
 import hmac
 import http.client
@@ -23,6 +27,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 import urllib.parse
 
 
@@ -102,6 +107,21 @@ class FaultHandler(Handler):
             headers.append(("Content-Length", a.getheader("Content-Length")))
         return a.status, headers, data
 
+    def refuse_clock(self, seconds):
+        body = b"<Error><Code>RequestTimeTooSkewed</Code><Message>made by the test</Message></Error>"
+        self.send_response_only(403)
+        self.send_header("Date", email.utils.formatdate(time.time() + seconds, usegmt=True))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def look(self, body):
+        if self.server.planted:
+            found = self.server.planted.find(b"\n".join([self.requestline.encode(), bytes(self.headers), body]))
+            if found:
+                self.server.seen.append("%s: %s" % (self.requestline, found))
+            self.server.looked += len(body)
+
     def drop(self):
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
@@ -139,10 +159,15 @@ class FaultHandler(Handler):
     def serve(self, body):
         what = self.what
         kind = what[0] if what else ""
+        self.look(body)
         if kind == "status":
             self.answer(what[1], what[2] if len(what) > 2 else (), (what[3] if len(what) > 3 else "").encode())
         elif kind == "drop":
             self.drop()
+        elif kind == "clock" and self.command == "HEAD":
+            self.drop()
+        elif kind == "clock":
+            self.refuse_clock(what[1])
         elif kind == "lost":
             self.forward(body)
             self.drop()
@@ -152,7 +177,7 @@ class FaultHandler(Handler):
             self.forward(body)
             self.answer(what[1], (), what[2].encode())
         elif kind == "corrupt":
-            self.pass_on(body[:-1] + bytes([body[-1] ^ 1]))
+            self.pass_on(body[:-1] + bytes([body[-1] ^ 1]) if body else body)
         else:
             self.pass_on(body)
 
@@ -163,6 +188,7 @@ class Faults:
         self.server.to = to
         self.server.faults = []
         self.server.requests = []
+        self.server.planted, self.server.seen, self.server.looked = None, [], 0
         self.server.connections = 0
         self.port = self.server.port
 
