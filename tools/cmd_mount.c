@@ -240,7 +240,7 @@ static int open_volume(struct mounting *m)
 
 	r = cmd_volume_open(m->path, &v);
 	if (r == 0)
-		r = cmd_unlock(m->g, m->path, "mount", &v, &m->c, &u, &root);
+		r = m->hand ? mount_hand_unlock(m, &v, &u, &root) : cmd_unlock(m->g, m->path, "mount", &v, &m->c, &u, &root);
 	if (r != 0)
 		return r;
 	m->instance = v.instance;

@@ -15,6 +15,7 @@
 #include "fs/backing.h"
 
 #define POLL_MS 10
+#define AGAIN_MS 2000u
 #define WAIT_MS 900000u
 
 struct asking {
@@ -71,11 +72,7 @@ static int find_process(struct asking *a)
 static int ask(struct asking *a)
 {
 	siginfo_t info = { .si_signo = MOUNT_RESTART_SIGNAL, .si_code = SI_QUEUE };
-	int r;
 
-	r = secret_random(&a->token, sizeof(a->token));
-	if (r < 0)
-		return cmd_fail(EXIT_CODE_OTHER, a->name, "no random number: %s", err_text(r));
 	info.si_pid = getpid();
 	info.si_uid = getuid();
 	info.si_value.sival_int = (int)a->token;
@@ -103,10 +100,11 @@ static const char *answer(const struct asking *a, char *text)
 static int await(struct asking *a)
 {
 	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	uint64_t end = clock_boot_ms() + WAIT_MS;
+	uint64_t end = clock_boot_ms() + WAIT_MS, again = clock_boot_ms() + AGAIN_MS;
 	char text[BACKING_LOCK_MAX];
 	const char *said;
 	short type;
+	int r;
 
 	while (clock_boot_ms() < end) {
 		if (cmd_holder_read(&a->h, &type, text) == 0) {
@@ -118,6 +116,13 @@ static int await(struct asking *a)
 						strncmp(said, "refused: ", 9) == 0 ? said + 9 : said);
 			if (type == F_UNLCK)
 				return cmd_fail(EXIT_CODE_OTHER, a->name, "the mount has ended; its process, or the journal, says why");
+			/* Ours may have been asked of a program that has gone since, by somebody else's restart. Asked twice is answered once. */
+			if (clock_boot_ms() >= again && hears(a->pid)) {
+				again = clock_boot_ms() + AGAIN_MS;
+				r = ask(a);
+				if (r != 0)
+					return r;
+			}
 		}
 		(void)nanosleep(&pause, NULL);
 	}
@@ -138,6 +143,9 @@ int cmd_restart(const struct cmd_global *g, int argc, char **argv)
 		return r;
 	r = cmd_holder_open(source, &a.h);
 	r = r < 0 ? cmd_fail(cmd_exit_of(r), a.name, NAME_LOCK ": %s", err_text(r)) : find_process(&a);
+	if (r == 0 && secret_random(&a.token, sizeof(a.token)) < 0)
+		r = cmd_fail(EXIT_CODE_OTHER, a.name, "no random number");
+	a.token |= 1; /* 0 is nobody's */
 	if (r == 0)
 		r = ask(&a);
 	if (r == 0)

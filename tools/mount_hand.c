@@ -1,16 +1,20 @@
 /* mount_hand.c: see mount_hand.h. Nothing here may touch the mount point before the mount is served: that would wait for ourselves. */
 #include "tools/mount_hand.h"
 
+#include "base/clock.h"
 #include "base/env.h"
 #include "base/log.h"
-#include "base/priv.h"
+#include "base/notify.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#define AWAY_MS 60000u
+#define AGAIN_MS 200
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static int bad(const char *why)
@@ -141,6 +145,20 @@ int mount_hand_ask(struct mounting *m)
 	return cmd_unlock(m->g, m->path, "mount", &v, &c, &u, &root);
 }
 
+int mount_hand_unlock(struct mounting *m, const struct cmd_volume *v, struct client_unlocked *ret_u, struct secret **ret_root)
+{
+	uint64_t end = clock_boot_ms() + AWAY_MS;
+	int r;
+
+	r = cmd_unlock(m->g, m->path, "mount", v, &m->c, ret_u, ret_root);
+	while ((r == EXIT_CODE_AGENT_UNREACHABLE || r == EXIT_CODE_KMS_UNREACHABLE) && clock_boot_ms() < end) {
+		notify_alive();
+		(void)poll(NULL, 0, AGAIN_MS);
+		r = cmd_unlock(m->g, m->path, "mount", v, &m->c, ret_u, ret_root);
+	}
+	return r;
+}
+
 void mount_hand_options(struct mounting *m, struct volume_options *o)
 {
 	const struct hand_head *h = &m->hand->head;
@@ -162,6 +180,7 @@ void mount_hand_ready(struct mounting *m)
 {
 	if (!m->hand)
 		return;
+	m->restarted = m->hand->head.token;
 	if (volume_hand_say(m->volume, m->hand->head.token, NULL) < 0)
 		log_warning("%s: cannot say in " NAME_LOCK " that it goes on", m->path);
 	log_info("%s: goes on in another program (coffer " PACKAGE_VERSION ")", m->mountpoint);

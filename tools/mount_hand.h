@@ -25,6 +25,8 @@ void mount_hand_done(struct mounting *m);
 int mount_hand_what(struct mounting *m, const char *dir, const struct volume_conf *conf, const char *path) must_check;
 /* HAND_ASK: could this program go on? With the key, which it is asked for, and gives back. 0, or an exit code after a message. */
 int mount_hand_ask(struct mounting *m) must_check;
+/* The key, as at a start; but users wait, so an agent or a key service that is away for a moment is asked again. 0, or an exit code after a message. */
+int mount_hand_unlock(struct mounting *m, const struct cmd_volume *v, struct client_unlocked *ret_u, struct secret **ret_root) must_check;
 /* How the volume is to be opened: with the lock that is held, and as new as it was left. */
 void mount_hand_options(struct mounting *m, struct volume_options *o);
 /* It has been opened. -errno. */

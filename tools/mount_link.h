@@ -45,6 +45,7 @@ struct mounting {
 	struct proto_instance instance;
 	char *program, *command_line;    /* how this process was started (mount_restart.h); program NULL: not known */
 	char **argv;
+	uint32_t restarted;              /* the token of the restart that was answered last */
 	struct mount_hand *hand;         /* NULL, or what this process goes on with (mount_hand.h) */
 };
 

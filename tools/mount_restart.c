@@ -328,7 +328,8 @@ static int execute(struct leaving *l)
 	if (!env)
 		return refuse(l, -ENOMEM, "no memory for its state");
 	stop_signals(true);
-	r = inherit(l, state, true);
+	/* One that came before would be forgotten; one that comes from here on waits for the next program. */
+	r = ops_is_stopping(l->o) ? -ESHUTDOWN : inherit(l, state, true);
 	if (r == 0) {
 		notify_alive();
 		(void)execve(l->m->program, l->m->argv, env);
@@ -346,6 +347,7 @@ static int go(struct leaving *l)
 
 	if (volume_sync(l->m->volume) < 0)
 		return refuse(l, -EIO, "the commit failed");
+	notify_alive();
 	r = ops_hold(l->o);
 	if (r < 0)
 		return refuse(l, r, r == -ENOKEY ? "it is locked" : "its requests do not come to an end");
@@ -370,8 +372,9 @@ void mount_restart(void *ctx, struct ops *o, uint32_t token)
 	AUTO_FREE struct leaving *l = calloc(1, sizeof(*l));
 	int r;
 
-	if (!l)
-		return;
+	if (!l || token == m->restarted)
+		return; /* who waits for an answer asks again, and may have been answered meanwhile */
+	m->restarted = token;
 	*l = (struct leaving){ .m = m, .o = o, .token = token, .v = CMD_VOLUME_INIT };
 	notify_reloading();
 	mounting_tell("restarting", m->mountpoint);

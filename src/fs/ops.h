@@ -72,6 +72,8 @@ bool ops_is_locked(struct ops *o);
 
 /* Async-signal-safe. A second one before the first was heard takes its place. */
 void ops_ask_restart(struct ops *o, uint32_t token);
+/* ops_stop was called. */
+bool ops_is_stopping(struct ops *o);
 /* 0: until ops_resume nothing is served, locked or synced. -ENOKEY: it is locked; -ESHUTDOWN: it is ending; -ETIMEDOUT: a request or a sync does not end; -EOPNOTSUPP. */
 int ops_hold(struct ops *o) must_check;
 void ops_resume(struct ops *o);

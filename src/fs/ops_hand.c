@@ -189,6 +189,11 @@ void ops_hold_failed(struct ops *o, int r)
 	ops_resume(o);
 }
 
+bool ops_is_stopping(struct ops *o)
+{
+	return atomic_load(&o->stops) > 0;
+}
+
 void ops_ask_restart(struct ops *o, uint32_t token)
 {
 	atomic_store(&o->restart_token, token);

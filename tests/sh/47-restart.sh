@@ -2,7 +2,8 @@
 # Goals: a mount goes on in another program (coffer restart).
 # 1. Ten times, under load: whatever was open stays so, and every byte is what it should be (tests/mount/restart.py). One process all the while; the volume is clean.
 # 2. Refused before anything has happened, and the mount goes on: no agent, no key, a program that cannot, a locked or read-only mount.
-# 3. A program that is gone when it is to be executed: undone. One that promises to go on and dies: callers get ENOTCONN at once, and what was fsynced is there.
+# 3. Two that restart at once; an agent that is away in between.
+# 4. A program that is gone when it is to be executed: undone. One that promises to go on and dies: callers get ENOTCONN at once, and what was fsynced is there.
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
 
@@ -55,6 +56,19 @@ printf '#!/bin/sh\nrm -f %s\n' "$tmp/bin/coffer" >"$tmp/new" && program
 refused "No such file"
 good
 coffer restart "$mnt" && ok "and after all that it can" || not_ok "it cannot any more"
+coffer restart "$mnt" &
+first=$!
+coffer restart "$mnt" && wait "$first" && ok "two at once: both are answered" || not_ok "one of two at once is not answered"
+printf '#!/bin/sh\n[ ! -e %s ] || { kill %s; while [ -S %s ] && kill -0 %s; do sleep 0.05; done; : >%s; } 2>/dev/null\n: >%s\nexec %s "$@"\n' \
+	"$tmp/asked" "$agent" "$tmp/agent.sock" "$agent" "$tmp/away" "$tmp/asked" "$tmp/good" >"$tmp/new" && program
+"$tmp/good" restart "$mnt" &
+first=$!
+wait_for 60 [ -e "$tmp/away" ]
+wait "$agent" || :
+agent_start 8<&-
+wait "$first" && [ "$(cat "$mnt/kept")" = kept ] && ok "an agent that is away just then is waited for" || not_ok "an agent that is away just then"
+rm "$tmp/asked"
+good
 exec 8<&-
 expect 0 coffer umount "$mnt"
 expect 0 coffer fsck "$tmp/v" && ok "fsck"
