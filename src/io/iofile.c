@@ -332,7 +332,8 @@ static int load_group0(struct iofile *f, const uint8_t *p, const struct group_he
 			g->home = cache_meta_ref(g->cur);
 			f->cur = f->com = f->home_shape = full.shape;
 			believe_home(f);
-			f->has_id = f->has_header = f->header_durable = f->in_com = true;
+			f->has_id = f->in_com = true;
+			f->has_header = f->header_durable = true;
 			cache_node_touch(g);
 		} else {
 			r = -ENOMEM;

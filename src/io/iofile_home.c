@@ -311,6 +311,6 @@ int iofile_ident(struct iofile *f, bool flush)
 		return r;
 	r = iofile_flush_home(f);
 	if (r == 0)
-		f->header_durable = f->has_header;
+		f->header_durable = atomic_load(&f->has_header);
 	return r;
 }

@@ -220,7 +220,7 @@ static void sync_done(struct tx *tx, int err)
 		if (err < 0)
 			f->needs_sync = true;
 		else if (ok)
-			f->header_durable = f->has_header;
+			f->header_durable = atomic_load(&f->has_header);
 		lock_drop(&f->m);
 		if (ok && rule_on(&tx->v->p, l7))
 			iofile_flushed(f, f->sync_gen);

@@ -87,8 +87,9 @@ struct iofile {
 	pthread_rwlock_t shape_lock;
 	struct lock m;
 
-	bool has_id, has_header; /* a header with file_id is at home */
-	bool header_durable;     /* and flushed */
+	bool has_id;
+	atomic_bool has_header;     /* a header with file_id is at home; these two are looked at without the lock, and never become false again */
+	atomic_bool header_durable; /* and flushed */
 	uint8_t file_id[FILE_ID_LEN];
 	struct file_keys *keys;  /* of keys_epoch, in secret memory */
 	uint16_t keys_epoch;
