@@ -5,15 +5,16 @@
 #   pg PROGRAM ARG...   one of its programs as its user, connected to the server (whose socket is in $pg_host, if that is set)
 #   pg_configure DIR    the cluster's settings: no TCP, small logs, full_page_writes=off
 #   pg_start DIR        start and wait until it answers
+#   pg_stop DIR         stop, and wait until the process has ended, too
 #   pg_sql TEXT         run it; rows to standard output
 #   pg_load ROUND       start pgbench's TPC-B, for $pg_seconds (60), and clients that move money and note each commit that returned
 #   pg_load_end         wait for them; they end by themselves when the server is gone
-#   pg_audit            every noted transaction is there, at most one more a client, sums fit; says so in $tmp/out
+#   pg_audit            every noted transaction is there, at most one more a client ($pg_more_max), sums fit; says so in $tmp/out
 #   pg_note             what was noted up to now goes to $tmp/said; pg_compare asks the server for it: all is there, sums fit; $tmp/out
 #   pg_kill [PID]       SIGKILL of every process of the server, or of the one whose postmaster this is
 pg_bin=/usr/lib/postgresql/15/bin
 pg_user=postgres
-pg_clients="1 2 3"
+pg_clients="1 2 3" pg_more_max=12
 requires [ -x "$pg_bin/postgres" ]
 requires id -u "$pg_user"
 
@@ -47,6 +48,12 @@ pg_configure() {
 pg_start() {
 	pg pg_ctl -D "$1" -l "$pg_dir/log" -w -t 60 start
 	pg_postmaster=$(head -n 1 "$1/postmaster.pid")
+}
+
+# pg_ctl goes by postmaster.pid, which goes before the process, and with it its working directory.
+pg_stop() {
+	expect 0 pg pg_ctl -D "$1" -m fast -w stop || return 1
+	wait_for 20 [ ! -e "/proc/$pg_postmaster/exe" ]
 }
 
 pg_sql() {
@@ -118,5 +125,5 @@ pg_compare() {
 
 pg_audit() {
 	pg_note
-	pg_compare && [ "$pg_more" -le 12 ]
+	pg_compare && [ "$pg_more" -le "$pg_more_max" ]
 }

@@ -32,7 +32,7 @@ for round in 1 2 3 4; do
 done
 expect 0 pg pg_amcheck --all --heapallindexed --parent-check && ok "pg_amcheck" || not_ok "pg_amcheck"
 expect 0 pg pg_dumpall -f "$pg_dir/dump" && ok "pg_dumpall reads everything" || not_ok "pg_dumpall"
-expect 0 pg pg_ctl -D "$mnt/pg" -m fast -w stop && ok "stops" || not_ok "stops"
+pg_stop "$mnt/pg" && ok "stops" || not_ok "stops"
 coffer umount "$mnt"
 coffer mount "$tmp/v" "$mnt"
 expect 0 pg pg_checksums --check -D "$mnt/pg" && ok "pg_checksums: $(grep 'Blocks scanned' "$tmp/out")" || not_ok "pg_checksums"
