@@ -261,6 +261,8 @@ static const char *stranger(struct load *l)
 	}
 	if (l->peer.uid != 0)
 		return "not root";
+	if (!peer_shares_users(&l->peer))
+		return "root of another user namespace";
 	if (getpeername(l->fd, (struct sockaddr *)&sa, &len) < 0 || credname_parse(&sa, len, &l->name) < 0)
 		return "its address names no unit and credential";
 	if (strcmp(l->name.unit, l->peer.unit) != 0)

@@ -146,6 +146,26 @@ int peer_check(const struct peer *p)
 	return t == p->start_time && !has_exited(p->pidfd) ? 0 : -ESRCH;
 }
 
+static ssize_t uid_map_read(const char *of, char ret_text[static STAT_MAX])
+{
+	AUTO_CLOSE int fd = -1;
+	char path[40];
+
+	(void)snprintf(path, sizeof(path), "/proc/%s/uid_map", of);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -1 : read(fd, ret_text, STAT_MAX);
+}
+
+bool peer_shares_users(const struct peer *p)
+{
+	char own[STAT_MAX], its[STAT_MAX], pid[24];
+	ssize_t n;
+
+	(void)snprintf(pid, sizeof(pid), "%ld", (long)p->pid);
+	n = uid_map_read("self", own);
+	return n > 0 && uid_map_read(pid, its) == n && memcmp(own, its, (size_t)n) == 0 && peer_check(p) == 0;
+}
+
 void peer_done(struct peer *p)
 {
 	if (p->pidfd >= 0)

@@ -22,6 +22,8 @@ struct peer {
 int peer_identify(int sock, struct peer *ret_p) must_check;
 /* Is it still that process? -ESRCH no. Asked again before each key. */
 int peer_check(const struct peer *p) must_check;
+/* Are its users ours: is it in our user namespace, as far as the kernel's map tells? uid 0 of another one may be the host's root's number, with none of his rights. */
+bool peer_shares_users(const struct peer *p) must_check;
 void peer_done(struct peer *p);
 
 #endif

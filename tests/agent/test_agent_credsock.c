@@ -2,6 +2,8 @@
 #include "agent_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -79,6 +82,38 @@ static void whoever_is_in_no_unit_that_he_names_gets_nothing(void **state)
 	refused(line(f, NULL));
 }
 
+static void map_write(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		_exit(77);
+	(void)close(fd);
+}
+
+/* Its number is root's, outside too; its rights are not. */
+static void root_of_another_user_namespace_is_not_root(void **state)
+{
+	struct agent_fixture *f = *state;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (unshare(CLONE_NEWUSER) < 0)
+			_exit(77);
+		map_write("/proc/self/uid_map", "0 0 1");
+		refused(line(f, "1f/unit/acme.service/db"));
+		_exit(geteuid() == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (status == 77 << 8)
+		skip();
+	assert_int_equal(status, 0);
+	assert_int_equal(agent_fixture_audited(f, "root of another user namespace"), 1);
+	assert_int_equal(agent_fixture_audited(f, "names another unit"), 0);
+}
+
 static void refusals_cannot_fill_the_audit_log(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -132,6 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(whoever_is_in_no_unit_that_he_names_gets_nothing),
+		TEST(root_of_another_user_namespace_is_not_root),
 		TEST(refusals_cannot_fill_the_audit_log),
 		TEST(whoever_hangs_holds_nobody_up),
 		TEST(those_who_hang_do_not_keep_the_agent_from_ending),

@@ -89,7 +89,7 @@ cp /etc/coffer/credentials/acme-db.password /etc/coffer/credentials/loose
 chmod 666 /etc/coffer/credentials/loose
 ln -s acme-db.password /etc/coffer/credentials/link
 for u in acme victim other both; do unit $u db.password; done
-unit dyn db.password DynamicUser=yes
+unit dyn db.password DynamicUser=yes PrivateUsers=yes
 unit acme-large large
 for c in swapped missing loose link; do unit $c $c; done
 useradd -m person
@@ -100,7 +100,7 @@ check "the right unit starts" systemctl start acme
 check "and is given the secret" given acme /tmp/secret
 check "in memory" grep -qE 'ramfs|tmpfs' /srv/acme.where
 check "which is in the audit log" row cred.open ok db.password acme.service
-check "also one with a user of its own" systemctl start dyn
+check "also one with a user, and users, of its own" systemctl start dyn
 check "who is given it" given dyn /tmp/secret
 check "as much as systemd takes" systemctl start acme-large
 check "whole" given acme-large /tmp/large
