@@ -198,14 +198,47 @@ struct inode *inode_add(struct volume *v, uint64_t id, const struct inode_attr *
 	return i;
 }
 
+/* ---- pins. Closing one of a removed file frees what it had, which may wait for a disk that is told to discard it. Who removes its directory meanwhile
+ * waits for that in the kernel by looking again and again (shrink_dcache_parent), so he waits here. Called with the lock. */
+
+static unsigned pin_closes(struct volume *v)
+{
+	v->pins_closing[v->pins_turn]++;
+	return v->pins_turn;
+}
+
+static void pin_closed(struct volume *v, unsigned turn)
+{
+	if (--v->pins_closing[turn] == 0)
+		pthread_cond_broadcast(&v->pins_closed);
+}
+
+void inode_await_pins(struct volume *v)
+{
+	unsigned turn;
+	WITH_LOCK(&v->lock);
+
+	/* Not for those that begin from now on: there may be no end of them. */
+	while (v->pins_closing[!v->pins_turn] > 0)
+		lock_wait(&v->lock, &v->pins_closed);
+	turn = v->pins_turn;
+	v->pins_turn = !turn;
+	while (v->pins_closing[turn] > 0)
+		lock_wait(&v->lock, &v->pins_closed);
+}
+
 /* Called with the lock; drops and takes it. i is gone from every list; returns the parent, whose reference the caller now holds. */
 static struct inode *destroy(struct volume *v, struct inode *i)
 {
 	struct inode *parent = i->parent;
 	int dirfd = S_ISDIR(i->type) ? i->dirfd : -1, pin_fd = i->pin_fd;
 
+	unsigned turn = 0;
+
 	keep_due(v, i);
 	unhash(&v->table, i);
+	if (pin_fd >= 0)
+		turn = pin_closes(v);
 	if (dirfd >= 0) {
 		inode_link_remove(&i->dirfd_lru);
 		v->dir_count--;
@@ -217,6 +250,8 @@ static struct inode *destroy(struct volume *v, struct inode *i)
 	free(i->handle);
 	free(i);
 	lock_take(&v->lock);
+	if (pin_fd >= 0)
+		pin_closed(v, turn);
 	return parent;
 }
 

@@ -119,6 +119,9 @@ struct inode *inode_add(struct volume *v, uint64_t id, const struct inode_attr *
 struct inode *inode_of_id(struct volume *v, uint64_t id);
 struct inode *inode_of_ino(struct volume *v, uint64_t ino);
 
+/* Wait until the pins of removed inodes that are being closed now are closed. */
+void inode_await_pins(struct volume *v);
+
 /* From a lower stat; size is the plain size. */
 void inode_attr_from(const struct stat *st, uint64_t size, struct inode_attr *ret_a);
 /* Held attributes; not for directories. */

@@ -380,6 +380,8 @@ static int remove_at(struct volume *v, struct inode *dir, int dirfd, const char 
 			return r;
 	}
 	r = remove_prepare(v, dirfd, n.entry, &st, &t);
+	if (r == 0 && is_dir)
+		inode_await_pins(v);
 	if (r == 0) {
 		r = v->lower->ops->unlinkat(v->lower, dirfd, n.entry, is_dir ? AT_REMOVEDIR : 0);
 		if (r == 0) {

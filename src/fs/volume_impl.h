@@ -42,6 +42,8 @@ struct volume {
 	struct inode_link dirs;  /* LRU of directory descriptors without users */
 	size_t file_count, dir_count;
 	uint64_t file_closes;    /* iofiles ever closed */
+	unsigned pins_closing[2], pins_turn; /* inode.c: pins being closed, by the turn in which that began */
+	pthread_cond_t pins_closed;
 	uint64_t undecryptable;
 	_Atomic uint64_t integrity[METER_KINDS]; /* of names, directories and attributes */
 	uint64_t due[INODE_DUE_BITS / 64]; /* inode.c */

@@ -1,5 +1,9 @@
 #include "fs_fixture.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+
 static void node_ids_are_never_used_twice(void **state)
 {
 	struct inode *a = make_file(fixture_v->root, "a"), *b;
@@ -129,6 +133,91 @@ static void an_iofile_closed_meanwhile_asks_for_another_look(void **state)
 	assert_null(none);
 }
 
+/* Closing these waits, as for a disk. */
+static struct slow {
+	int fd;
+	sem_t begun, go;
+	struct inode *i;
+} slow[2];
+
+static int slow_close(struct lower *l, int fd)
+{
+	(void)l;
+	for (unsigned k = 0; k < 2; k++) {
+		if (fd != slow[k].fd)
+			continue;
+		(void)sem_post(&slow[k].begun);
+		(void)sem_wait(&slow[k].go);
+	}
+	return lower_real()->ops->close(lower_real(), fd);
+}
+
+static void *forget_it(void *arg)
+{
+	struct slow *s = arg;
+
+	inode_forget(fixture_v, s->i->id, 1);
+	return NULL;
+}
+
+static void *await_pins(void *arg)
+{
+	inode_await_pins(fixture_v);
+	*(atomic_bool *)arg = true;
+	return NULL;
+}
+
+static unsigned turn_now(void)
+{
+	WITH_LOCK(&fixture_v->lock);
+
+	return fixture_v->pins_turn;
+}
+
+static void removed_and_forgotten(unsigned k, const char *name)
+{
+	slow[k].i = make_file(fixture_v->root, name);
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, name), 0);
+	slow[k].fd = slow[k].i->pin_fd;
+	assert_true(slow[k].fd >= 0);
+	inode_put(fixture_v, slow[k].i);
+	(void)sem_init(&slow[k].begun, 0, 0);
+	(void)sem_init(&slow[k].go, 0, 0);
+}
+
+/* Whoever removes a directory would spin in the kernel below meanwhile. */
+static void pins_that_are_being_closed_are_awaited_and_later_ones_are_not(void **state)
+{
+	struct lower_ops ops = *lower_real()->ops;
+	struct lower l = { .ops = &ops, .real = true };
+	pthread_t closer[2], waiter;
+	atomic_bool done = false;
+	unsigned turn;
+
+	(void)state;
+	removed_and_forgotten(0, "a");
+	removed_and_forgotten(1, "b");
+	ops.close = slow_close;
+	fixture_v->lower = &l;
+	inode_await_pins(fixture_v); /* there are none */
+	turn = turn_now();
+	assert_int_equal(pthread_create(&closer[0], NULL, forget_it, &slow[0]), 0);
+	(void)sem_wait(&slow[0].begun);
+	assert_int_equal(pthread_create(&waiter, NULL, await_pins, &done), 0);
+	while (turn_now() == turn)
+		(void)sched_yield();
+	assert_int_equal(pthread_create(&closer[1], NULL, forget_it, &slow[1]), 0);
+	(void)sem_wait(&slow[1].begun);
+	assert_false(atomic_load(&done));
+	(void)sem_post(&slow[0].go);
+	(void)pthread_join(waiter, NULL); /* while the second is still open */
+	assert_true(atomic_load(&done));
+	(void)sem_post(&slow[1].go);
+	for (unsigned k = 0; k < 2; k++)
+		(void)pthread_join(closer[k], NULL);
+	fixture_v->lower = lower_real();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +229,7 @@ int main(void)
 		fixture_test(thousands_are_found_by_number),
 		fixture_test(another_type_in_the_place_of_a_held_inode_is_refused),
 		fixture_test(an_iofile_closed_meanwhile_asks_for_another_look),
+		fixture_test(pins_that_are_being_closed_are_awaited_and_later_ones_are_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
