@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "fs/ahead.h"
 #include "fs/dirfd.h"
 #include "fs/live.h"
 #include "fs/name.h"
@@ -117,7 +118,7 @@ static int lookup_at(struct volume *v, struct inode *dir, int dirfd, const char 
 {
 	uint8_t id[DIR_ID_LEN];
 	struct inode_attr a;
-	uint64_t closes;
+	uint64_t closes, disk = ahead_disk();
 	struct name n;
 	bool bad;
 	int r;
@@ -134,6 +135,8 @@ static int lookup_at(struct volume *v, struct inode *dir, int dirfd, const char 
 		if (r == 0)
 			r = remember(v, dir, n.entry, &a, bad, closes, ret_d);
 	} while (r == -EAGAIN);
+	if (r == 0 && S_ISREG(a.mode))
+		ret_d->ahead = ahead_looked(v, dir, ahead_disk() != disk);
 	return r;
 }
 

@@ -12,6 +12,7 @@ struct dir_result {
 	struct inode *inode;     /* reference: inode_put */
 	struct inode_attr attr;
 	bool bad;                /* the content is damaged: attributes are not to be kept by anybody */
+	bool ahead;              /* of a lookup: ahead_run of the directory should follow the answer */
 };
 
 /* Who asks. */

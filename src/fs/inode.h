@@ -33,6 +33,12 @@ struct inode_link {              /* member of an LRU list */
 	struct inode_link *prev, *next;
 };
 
+struct inode_ahead {             /* of a directory: see ahead.h */
+	int64_t off;             /* how far it was read ahead */
+	uint16_t slow, hits;     /* lookups since then that waited for the disk, and that did not */
+	bool over;               /* it was read to its end */
+};
+
 /* Everything but the constants is under volume->lock. The kernel remembers as many as it likes, so each byte here counts a million times: what only
  * files have shares its place with what only directories have, and the end of the struct is allocated for directories alone. */
 struct inode {
@@ -73,6 +79,7 @@ struct inode {
 	};
 	/* Directories only, from here to the end. */
 	uint8_t dir_id[DIR_ID_LEN];
+	struct inode_ahead ahead;
 	uint64_t names_made, names_synced; /* coffer.dir and long-name links made here, and how many of them are durable */
 };
 

@@ -88,6 +88,8 @@ void ops_serve_one(struct ops *o, struct ops_worker *w, size_t len)
 	fuse_session_process_buf(o->session, &w->in);
 	if (w->ndeep <= deep) /* else it is under way behind the first, and counted when it is answered */
 		meter_since(&w->meters[op], began);
+	if (w->ahead)
+		ops_ahead(o, w);
 	ops_gate_leave(o);
 }
 

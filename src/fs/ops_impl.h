@@ -39,6 +39,8 @@ struct ops_worker {
 	uint64_t began_ns;       /* when the request that is being served was taken up */
 	struct meter meters[METER_OPS]; /* this worker alone adds */
 
+	struct inode *ahead;     /* ops_ahead.c: a directory to be read ahead, with a reference; or NULL */
+
 	/* ops_deep.c */
 	unsigned ndeep, ntaken;
 	struct ops_deep deep[OPS_DEEP_MAX];
@@ -213,6 +215,10 @@ void ops_deep_took(struct ops *o, const void *buf, size_t len);
 int ops_deep_write_fd(struct ops *o, int fd, uint64_t unique);
 /* True: the read is answered, or will be together with others, and i (a reference) is consumed. False: nothing has happened. */
 bool ops_deep_read(fuse_req_t req, struct inode *i, size_t size, off_t off, const struct fuse_file_info *fi) must_check;
+
+/* ops_ahead.c: read dir ahead behind the answer to this request. later: a reference is taken. */
+void ops_ahead_later(fuse_req_t req, struct inode *dir);
+void ops_ahead(struct ops *o, struct ops_worker *w);
 
 /* ops_xattr.c */
 void ops_xattr_set(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t len, int flags);

@@ -25,6 +25,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int r;
 
 	r = dir ? dir_lookup(v, dir, name, &d) : -ESTALE;
+	if (r == 0 && d.ahead)
+		ops_ahead_later(req, dir);
 	inode_put(v, dir);
 	if (r == -ENOENT)
 		(void)fuse_reply_entry(req, &none);

@@ -44,6 +44,7 @@ struct volume {
 	uint64_t file_closes;    /* iofiles ever closed */
 	unsigned pins_closing[2], pins_turn; /* inode.c: pins being closed, by the turn in which that began */
 	pthread_cond_t pins_closed;
+	bool ahead_useful, ahead_runs; /* ahead.c: the last window was of use; there is one under way */
 	uint64_t undecryptable;
 	_Atomic uint64_t integrity[METER_KINDS]; /* of names, directories and attributes */
 	uint64_t due[INODE_DUE_BITS / 64]; /* inode.c */

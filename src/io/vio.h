@@ -116,6 +116,8 @@ struct lower *vio_lower(struct vio *v);
 int vio_peek(struct vio *v, int fd, const struct stat *st, uint64_t *ret_size) must_check;
 /* The same for n files in one batch through io_uring (readdirplus); ret_size[i] or ret_r[i] < 0 each. */
 int vio_peek_batch(struct vio *v, const int *fds, const struct stat *st, size_t n, uint64_t *ret_size, int *ret_r) must_check;
+/* Have the first block of each read into the page cache below; whatever comes of it. */
+void vio_peek_ahead(struct vio *v, const int *fds, size_t n);
 
 /* Start to use a lower file. fd is consumed (also on failure): O_RDWR, or O_RDONLY on a read-only volume. created: just created by us, so
  * its first fsync also makes the name durable. */

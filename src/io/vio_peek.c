@@ -123,3 +123,20 @@ int vio_peek_batch(struct vio *v, const int *fds, const struct stat *st, size_t 
 	}
 	return 0;
 }
+
+void vio_peek_ahead(struct vio *v, const int *fds, size_t n)
+{
+	AUTO_FREE struct ioq_req *reqs = calloc(n + 1, sizeof(*reqs));
+	AUTO_FREE struct iovec *iov = calloc(n + 1, sizeof(*iov));
+	AUTO_FREE uint8_t *buf = aligned_alloc(BLOCK_SIZE, BLOCK_SIZE); /* one for all: nobody looks at it */
+	struct ioq *q = vio_ioq(v);
+
+	if (!reqs || !iov || !buf || !q)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		iov[i] = (struct iovec){ buf, BLOCK_SIZE };
+		reqs[i] = (struct ioq_req){ .op = IOQ_READ, .fd = fds[i], .iov = &iov[i], .iovcnt = 1 };
+	}
+	if (n > 0 && ioq_run(q, reqs, n) < 0)
+		return; /* whoever wants it will meet the error */
+}
