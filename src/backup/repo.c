@@ -207,9 +207,20 @@ int repo_snapshots(const struct repo *r, struct repo_snapshot **ret_list, size_t
 	return 0;
 }
 
+/* TIME of a snapshot's name. */
+static void name_time(const struct manifest *m, char ret_when[static TIME_LEN + 1])
+{
+	size_t n = 0;
+
+	for (const char *c = m->time; *c && n < TIME_LEN; c++)
+		if (*c != '-' && *c != ':')
+			ret_when[n++] = *c;
+	ret_when[n] = '\0';
+}
+
 int repo_manifest(const struct repo *r, const char *snapshot, struct manifest *ret_m, uint8_t ret_hash[static RECORD_HASH_LEN], struct store_error *err)
 {
-	char name[REPO_NAME_MAX], hex[HEX_LEN + 1];
+	char name[REPO_NAME_MAX], hex[HEX_LEN + 1], when[TIME_LEN + 1];
 	struct manifest m = { 0 };
 	AUTO_FREE void *p = NULL;
 	size_t len;
@@ -235,6 +246,11 @@ int repo_manifest(const struct repo *r, const char *snapshot, struct manifest *r
 		manifest_done(&m);
 		return say(err, -EBADMSG, name, "the manifest is another volume's");
 	}
+	name_time(&m, when);
+	if (strlen(when) != TIME_LEN || strncmp(when, snapshot, TIME_LEN) != 0) {
+		manifest_done(&m);
+		return say(err, -EBADMSG, name, "the manifest is of another time than its name says: an old one in the place of a newer one");
+	}
 	*ret_m = m;
 	return 0;
 }
@@ -244,7 +260,7 @@ int repo_manifest_put(const struct repo *r, const struct manifest *m, const char
 {
 	char name[REPO_NAME_MAX], hex[HEX_LEN + 1], when[TIME_LEN + 1];
 	AUTO_FREE char *text = NULL;
-	size_t len, n = 0;
+	size_t len;
 	int e;
 
 	e = manifest_put(m, json, &text, &len);
@@ -252,10 +268,7 @@ int repo_manifest_put(const struct repo *r, const struct manifest *m, const char
 		e = digest_sha256(text, len, ret_hash);
 	if (e < 0)
 		return e;
-	for (const char *c = m->time; *c && n < TIME_LEN; c++)
-		if (*c != '-' && *c != ':')
-			when[n++] = *c;
-	when[n] = '\0';
+	name_time(m, when);
 	text_hex(ret_hash, RECORD_HASH_LEN, hex);
 	(void)snprintf(ret_name, REPO_SNAPSHOT_MAX, "%s-%.16s", when, hex);
 	(void)snprintf(name, sizeof(name), "%s/snapshots/%s", r->uuid_text, ret_name);

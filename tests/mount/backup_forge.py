@@ -65,6 +65,11 @@ class Store:
         assert sha(data) == hash, (kind, hash.hex())
         return data
 
+    def lists_of(self, records):
+        """Of another snapshot."""
+        data = b'CFBL' + struct.pack('<HHI', 1, 0, len(records)) + b''.join(struct.pack('<I', len(r)) + r for r in records)
+        return [dict(sha256=self.put('lists', data).hex(), len=len(data), records=len(records))]
+
     def snapshot(self, records, count=None, rename=False, cut=0, **over):
         body = b''.join(struct.pack('<I', len(r)) + r for r in records)
         list = b'CFBL' + struct.pack('<HHI', 1, 0, len(records) if count is None else count) + body
@@ -137,6 +142,8 @@ def cases(s):
         'missing': ('is not in the store', lambda: s.snapshot([ROOT, small, pieces(piece(0, DATA, hash=b'm' * 32))])),
         'swapped': ('is not what its name says', swapped),
         'renamed': ('is not what its name says', lambda: s.snapshot(one, rename=True)),
+        'redated': ('of another time', lambda: s.snapshot(one, time='2020-01-02T03:04:05Z')),
+        'mixed-lists': ('not what its manifest says', lambda: s.snapshot([ROOT, entry(FILE, b'coffer.volume')], lists=s.lists_of([ROOT, entry(FILE, b'coffer.reserve')]))),
         'other-volume': ("another volume's", lambda: s.snapshot(one, uuid='0' * 32)),
         'format': ('does not know', lambda: s.snapshot(one, format=2)),
     }

@@ -48,6 +48,13 @@ done <"$tmp/cases"
 around >"$tmp/after"
 cmp "$tmp/around" "$tmp/after" && [ "$n" -ge 30 ] && ok "$n forged snapshots are refused, nothing outside" || not_ok "something outside has changed: $(diff "$tmp/around" "$tmp/after")"
 
+# Old ones in the place of new ones: a store that shows the first snapshot as the latest, and one that has lost the latest manifest.
+honest=$(ls "$tmp/store/$uuid/snapshots")
+cp "$tmp/store/$uuid/snapshots/$honest" "$tmp/store/$uuid/snapshots/20990102T030405Z-${honest#*-}"
+expect 8 keyless restore "$store" latest "$tmp/out.d/old" && grep -q 'of another time than its name says' "$tmp/err" && [ ! -e "$tmp/out.d/old/coffer.volume" ] && ok "an old snapshot is not taken for a new one" || not_ok "a new date: $(cat "$tmp/err")"
+expect 0 keyless restore "$store" "${honest%-*}" "$tmp/out.d/old" && [ -e "$tmp/out.d/old/coffer.volume" ] && ok "(by its own name it is restored)" || not_ok "by its own name: $(cat "$tmp/err")"
+rm -rf "$tmp/store/$uuid/snapshots/20990102T030405Z-${honest#*-}" "$tmp/out.d/old"
+
 expect 0 keyless backup verify "$store" && ok "(the honest one verifies)" || not_ok "verify"
 segment=$(find "$tmp/store/$uuid/segments" -type f | head -1)
 mv "$segment" "$tmp/out.d/segment"
