@@ -117,6 +117,8 @@ void world_show(struct simfs *fs, const struct world *like, unsigned rules_off, 
 void world_restart(struct world *w);
 void oracle_copy(const struct oracle *from, struct oracle *to);
 void oracle_done(struct oracle *o);
+/* A random operation on the file name; names: also those that make, unlink, rename, kill and fail. */
+struct op op_random(struct simfs_rng *rng, char name, bool names);
 const char *op_text(const struct op *op, char *buf, size_t n);
 
 #endif
