@@ -21,8 +21,8 @@ up() { # FILE
 }
 
 down() {
-	coffer umount "$mnt"
-	umount "$tmp/fs"
+	wait_for 20 coffer umount "$mnt"
+	wait_for 20 umount "$tmp/fs"
 }
 
 position() {
@@ -71,8 +71,8 @@ last=$(position)
 pg_kill
 pg_load_end
 kill_mount fs/v
-umount "$tmp/fs"
-umount "$tmp/disk"
+wait_for 20 umount "$tmp/fs" # a process that was killed has closed everything a moment later
+wait_for 20 umount "$tmp/disk"
 wait "$server" || not_ok "the disk: $(cat "$tmp/disk.err")"
 wait_for 10 [ "$(cat "$tmp"/noted.* | wc -l)" -gt 0 ]
 rm "$pg_dir"/ledger/*
@@ -97,8 +97,8 @@ print(random.Random(f"{sys.argv[1]} {sys.argv[2]}").randrange(int(sys.argv[3]), 
 	expect 0 pg pg_amcheck --all --heapallindexed --parent-check || not_ok "$what: pg_amcheck"
 	pg_stop "$mnt/pg" || not_ok "$what: stop"
 	expect 0 pg pg_checksums --check -D "$mnt/pg" || not_ok "$what: pg_checksums"
-	coffer umount "$mnt"
+	wait_for 20 coffer umount "$mnt"
 	expect 0 coffer fsck "$tmp/fs/v" || not_ok "$what: fsck"
-	umount "$tmp/fs"
+	wait_for 20 umount "$tmp/fs"
 	expect 0 e2fsck -fn "$tmp/after" || not_ok "$what: e2fsck"
 done
