@@ -91,6 +91,8 @@ struct conn {
 	struct handover handover;
 	bool waits_for_key;               /* an init or unlock is under way */
 	struct made *made;
+	bool has_scratch;                 /* a scratch pin, which goes with it */
+	struct proto_instance scratch;
 	bool has_instance;                /* unlocked, pinned or registered here: whose events we take */
 	struct proto_instance instance;
 	struct mount *mount;
@@ -161,6 +163,8 @@ struct policy_peer request_who(const struct conn *c);
 /* Wipe and close a key on its way. */
 void request_key_handover_end(struct conn *c);
 void request_mount_free(struct conn *c);
+/* What it made, and its scratch pin, go. Logs. */
+void request_key_conn_end(struct agent *a, struct conn *c);
 /* Formats reply->message and returns class. */
 enum proto_class request_refuse(struct proto_reply *reply, enum proto_class class, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

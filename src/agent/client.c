@@ -408,6 +408,16 @@ int client_trust(struct client *c, const void *config, size_t config_len, const 
 	return 0;
 }
 
+int client_trust_scratch(struct client *c, const void *config, size_t config_len, const struct proto_instance *instance)
+{
+	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
+
+	client_request_begin(c, PROTO_OP_TRUST);
+	c->req.instance = *instance;
+	c->req.scratch = true;
+	return call_with_config(c, config, config_len, &reply, NULL);
+}
+
 int client_status(struct client *c, char **ret_text)
 {
 	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };

@@ -110,6 +110,9 @@ struct client_trusted {
 int client_trust(struct client *c, const void *config, size_t config_len, const struct proto_instance *instance,
 		 bool older, struct client_trusted *ret_trusted) must_check;
 
+/* The same for a directory that is nobody's yet, as long as this connection is there: a restore that is looked at and thrown away. */
+int client_trust_scratch(struct client *c, const void *config, size_t config_len, const struct proto_instance *instance) must_check;
+
 struct client_keys {
 	char tenant[TENANT_LEN_MAX + 1];
 	size_t kms_count;    /* what is pinned */

@@ -119,6 +119,10 @@ static int pin_parse(const void *p, size_t len, struct pin *pin)
 		r = proto_seen_parse(o, "seen", &pin->seen);
 	if (r >= 0)
 		r = done_parse(o, pin);
+	if (r >= 0) {
+		r = json_get_bool(o, "scratch", &pin->scratch);
+		r = r == -ENOENT ? 0 : r;
+	}
 	return r == -ENOENT ? -EUCLEAN : r;
 }
 
@@ -223,6 +227,8 @@ static int pin_put(const struct pin *pin, char **ret_text)
 		r = proto_seen_put(o, "seen", &pin->seen);
 	if (r >= 0)
 		r = done_put(o, pin);
+	if (r >= 0 && pin->scratch)
+		r = json_put_bool(o, "scratch", true);
 	if (r < 0)
 		return r;
 	return json_dump(o, ret_text);
@@ -268,4 +274,63 @@ int pins_store_config(int dirfd, const struct proto_instance *instance, const vo
 	if (r == -ENOMEM)
 		return r;
 	return fileio_replace_at(dirfd, name, p, len, 0600);
+}
+
+/* ---- scratch pins */
+
+int pins_forget_scratch(int dirfd, const struct proto_instance *instance)
+{
+	AUTO_FREE struct pin *pin = calloc(1, sizeof(*pin));
+	char name[NAME_LEN + 8];
+	int r = pin ? pins_load(dirfd, instance, pin) : -ENOMEM;
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || !pin->scratch)
+		return r;
+	r = name_make(instance, ".volume", name);
+	if (r == 0 && unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	if (r == 0)
+		r = name_make(instance, ".json", name);
+	return r == 0 && unlinkat(dirfd, name, 0) < 0 ? -errno : r;
+}
+
+/* What is no pin is left where it is: whoever asks for that volume hears of it. */
+static int sweep_one(int dirfd, const char *name, struct pin *pin)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	size_t len;
+
+	memset(pin, 0, sizeof(*pin));
+	if (fileio_read_at(dirfd, name, PIN_MAX, &p, &len) < 0 || pin_parse(p, len, pin) < 0 || !pin->scratch)
+		return 0;
+	return pins_forget_scratch(dirfd, &pin->instance);
+}
+
+int pins_sweep_scratch(int dirfd)
+{
+	AUTO_FREE struct pin *pin = calloc(1, sizeof(*pin));
+	AUTO(dir_close_p) DIR *dir = NULL;
+	struct dirent *e;
+	int fd, r = 0;
+
+	fd = pin ? openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return pin ? -errno : -ENOMEM;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		(void)close(fd);
+		return r;
+	}
+	errno = 0;
+	while (r == 0 && (e = readdir(dir))) {
+		size_t len = strlen(e->d_name);
+
+		if (len == NAME_LEN + 5 && strcmp(e->d_name + NAME_LEN, ".json") == 0)
+			r = sweep_one(dirfd, e->d_name, pin);
+		errno = 0;
+	}
+	return r < 0 ? r : -errno;
 }

@@ -14,6 +14,7 @@ struct pin {
 	char key_uri[KMS_URI_MAX + 1]; /* the slot that opened last; may be empty */
 	struct proto_seen seen;
 	int64_t done_s[PROTO_DONES];   /* when each was done last, seconds since 1970; 0: never heard of */
+	bool scratch;                  /* goes with the connection that asked for it */
 };
 
 /* -ENOENT: not pinned; -EUCLEAN: the file is no pin of this instance. */
@@ -21,6 +22,10 @@ int pins_load(int dirfd, const struct proto_instance *instance, struct pin *ret_
 /* Is this uuid pinned for any other instance? */
 int pins_has_other(int dirfd, const struct proto_instance *instance, bool *ret_other) must_check;
 int pins_store(int dirfd, const struct pin *pin) must_check;
+/* Remove what pins_store and pins_store_config wrote, if the pin is a scratch one; any other stays. */
+int pins_forget_scratch(int dirfd, const struct proto_instance *instance) must_check;
+/* All scratch pins: those of an agent that was killed. */
+int pins_sweep_scratch(int dirfd) must_check;
 /* Keep a verified coffer.volume; writes only when it differs from what is kept. */
 int pins_store_config(int dirfd, const struct proto_instance *instance, const void *p, size_t len) must_check;
 /* The copy, malloc'ed. -ENOENT: there is none. */

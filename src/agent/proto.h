@@ -159,6 +159,7 @@ struct proto_request {
 	char statement[BACKUP_STATEMENT_MAX];       /* backup-sign: what is signed (crypt/backup_statement.h) */
 	int64_t of;                                 /* ack: id of the init or unlock */
 	bool older;                                 /* trust */
+	bool scratch;                               /* trust: only as long as this connection */
 	char volume[PROTO_PATH_MAX];                /* register: as the user named it */
 	char source[PROTO_PATH_MAX];                /* register: the volume's directory */
 	char mountpoint[PROTO_PATH_MAX];            /* register, sync */

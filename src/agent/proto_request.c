@@ -14,6 +14,12 @@ struct request_form {
 	int (*put)(struct json *o, const struct proto_request *req);
 };
 
+/* Of a member that may be absent: then it is 0. */
+static int absent_ok(int r)
+{
+	return r == -ENOENT ? 0 : r;
+}
+
 static int none_parse(const struct json *o, struct proto_request *req)
 {
 	(void)o;
@@ -136,7 +142,9 @@ static int trust_parse(const struct json *o, struct proto_request *req)
 	int r;
 
 	r = proto_instance_parse(o, "instance", &req->instance);
-	return r < 0 ? r : json_get_bool(o, "older", &req->older);
+	if (r >= 0)
+		r = json_get_bool(o, "older", &req->older);
+	return r < 0 ? r : absent_ok(json_get_bool(o, "scratch", &req->scratch));
 }
 
 static int trust_put(struct json *o, const struct proto_request *req)
@@ -144,7 +152,9 @@ static int trust_put(struct json *o, const struct proto_request *req)
 	int r;
 
 	r = proto_instance_put(o, "instance", &req->instance);
-	return r < 0 ? r : json_put_bool(o, "older", req->older);
+	if (r >= 0)
+		r = json_put_bool(o, "older", req->older);
+	return r < 0 || !req->scratch ? r : json_put_bool(o, "scratch", true);
 }
 
 static int register_parse(const struct json *o, struct proto_request *req)
@@ -160,10 +170,7 @@ static int register_parse(const struct json *o, struct proto_request *req)
 		r = proto_str_parse(o, "mountpoint", sizeof(req->mountpoint), req->mountpoint);
 	if (r >= 0)
 		r = json_get_bool(o, "read_only", &req->read_only);
-	if (r < 0)
-		return r;
-	r = json_get_bool(o, "locked", &req->locked); /* absent: it is not */
-	return r == -ENOENT ? 0 : r;
+	return r < 0 ? r : absent_ok(json_get_bool(o, "locked", &req->locked));
 }
 
 static int register_put(struct json *o, const struct proto_request *req)
@@ -269,10 +276,7 @@ static int seal_parse(const struct json *o, struct proto_request *req)
 	r = unseal_parse(o, req);
 	if (r >= 0)
 		r = proto_u64_parse(o, "size", &req->size);
-	if (r < 0)
-		return r;
-	r = proto_u64_parse(o, "version", &req->version); /* absent: the next one */
-	return r == -ENOENT ? 0 : r;
+	return r < 0 ? r : absent_ok(proto_u64_parse(o, "version", &req->version)); /* absent: the next one */
 }
 
 static int seal_put(struct json *o, const struct proto_request *req)
@@ -313,7 +317,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_PIN] = { KNOWN("instance"), pin_parse, pin_put },
 	[PROTO_OP_UNLOCK] = { KNOWN("instance", "purpose"), unlock_parse, unlock_put },
 	[PROTO_OP_ACK] = { KNOWN("of"), ack_parse, ack_put },
-	[PROTO_OP_TRUST] = { KNOWN("instance", "older"), trust_parse, trust_put },
+	[PROTO_OP_TRUST] = { KNOWN("instance", "older", "scratch"), trust_parse, trust_put },
 	[PROTO_OP_REGISTER] = { KNOWN("instance", "volume", "source", "mountpoint", "read_only", "locked"),
 				register_parse, register_put },
 	[PROTO_OP_EVENT] = { KNOWN("kind", "seen", "object", "detail", "count"), proto_told_event_parse, proto_told_event_put },

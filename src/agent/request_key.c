@@ -387,6 +387,8 @@ enum proto_class request_key_trust(struct call *k)
 	size_t len;
 	int r;
 
+	if (k->req->scratch && k->c->has_scratch)
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "trust: one scratch volume a connection");
 	if (!p)
 		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
 	class = request_key_config(k, &bytes, &len, &cfg);
@@ -398,6 +400,8 @@ enum proto_class request_key_trust(struct call *k)
 		return class;
 	r = pins_load(k->a->pins_dirfd, &k->req->instance, p);
 	k->reply->known = r >= 0;
+	if (k->req->scratch && r != -ENOENT)
+		return request_refuse(k->reply, PROTO_CLASS_EXISTS, "trust: this directory is trusted already, and is no scratch volume");
 	if (r >= 0 && strcmp(p->tenant, cfg->tenant) != 0)
 		(void)snprintf(before, sizeof(before), "was trusted for tenant %s", p->tenant);
 	if (r < 0 && r != -ENOENT)
@@ -412,13 +416,31 @@ enum proto_class request_key_trust(struct call *k)
 	if (class != PROTO_CLASS_OK)
 		return class;
 	p->seen.older_ok = p->seen.older_ok || k->req->older;
+	p->scratch = k->req->scratch;
+	if (p->scratch)
+		(void)snprintf(before, sizeof(before), "scratch: until the connection ends");
 	e.tenant = p->tenant;
 	e.key_uri = p->kms[0];
 	e.detail = before;
 	class = request_record(k, &e);
 	if (class == PROTO_CLASS_OK)
 		class = request_pin_keep(k, p);
-	if (class == PROTO_CLASS_OK)
-		trust_answer(k->reply, p);
+	if (class != PROTO_CLASS_OK)
+		return class;
+	if (p->scratch) {
+		k->c->has_scratch = true;
+		k->c->scratch = p->instance;
+	}
+	trust_answer(k->reply, p);
 	return class;
+}
+
+void request_key_conn_end(struct agent *a, struct conn *c)
+{
+	int r = c->has_scratch ? pins_forget_scratch(a->pins_dirfd, &c->scratch) : 0;
+
+	if (r < 0)
+		log_warning("the pin of a scratch volume cannot be removed: %s; ignoring", err_text(r));
+	c->has_scratch = false;
+	made_free(c);
 }

@@ -182,7 +182,7 @@ static void conn_free(struct agent *a, struct conn *c)
 		log_warning("pid %ld left without acknowledging its key", (long)c->peer.pid);
 	request_key_handover_end(c);
 	request_mount_free(c);
-	free(c->made);
+	request_key_conn_end(a, c);
 	a->conn_count--;
 	if (!c->admitted)
 		a->stranger_count--;
@@ -312,7 +312,7 @@ static void conn_tick(struct agent *a, struct conn *c, uint64_t now)
 		server_drop(a, c, "not admitted");
 	else if (!c->helloed && now - c->accepted_ms >= AGENT_HELLO_MS)
 		server_drop(a, c, "no hello");
-	else if (!c->mount && !c->relays && !c->waits_for_key && now - c->last_ms >= AGENT_IDLE_MS)
+	else if (!c->mount && !c->has_scratch && !c->relays && !c->waits_for_key && now - c->last_ms >= AGENT_IDLE_MS)
 		server_drop(a, c, "idle");
 }
 

@@ -13,6 +13,7 @@
 
 #include "agent/jobs.h"
 #include "agent/listen.h"
+#include "agent/pins.h"
 #include "base/fileio.h"
 #include "base/log.h"
 
@@ -37,6 +38,9 @@ int server_state_open(struct agent *a, struct agent_conf *ret_conf)
 	a->pins_dirfd = openat(a->state_dirfd, "volumes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (a->pins_dirfd < 0)
 		return log_ret(-errno, "%s/volumes", dir);
+	r = pins_sweep_scratch(a->pins_dirfd);
+	if (r < 0)
+		log_warning("%s/volumes: pins of scratch volumes cannot be removed: %s; ignoring", dir, err_text(r));
 	if (mkdirat(a->state_dirfd, "credentials", 0700) < 0 && errno != EEXIST)
 		return log_ret(-errno, "%s/credentials", dir);
 	a->creds_dirfd = openat(a->state_dirfd, "credentials", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

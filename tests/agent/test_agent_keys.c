@@ -207,6 +207,32 @@ static void an_older_config_is_refused_until_trusted_as_older(void **state)
 	agent_volume_free(v);
 }
 
+static void a_scratch_volume_is_trusted_as_long_as_its_connection(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct agent_volume *v = agent_volume_new(f, "acme", NULL);
+	struct proto_instance original = v->instance;
+
+	assert_int_equal(client_trust_scratch(f->c, v->config, v->config_len, &v->instance), -EEXIST);
+	v->instance.handle[3] ^= 1;
+	assert_int_equal(client_trust_scratch(f->c, v->config, v->config_len, &v->instance), 0);
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	assert_int_equal(agent_fixture_audited(f, "until the connection ends"), 1);
+	v->instance.handle[3] ^= 2;
+	assert_int_equal(client_trust_scratch(f->c, v->config, v->config_len, &v->instance), -EPROTO);
+	v->instance.handle[3] ^= 2;
+	agent_fixture_connect(f);
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "copy or restore");
+	assert_int_equal(client_trust_scratch(f->c, v->config, v->config_len, &v->instance), 0);
+	(void)agent_fixture_stop(f, SIGKILL);
+	agent_fixture_start(f);
+	agent_fixture_connect(f);
+	agent_volume_refused(f, v, PROTO_CLASS_UNTRUSTED, 11, "copy or restore");
+	v->instance = original;
+	assert_int_equal(agent_volume_unlock(f, v), 0);
+	agent_volume_free(v);
+}
+
 static void pin_takes_only_what_was_made_on_this_connection(void **state)
 {
 	struct agent_fixture *f = *state;
@@ -481,6 +507,7 @@ int main(void)
 		TEST(a_retired_slot_is_not_tried),
 		TEST(a_config_larger_than_a_packet_is_taken_whole),
 		TEST(an_older_config_is_refused_until_trusted_as_older),
+		TEST(a_scratch_volume_is_trusted_as_long_as_its_connection),
 		TEST(pin_takes_only_what_was_made_on_this_connection),
 		TEST(defects_of_the_key_file_have_their_exit_codes),
 		TEST(bad_key_uris_are_refused_at_init),

@@ -164,6 +164,33 @@ static void a_copy_of_the_config_is_kept_and_replaced_only_when_it_differs(void 
 	assert_int_not_equal(a.st_ino, b.st_ino);
 }
 
+static void a_scratch_pin_is_forgotten_and_any_other_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(pins_store(dirfd_of, &in), 0);
+	assert_int_equal(pins_store_config(dirfd_of, &in.instance, "one", 3), 0);
+	assert_int_equal(pins_forget_scratch(dirfd_of, &in.instance), 0);
+	assert_int_equal(pins_sweep_scratch(dirfd_of), 0);
+	assert_int_equal(pins_load(dirfd_of, &in.instance, &out), 0);
+	assert_false(out.scratch);
+	in.scratch = true;
+	assert_int_equal(pins_store(dirfd_of, &in), 0);
+	assert_int_equal(pins_load(dirfd_of, &in.instance, &out), 0);
+	assert_true(out.scratch);
+	assert_int_equal(pins_forget_scratch(dirfd_of, &in.instance), 0);
+	assert_int_equal(pins_load(dirfd_of, &in.instance, &out), -ENOENT);
+	assert_null(file_with(".volume"));
+	assert_int_equal(pins_forget_scratch(dirfd_of, &in.instance), 0);
+	assert_int_equal(pins_store(dirfd_of, &in), 0);
+	in.scratch = false;
+	in.instance.fsid = 7;
+	assert_int_equal(pins_store(dirfd_of, &in), 0);
+	assert_int_equal(pins_sweep_scratch(dirfd_of), 0);
+	assert_int_equal(pins_load(dirfd_of, &in.instance, &out), 0);
+	in.instance.fsid = UINT64_MAX;
+	assert_int_equal(pins_load(dirfd_of, &in.instance, &out), -ENOENT);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -174,6 +201,7 @@ int main(void)
 		TEST(the_name_of_the_file_is_not_believed),
 		TEST(a_damaged_pin_is_an_error_and_not_an_absence),
 		TEST(a_copy_of_the_config_is_kept_and_replaced_only_when_it_differs),
+		TEST(a_scratch_pin_is_forgotten_and_any_other_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

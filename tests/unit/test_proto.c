@@ -90,6 +90,8 @@ static void requests_come_back_as_they_were_put(void **state)
 	instance_fill(&q->instance);
 	q->older = true;
 	round_trip(q);
+	q->scratch = true;
+	round_trip(q);
 	q = request(PROTO_OP_REGISTER);
 	instance_fill(&q->instance);
 	strcpy(q->volume, "/srv/data");
