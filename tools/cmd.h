@@ -89,6 +89,8 @@ int cmd_unlock(const struct cmd_global *g, const char *path, const char *purpose
 	       struct client_unlocked *ret_u, struct secret **ret_root) must_check;
 /* Tell the agent, if there is one, that this was done with a volume (client.h); that it cannot be told is a warning. */
 void cmd_done(const struct cmd_global *g, const char *name, const struct proto_instance *instance, enum proto_done what, const char *detail);
+/* The same of a volume that this host may or may not have. */
+void cmd_done_uuid(const struct cmd_global *g, const char *name, const uint8_t uuid[static UUID_LEN], enum proto_done what, const char *detail);
 #define CMD_WHY_MAX 512
 /* The message for a failed volume_open or volume_create behind log_hold(): the first error logged is the reason. */
 int cmd_open_fail(const char *path, int r, const char *holder);

@@ -215,10 +215,25 @@ int cmd_open_fail(const char *path, int r, const char *holder)
 	}
 }
 
-void cmd_done(const struct cmd_global *g, const char *name, const struct proto_instance *instance, enum proto_done what, const char *detail)
+static void done_tell(const struct cmd_global *g, const char *name, const struct proto_instance *instance, enum proto_done what, const char *detail,
+		      bool must_be_here)
 {
 	AUTO_CLIENT struct client *c = client_new(g->agent);
 
-	if (c && client_connect(c) >= 0 && client_done(c, instance, what, detail) < 0)
+	if (c && client_connect(c) >= 0 && client_done(c, instance, what, detail) < 0 &&
+	    (must_be_here || client_error(c)->class != PROTO_CLASS_UNTRUSTED))
 		(void)fprintf(stderr, "coffer: %s: the agent did not take note of this %s: %s\n", name, proto_done_text(what), client_error(c)->message);
+}
+
+void cmd_done(const struct cmd_global *g, const char *name, const struct proto_instance *instance, enum proto_done what, const char *detail)
+{
+	done_tell(g, name, instance, what, detail, true);
+}
+
+void cmd_done_uuid(const struct cmd_global *g, const char *name, const uint8_t uuid[static UUID_LEN], enum proto_done what, const char *detail)
+{
+	struct proto_instance any = { 0 };
+
+	memcpy(any.uuid, uuid, UUID_LEN);
+	done_tell(g, name, &any, what, detail, false);
 }

@@ -296,19 +296,8 @@ int pins_forget_scratch(int dirfd, const struct proto_instance *instance)
 	return r == 0 && unlinkat(dirfd, name, 0) < 0 ? -errno : r;
 }
 
-/* What is no pin is left where it is: whoever asks for that volume hears of it. */
-static int sweep_one(int dirfd, const char *name, struct pin *pin)
-{
-	AUTO_FREE uint8_t *p = NULL;
-	size_t len;
-
-	memset(pin, 0, sizeof(*pin));
-	if (fileio_read_at(dirfd, name, PIN_MAX, &p, &len) < 0 || pin_parse(p, len, pin) < 0 || !pin->scratch)
-		return 0;
-	return pins_forget_scratch(dirfd, &pin->instance);
-}
-
-int pins_sweep_scratch(int dirfd)
+/* fn with each pin whose file's name begins with begin; what is no pin is left where it is: whoever asks for that volume hears of it. */
+static int each_pin(int dirfd, const char *begin, int (*fn)(int dirfd, const struct pin *pin, void *arg), void *arg)
 {
 	AUTO_FREE struct pin *pin = calloc(1, sizeof(*pin));
 	AUTO(dir_close_p) DIR *dir = NULL;
@@ -326,11 +315,57 @@ int pins_sweep_scratch(int dirfd)
 	}
 	errno = 0;
 	while (r == 0 && (e = readdir(dir))) {
+		AUTO_FREE uint8_t *p = NULL;
 		size_t len = strlen(e->d_name);
 
-		if (len == NAME_LEN + 5 && strcmp(e->d_name + NAME_LEN, ".json") == 0)
-			r = sweep_one(dirfd, e->d_name, pin);
+		memset(pin, 0, sizeof(*pin));
+		if (len == NAME_LEN + 5 && strcmp(e->d_name + NAME_LEN, ".json") == 0 && strncmp(e->d_name, begin, strlen(begin)) == 0 &&
+		    fileio_read_at(dirfd, e->d_name, PIN_MAX, &p, &len) >= 0 && pin_parse(p, len, pin) >= 0)
+			r = fn(dirfd, pin, arg);
 		errno = 0;
 	}
 	return r < 0 ? r : -errno;
+}
+
+static int forget_it(int dirfd, const struct pin *pin, void *arg)
+{
+	(void)arg;
+	return pin->scratch ? pins_forget_scratch(dirfd, &pin->instance) : 0;
+}
+
+int pins_sweep_scratch(int dirfd)
+{
+	return each_pin(dirfd, "", forget_it, NULL);
+}
+
+struct instances {
+	struct proto_instance *list;
+	size_t n;
+};
+
+static int take_instance(int dirfd, const struct pin *pin, void *arg)
+{
+	struct instances *t = arg;
+
+	(void)dirfd;
+	if (!pin->scratch && t->n < PINS_INSTANCES_MAX)
+		t->list[t->n++] = pin->instance;
+	return 0;
+}
+
+int pins_instances(int dirfd, const uint8_t uuid[static UUID_LEN], struct proto_instance **ret_list, size_t *ret_n)
+{
+	struct instances t = { .list = calloc(PINS_INSTANCES_MAX, sizeof(*t.list)) };
+	char begin[33];
+	int r;
+
+	volume_config_uuid_text(uuid, begin);
+	r = t.list ? each_pin(dirfd, begin, take_instance, &t) : -ENOMEM;
+	if (r < 0) {
+		free(t.list);
+		return r;
+	}
+	*ret_list = t.list;
+	*ret_n = t.n;
+	return 0;
 }

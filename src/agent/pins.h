@@ -21,6 +21,9 @@ struct pin {
 int pins_load(int dirfd, const struct proto_instance *instance, struct pin *ret_pin) must_check;
 /* Is this uuid pinned for any other instance? */
 int pins_has_other(int dirfd, const struct proto_instance *instance, bool *ret_other) must_check;
+/* The instances of a uuid that are pinned, but for scratch ones: at most PINS_INSTANCES_MAX, malloc'ed. */
+#define PINS_INSTANCES_MAX 64
+int pins_instances(int dirfd, const uint8_t uuid[static UUID_LEN], struct proto_instance **ret_list, size_t *ret_n) must_check;
 int pins_store(int dirfd, const struct pin *pin) must_check;
 /* Remove what pins_store and pins_store_config wrote, if the pin is a scratch one; any other stays. */
 int pins_forget_scratch(int dirfd, const struct proto_instance *instance) must_check;

@@ -17,21 +17,12 @@ static void mounts_tell(struct agent *a, const struct pin *p)
 			memcpy(c->mount->done_s, p->done_s, sizeof(p->done_s));
 }
 
-enum proto_class request_done(struct call *k)
+static enum proto_class done_one(struct call *k, struct pin *p)
 {
-	struct audit_event e = { .what = rows[k->req->done], .peer = &k->c->peer, .uuid = k->req->instance.uuid, .detail = k->req->detail };
-	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
-	enum proto_class class;
+	struct audit_event e = { .what = rows[k->req->done], .peer = &k->c->peer, .uuid = k->req->instance.uuid, .tenant = p->tenant,
+				 .detail = k->req->detail };
+	enum proto_class class = request_record(k, &e);
 
-	if (!p)
-		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
-	class = request_allowed(k, NULL);
-	if (class == PROTO_CLASS_OK)
-		class = request_pin_allowed(k, p);
-	if (class != PROTO_CLASS_OK)
-		return class;
-	e.tenant = p->tenant;
-	class = request_record(k, &e);
 	if (class != PROTO_CLASS_OK)
 		return class;
 	p->done_s[k->req->done] = (int64_t)time(NULL);
@@ -39,4 +30,40 @@ enum proto_class request_done(struct call *k)
 	if (class == PROTO_CLASS_OK)
 		mounts_tell(k->a, p);
 	return class;
+}
+
+/* A backup was read back: that is about a volume, whichever directory it is on this host. */
+static enum proto_class done_all(struct call *k, struct pin *p)
+{
+	AUTO_FREE struct proto_instance *list = NULL;
+	enum proto_class class = PROTO_CLASS_OK;
+	size_t n = 0;
+
+	if (pins_instances(k->a->pins_dirfd, k->req->instance.uuid, &list, &n) < 0)
+		return request_refuse(k->reply, PROTO_CLASS_INTERNAL, "the pins of this volume cannot be read");
+	if (n == 0)
+		return request_refuse(k->reply, PROTO_CLASS_UNTRUSTED, "no volume of this uuid is trusted on this host");
+	for (size_t i = 0; i < n && class == PROTO_CLASS_OK; i++) {
+		if (pins_load(k->a->pins_dirfd, &list[i], p) < 0)
+			continue;
+		class = request_allowed(k, p->tenant);
+		if (class == PROTO_CLASS_OK)
+			class = done_one(k, p);
+	}
+	return class;
+}
+
+enum proto_class request_done(struct call *k)
+{
+	AUTO_FREE struct pin *p = calloc(1, sizeof(*p));
+	enum proto_class class;
+
+	if (!p)
+		return request_refuse(k->reply, PROTO_CLASS_RESOURCE, "out of memory");
+	class = request_allowed(k, NULL);
+	if (class == PROTO_CLASS_OK && k->req->instance.handle_len == 0 && k->req->instance.fsid == 0)
+		return done_all(k, p);
+	if (class == PROTO_CLASS_OK)
+		class = request_pin_allowed(k, p);
+	return class == PROTO_CLASS_OK ? done_one(k, p) : class;
 }

@@ -191,6 +191,26 @@ static void a_scratch_pin_is_forgotten_and_any_other_stays(void **state)
 	assert_int_equal(pins_load(dirfd_of, &in.instance, &out), -ENOENT);
 }
 
+static void the_instances_of_a_volume_are_found_but_for_scratch_ones(void **state)
+{
+	struct proto_instance *list;
+	uint8_t other[UUID_LEN] = { 1 };
+	size_t n;
+
+	(void)state;
+	for (in.instance.fsid = 1; in.instance.fsid <= 3; in.instance.fsid++) {
+		in.scratch = in.instance.fsid == 2;
+		assert_int_equal(pins_store(dirfd_of, &in), 0);
+	}
+	assert_int_equal(pins_instances(dirfd_of, in.instance.uuid, &list, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(list[0].fsid + list[1].fsid, 4);
+	free(list);
+	assert_int_equal(pins_instances(dirfd_of, other, &list, &n), 0);
+	assert_int_equal(n, 0);
+	free(list);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -202,6 +222,7 @@ int main(void)
 		TEST(a_damaged_pin_is_an_error_and_not_an_absence),
 		TEST(a_copy_of_the_config_is_kept_and_replaced_only_when_it_differs),
 		TEST(a_scratch_pin_is_forgotten_and_any_other_stays),
+		TEST(the_instances_of_a_volume_are_found_but_for_scratch_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
