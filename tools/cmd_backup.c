@@ -13,7 +13,7 @@ static const struct {
 } commands[] = {
 	{ "run", cmd_backup_run },       { "list", cmd_backup_list }, { "show", cmd_backup_show },
 	{ "verify", cmd_backup_verify }, { "diff", cmd_backup_diff },
-	{ "prune", cmd_backup_prune },
+	{ "prune", cmd_backup_prune },   { "drill", cmd_backup_drill },
 };
 
 int cmd_backup(const struct cmd_global *g, int argc, char **argv)
@@ -96,7 +96,7 @@ int cmd_backup_args(struct cmd_backup_args *a, const char *name, unsigned option
 {
 	int r = 0;
 
-	*a = (struct cmd_backup_args){ .threads = CMD_BACKUP_THREADS };
+	*a = (struct cmd_backup_args){ .threads = CMD_BACKUP_THREADS, .keep_daily = -1, .keep_weekly = -1, .keep_monthly = -1 };
 	store_conf_init(&a->conf);
 	for (int i = 1; i < argc && r == 0; i++) {
 		if (argv[i][0] == '-')
@@ -112,6 +112,7 @@ int cmd_backup_args(struct cmd_backup_args *a, const char *name, unsigned option
 void cmd_backup_args_done(struct cmd_backup_args *a)
 {
 	store_conf_done(&a->conf);
+	free(a->store);
 }
 
 /* ---- failures */
@@ -153,13 +154,15 @@ int cmd_backup_store(const struct cmd_backup_args *a, const char *uri, struct st
 	return r < 0 ? cmd_fail(EXIT_CODE_STORE, uri, "%s", err.message[0] ? err.message : err_text(r)) : 0;
 }
 
-int cmd_backup_open(const struct cmd_backup_args *a, const char *uri, const char *snapshot, struct cmd_backup_snapshot *ret_s)
+int cmd_backup_open(const struct cmd_global *g, struct cmd_backup_args *a, const char *uri, const char *snapshot, struct cmd_backup_snapshot *ret_s)
 {
 	struct store_error err = { 0 };
 	int r;
 
 	*ret_s = (struct cmd_backup_snapshot){ 0 };
-	r = cmd_backup_store(a, uri, &ret_s->store);
+	r = cmd_backup_named(g, a, uri, &uri);
+	if (r == 0)
+		r = cmd_backup_store(a, uri, &ret_s->store);
 	if (r != 0)
 		return r;
 	r = snapshot_volume(ret_s->store, a->volume, &ret_s->repo, &err);

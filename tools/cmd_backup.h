@@ -2,7 +2,7 @@
 #ifndef COFFER_TOOLS_CMD_BACKUP_H
 #define COFFER_TOOLS_CMD_BACKUP_H
 
-#include "backup/snapshot.h"
+#include "backup/restore.h"
 #include "tools/cmd.h"
 
 #define CMD_BACKUP_THREADS 4u
@@ -18,6 +18,10 @@ struct cmd_backup_args {
 	uint64_t threads;                /* --parallel */
 	const char *signer;              /* --signer: a public key in hexadecimal; NULL: anybody's, or none */
 	bool dry_run, force, suid, dev;
+	/* cmd_backup_named: */
+	char *store;                     /* owned */
+	char uuid[2 * UUID_LEN + 1];
+	int64_t keep_daily, keep_weekly, keep_monthly; /* -1: not said */
 };
 
 /* Which options a command takes besides those of the store. */
@@ -31,6 +35,9 @@ struct cmd_backup_args {
 int cmd_backup_args(struct cmd_backup_args *a, const char *name, unsigned options, int argc, char **argv) must_check;
 void cmd_backup_args_done(struct cmd_backup_args *a);
 
+/* The store of STORE or of NAME, which volumes.d has: then *ret_uri, and what a has of options is filled up from there. 0, or an exit code after a message. */
+int cmd_backup_named(const struct cmd_global *g, struct cmd_backup_args *a, const char *name, const char **ret_uri) must_check;
+
 /* The message for an error of src/backup, and its exit code: what the store says, else the reason. */
 int cmd_backup_fail(const char *object, int r, const struct store_error *err);
 
@@ -43,7 +50,8 @@ struct cmd_backup_snapshot {
 	uint8_t hash[RECORD_HASH_LEN];
 };
 int cmd_backup_store(const struct cmd_backup_args *a, const char *uri, struct store **ret_s) must_check;
-int cmd_backup_open(const struct cmd_backup_args *a, const char *uri, const char *snapshot, struct cmd_backup_snapshot *ret_s) must_check;
+/* uri: STORE or NAME. */
+int cmd_backup_open(const struct cmd_global *g, struct cmd_backup_args *a, const char *uri, const char *snapshot, struct cmd_backup_snapshot *ret_s) must_check;
 void cmd_backup_close(struct cmd_backup_snapshot *s);
 
 /* Say by whom it is signed: "signed by HEX", "not signed"; -EBADMSG: the signature does not fit. */
@@ -55,11 +63,16 @@ int cmd_backup_trusted(const struct cmd_backup_args *a, const struct cmd_backup_
 void cmd_backup_signals(void);
 bool cmd_backup_stopped(void);
 
+/* A snapshot whose signature was looked at, into a directory: an exit code after a message. */
+int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir,
+			 struct restore_counts *ret_c) must_check;
+
 int cmd_backup_run(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_list(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_show(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_verify(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_prune(const struct cmd_global *g, int argc, char **argv);
+int cmd_backup_drill(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_diff(const struct cmd_global *g, int argc, char **argv);
 
 #endif

@@ -137,11 +137,11 @@ int cmd_backup_diff(const struct cmd_global *g, int argc, char **argv)
 
 	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME, argc, argv);
 	if (r == 0 && (a.n < 2 || a.n > 3))
-		r = cmd_usage("backup", "diff needs STORE SNAPSHOT [SNAPSHOT]");
+		r = cmd_usage("backup", "diff needs STORE or NAME, SNAPSHOT [SNAPSHOT]");
 	if (r == 0)
-		r = cmd_backup_open(&a, a.arg[0], a.arg[1], &s);
+		r = cmd_backup_open(g, &a, a.arg[0], a.arg[1], &s);
 	if (r == 0)
-		r = cmd_backup_open(&a, a.arg[0], a.n == 3 ? a.arg[2] : "latest", &t);
+		r = cmd_backup_open(g, &a, a.arg[0], a.n == 3 ? a.arg[2] : "latest", &t);
 	if (r == 0)
 		r = load(&s, &from);
 	if (r == 0)

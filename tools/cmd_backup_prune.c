@@ -63,8 +63,24 @@ static int keep_args(struct prune_params *p, int *argc, char **argv)
 	}
 	argv[n] = NULL;
 	*argc = n;
-	return k->last || k->daily || k->weekly || k->monthly || k->yearly ? 0 : cmd_usage("backup", "prune needs at least one of --keep-last, "
-		"--keep-daily, --keep-weekly, --keep-monthly, --keep-yearly");
+	return 0;
+}
+
+static bool keeps_any(const struct prune_keep *k)
+{
+	return k->last || k->daily || k->weekly || k->monthly || k->yearly;
+}
+
+/* Without a word on the command line, what volumes.d says. */
+static int keep_named(struct prune_keep *k, const struct cmd_backup_args *a)
+{
+	if (!keeps_any(k)) {
+		k->daily = a->keep_daily > 0 ? (uint64_t)a->keep_daily : 0;
+		k->weekly = a->keep_weekly > 0 ? (uint64_t)a->keep_weekly : 0;
+		k->monthly = a->keep_monthly > 0 ? (uint64_t)a->keep_monthly : 0;
+	}
+	return keeps_any(k) ? 0 : cmd_usage("backup", "prune needs at least one of --keep-last, --keep-daily, --keep-weekly, --keep-monthly, --keep-yearly, "
+					    "or keep-daily= and the like in volumes.d");
 }
 
 static int prune(const struct cmd_global *g, struct prune_params *p, const char *uri)
@@ -102,9 +118,13 @@ int cmd_backup_prune(const struct cmd_global *g, int argc, char **argv)
 		return r;
 	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME | CMD_BACKUP_DRY_RUN, argc, argv);
 	if (r == 0 && a.n != 1)
-		r = cmd_usage("backup", "prune needs STORE");
+		r = cmd_usage("backup", "prune needs STORE or NAME");
+	if (r == 0 && strstr(a.arg[0], "://"))
+		r = keep_named(&p.keep, &a);
 	if (r == 0)
-		r = cmd_backup_open(&a, a.arg[0], NULL, &s);
+		r = cmd_backup_open(g, &a, a.arg[0], NULL, &s);
+	if (r == 0)
+		r = keep_named(&p.keep, &a);
 	p.repo = &s.repo;
 	p.dry_run = a.dry_run;
 	if (r == 0)

@@ -253,13 +253,14 @@ int cmd_backup_run(const struct cmd_global *g, int argc, char **argv)
 	struct run s = { .g = g };
 	struct cmd_backup_args a;
 	AUTO_FREE char *path = NULL;
+	const char *uri = NULL;
 	AUTO_CLOSE int lock = -1;
 	bool clean = false;
 	int r;
 
 	r = cmd_backup_args(&a, "backup", CMD_BACKUP_DRY_RUN | CMD_BACKUP_FORCE, argc, argv);
-	if (r == 0 && a.n != 2)
-		r = cmd_usage("backup", "run needs VOLUME and STORE");
+	if (r == 0 && (a.n < 1 || a.n > 2))
+		r = cmd_usage("backup", "run needs VOLUME and STORE, or NAME");
 	s.name = a.arg[0];
 	if (r == 0)
 		r = cmd_volume_path(g, s.name, &path);
@@ -270,7 +271,9 @@ int cmd_backup_run(const struct cmd_global *g, int argc, char **argv)
 	if (r == 0)
 		r = claim(&s, path, v.root_fd, &lock);
 	if (r == 0)
-		r = cmd_backup_store(&a, a.arg[1], &store);
+		r = cmd_backup_named(g, &a, a.n == 2 ? a.arg[1] : s.name, &uri);
+	if (r == 0)
+		r = cmd_backup_store(&a, uri, &store);
 	if (r == 0 && !s.mountpoint)
 		r = open_log(&s, v.root_fd, &clean);
 	if (r == 0)

@@ -64,18 +64,21 @@ int cmd_backup_list(const struct cmd_global *g, int argc, char **argv)
 	AUTO_FREE uint8_t (*uuids)[UUID_LEN] = NULL;
 	struct store_error err = { 0 };
 	struct cmd_backup_args a;
+	const char *uri = NULL;
 	struct repo repo;
 	size_t n = 0;
 	int r, e;
 
 	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME, argc, argv);
 	if (r == 0 && a.n != 1)
-		r = cmd_usage("backup", "list needs STORE");
+		r = cmd_usage("backup", "list needs STORE or NAME");
 	if (r == 0)
-		r = cmd_backup_store(&a, a.arg[0], &store);
+		r = cmd_backup_named(g, &a, a.arg[0], &uri);
+	if (r == 0)
+		r = cmd_backup_store(&a, uri, &store);
 	e = r == 0 ? repo_volumes(store, &uuids, &n, &err) : 0;
 	if (e < 0)
-		r = cmd_backup_fail(a.arg[0], e, &err);
+		r = cmd_backup_fail(uri, e, &err);
 	for (size_t i = 0; i < n; i++) {
 		repo_open(&repo, store, uuids[i]);
 		if (a.volume && strncmp(repo.uuid_text, a.volume, strlen(a.volume)) != 0)
@@ -136,9 +139,9 @@ int cmd_backup_show(const struct cmd_global *g, int argc, char **argv)
 
 	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME, argc, argv);
 	if (r == 0 && (a.n < 1 || a.n > 2))
-		r = cmd_usage("backup", "show needs STORE [SNAPSHOT]");
+		r = cmd_usage("backup", "show needs STORE or NAME [SNAPSHOT]");
 	if (r == 0)
-		r = cmd_backup_open(&a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
+		r = cmd_backup_open(g, &a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
 	if (r == 0)
 		r = show(g, &s);
 	cmd_backup_close(&s);
@@ -186,6 +189,8 @@ static int verify(const struct cmd_global *g, const struct cmd_backup_args *a, c
 	progress_clear(&v.bar);
 	if (r < 0)
 		return cmd_backup_fail(s->name, r, &err);
+	if (c.problems == 0)
+		cmd_done_uuid(g, s->name, s->repo.uuid, PROTO_DONE_VERIFY, s->name);
 	progress_size(c.bytes, bytes);
 	if (g->json)
 		(void)printf("{\"snapshot\":\"%s\",\"objects\":%llu,\"bytes\":%llu,\"problems\":%llu,\"signature\":\"%s\"}\n", s->name,
@@ -204,9 +209,9 @@ int cmd_backup_verify(const struct cmd_global *g, int argc, char **argv)
 
 	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME | CMD_BACKUP_SIGNER, argc, argv);
 	if (r == 0 && (a.n < 1 || a.n > 2))
-		r = cmd_usage("backup", "verify needs STORE [SNAPSHOT]");
+		r = cmd_usage("backup", "verify needs STORE or NAME [SNAPSHOT]");
 	if (r == 0)
-		r = cmd_backup_open(&a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
+		r = cmd_backup_open(g, &a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
 	if (r == 0)
 		r = verify(g, &a, &s);
 	cmd_backup_close(&s);

@@ -5,15 +5,14 @@
  * Who refuses is an operator's lock of this volume, or a command that disables the key where it lives. Mounting and unmounting is done by this program,
  * started again, so that what is drilled is what is used. Whatever happens, what was refused is allowed again and the mount is taken away. */
 #include "tools/cmd.h"
+#include "tools/cmd_spawn.h"
 #include "tools/drill.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,42 +48,10 @@ static void on_signal(int sig)
 
 /* --- other programs --- */
 
-static int run_program(const char *path, char *const argv[])
-{
-	pid_t pid;
-	int status, r;
-
-	r = posix_spawn(&pid, path, NULL, NULL, argv, environ);
-	if (r != 0)
-		return -r;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CODE_OTHER;
-}
-
-/* `coffer --agent A --quiet COMMAND A [B]`; 0 or its exit code, after its message. */
-static int run_self(const struct run *t, const char *command, const char *a, const char *b)
-{
-	const char *argv[8] = { "coffer", "--quiet" };
-	size_t n = 2;
-	int r;
-
-	if (t->g->agent) {
-		argv[n++] = "--agent";
-		argv[n++] = t->g->agent;
-	}
-	argv[n++] = command;
-	argv[n++] = a;
-	argv[n] = b;
-	r = run_program("/proc/self/exe", (char *const *)(uintptr_t)argv);
-	return r < 0 ? cmd_fail(EXIT_CODE_NO_RESOURCE, command, "cannot be started: %s", err_text(r)) : r;
-}
-
 static int run_command(const char *what, const char *text)
 {
 	const char *argv[] = { "sh", "-c", text, NULL };
-	int r = run_program("/bin/sh", (char *const *)(uintptr_t)argv);
+	int r = cmd_spawn("/bin/sh", (char *const *)(uintptr_t)argv);
 
 	if (r == 0)
 		return 0;
@@ -229,7 +196,7 @@ static int mount_it(struct run *t)
 		t->mnt[0] = '\0';
 		return cmd_fail(cmd_exit_of(-errno), "/tmp", "no mount point: %s", err_text(-errno));
 	}
-	r = run_self(t, "mount", t->path, t->mnt);
+	r = cmd_spawn_self(t->g, "mount", t->path, t->mnt);
 	t->mounted = r == 0;
 	return r;
 }
@@ -247,7 +214,7 @@ static int put_back(struct run *t, int r)
 	}
 	drill_end(&t->d);
 	if (t->mounted) {
-		s = run_self(t, "umount", t->mnt, NULL);
+		s = cmd_spawn_self(t->g, "umount", t->mnt, NULL);
 		r = r ? r : s;
 	}
 	if (t->mnt[0] && rmdir(t->mnt) < 0 && r == 0)

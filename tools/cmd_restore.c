@@ -61,21 +61,17 @@ static void report(const struct cmd_global *g, const char *dir, const struct cmd
 			     (unsigned long long)c->files, bytes, signer, dir);
 }
 
-static int restore(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s)
+int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir,
+			 struct restore_counts *ret_c)
 {
 	struct restoring v;
 	struct restore_params p = { .ctx = &v, .repo = &s->repo, .m = &s->manifest, .snapshot = s->name, .suid = a->suid, .dev = a->dev,
 				    .threads = (unsigned)a->threads, .progress = on_progress };
-	char why[CMD_WHY_MAX] = "", signer[SIGNER_MAX];
-	const char *dir = a->arg[2];
-	struct restore_counts c;
+	char why[CMD_WHY_MAX] = "";
 	struct store_error err;
 	AUTO_CLOSE int fd = -1;
 	int r;
 
-	r = cmd_backup_trusted(a, s, sizeof(signer), signer);
-	if (r != 0)
-		return r;
 	r = open_dir(dir, s, &fd, &p.resume);
 	if (r != 0)
 		return r;
@@ -83,15 +79,26 @@ static int restore(const struct cmd_global *g, const struct cmd_backup_args *a, 
 	progress_start(&v.bar, g, "restore", s->manifest.bytes);
 	cmd_backup_signals();
 	log_hold();
-	r = restore_run(&p, &c, &err);
+	r = restore_run(&p, ret_c, &err);
 	progress_clear(&v.bar);
 	(void)log_release(why, sizeof(why));
 	if (r < 0 && !err.message[0] && *why)
 		return cmd_fail(cmd_exit_of(r), dir, "stopped: %s", why);
-	if (r < 0)
-		return cmd_backup_fail(dir, r, &err);
-	report(g, dir, s, &c, signer);
-	return 0;
+	return r < 0 ? cmd_backup_fail(dir, r, &err) : 0;
+}
+
+static int restore(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s)
+{
+	struct restore_counts c;
+	char signer[SIGNER_MAX];
+	int r;
+
+	r = cmd_backup_trusted(a, s, sizeof(signer), signer);
+	if (r == 0)
+		r = cmd_restore_snapshot(g, a, s, a->arg[2], &c);
+	if (r == 0)
+		report(g, a->arg[2], s, &c, signer);
+	return r;
 }
 
 int cmd_restore(const struct cmd_global *g, int argc, char **argv)
@@ -102,11 +109,11 @@ int cmd_restore(const struct cmd_global *g, int argc, char **argv)
 
 	r = cmd_backup_args(&a, "restore", CMD_BACKUP_VOLUME | CMD_BACKUP_SUID_DEV | CMD_BACKUP_SIGNER, argc, argv);
 	if (r == 0 && a.n != 3)
-		r = cmd_usage("restore", "needs STORE, SNAPSHOT or latest, and DIR");
+		r = cmd_usage("restore", "needs STORE or NAME, SNAPSHOT or latest, and DIR");
 	if (r == 0)
 		r = cmd_descriptors(a.arg[2]);
 	if (r == 0)
-		r = cmd_backup_open(&a, a.arg[0], a.arg[1], &s);
+		r = cmd_backup_open(g, &a, a.arg[0], a.arg[1], &s);
 	if (r == 0)
 		r = restore(g, &a, &s);
 	cmd_backup_close(&s);
