@@ -25,6 +25,7 @@ class Server:
     def __init__(self, d):
         self.d = d
         self.process = None
+        self.options = []
         self.port = bao_module.free_port()
 
     def spawn(self, command, env=None):
@@ -68,7 +69,7 @@ class Versity(Server):
                     out.write(f.read())
         env = dict(os.environ, ROOT_ACCESS_KEY=KEY, ROOT_SECRET_KEY=SECRET)
         self.spawn([program(self.name), "--port", "127.0.0.1:%d" % self.port, "--cert", self.path("srv-chain.pem"), "--key", self.path("srv.key"),
-                    "--region", REGION, "--quiet", "posix", self.path("versity")], env)
+                    "--region", REGION, "--quiet", *self.options, "posix", self.path("versity")], env)
 
 
 class S3proxy(Server):
