@@ -121,6 +121,7 @@ struct agent {
 	struct conn *conns;
 	size_t conn_count, stranger_count;
 	bool accept_fails;                /* said already */
+	uint64_t alive_ms;                /* when the service manager is to hear of us again; UINT64_MAX: it does not listen */
 	uint64_t accept_again_ms;         /* when the listener is watched again; 0: it is */
 	struct relay *relays;
 	size_t relay_count;
@@ -155,6 +156,8 @@ int server_state_socket(struct agent *a) must_check;
 /* The signals that the loop is told, and what it waits for; -errno. */
 int server_state_signals(struct agent *a) must_check;
 int server_state_watch(struct agent *a) must_check;
+/* Each round of the loop: the service manager hears that it goes on, if it wants to (WatchdogSec=), when that is due. */
+void server_state_alive(struct agent *a);
 
 /* request.c: authenticate, decide, record, act, answer; takes fd over. */
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd);

@@ -394,7 +394,7 @@ static void signal_handle(struct agent *a)
 int server_run(struct agent *a)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
-	uint64_t next_tick = 0, now;
+	uint64_t next_tick = 0;
 	int i, n;
 
 	while (!a->stopping) {
@@ -419,10 +419,10 @@ int server_run(struct agent *a)
 		}
 		metrics_run(a->metrics, a);
 		credsock_run(a);
-		now = clock_boot_ms();
-		if (now >= next_tick) {
+		if (clock_boot_ms() >= next_tick) {
 			tick(a);
-			next_tick = now + TICK_MS;
+			server_state_alive(a);
+			next_tick = clock_boot_ms() + TICK_MS;
 		}
 		audit_kick(a->audit);
 		request_held_release(a);

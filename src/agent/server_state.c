@@ -14,8 +14,10 @@
 #include "agent/jobs.h"
 #include "agent/listen.h"
 #include "agent/pins.h"
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "base/notify.h"
 
 int server_state_open(struct agent *a, struct agent_conf *ret_conf)
 {
@@ -110,4 +112,18 @@ int server_state_watch(struct agent *a)
 			return -errno;
 	}
 	return 0;
+}
+
+void server_state_alive(struct agent *a)
+{
+	uint64_t usec = 0, now = clock_boot_ms();
+
+	if (now < a->alive_ms)
+		return;
+	if (!notify_watched(&usec)) {
+		a->alive_ms = UINT64_MAX;
+		return;
+	}
+	notify_alive();
+	a->alive_ms = now + usec / 4000; /* four times as often as must be */
 }
