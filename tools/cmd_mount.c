@@ -231,6 +231,7 @@ static int open_volume(struct mounting *m)
 	char holder[VOLUME_HOLDER_MAX] = "";
 	struct volume_events e = { .ctx = m, .seen = on_seen, .event = on_event, .step = on_step };
 	struct client_unlocked u;
+	char uuid[33];
 	struct volume_options o = {
 		.read_only = m->o.read_only, .dev = m->o.dev, .unsafe_backing = m->o.unsafe_backing, .backing = m->o.backing,
 		.cache_bytes = m->o.cache_bytes, .dirty_bytes = m->o.dirty_bytes, .commit_seconds = m->o.commit_seconds,
@@ -244,6 +245,8 @@ static int open_volume(struct mounting *m)
 	if (r != 0)
 		return r;
 	m->instance = v.instance;
+	volume_config_uuid_text(v.parsed->uuid, uuid);
+	log_set_volume(uuid, u.tenant);
 	m->seen.config_version = v.parsed->config_version;
 	o.min_stamp_limit = u.seen.stamp_limit;
 	memcpy(o.seen_generation, u.seen.generation, GENERATION_LEN);

@@ -274,6 +274,7 @@ static int event_append(struct audit *a, const struct audit_event *e)
 		r = audit_event_put(o, e);
 	if (r >= 0)
 		r = audit_row_append(a, e->what, o);
+	audit_journal(e);
 	return r;
 }
 

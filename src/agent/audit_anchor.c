@@ -84,7 +84,7 @@ void audit_anchor_told(struct audit *a, int r, const char *line, uint64_t seq)
 {
 	a->anchor_ms = clock_boot_ms(); /* also after a failure: again in a minute */
 	if (line)
-		log_field("COFFER_ANCHOR", line, "audit anchor: %s", line);
+		log_fields(LOG_LEVEL_INFO, &(struct journal_field){ "COFFER_ANCHOR", line }, 1, "audit anchor: %s", line);
 	if (line && r >= 0) {
 		a->rows_since_anchor = a->pos.next_seq - 1 - seq;
 		a->anchor_fails = false;

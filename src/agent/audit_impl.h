@@ -60,6 +60,9 @@ struct audit {
 int audit_row_append(struct audit *a, const char *event, struct json *o) must_check;
 int audit_flush(struct audit *a) must_check;
 
+/* audit_journal.c: for rows that somebody alarms on. */
+void audit_journal(const struct audit_event *e);
+
 /* audit_torn.c: close off what is behind the last whole row, and record it. Logs. */
 int audit_torn_close(struct audit *a) must_check;
 

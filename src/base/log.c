@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/env.h"
-#include "base/journal.h"
 #include "base/text.h"
 
 #define LOG_TEXT_MAX 2048
@@ -25,6 +24,9 @@
 static atomic_int log_level_now = LOG_LEVEL_INFO;
 static const char *_Atomic log_ident;
 static atomic_bool log_syslog;
+static const char *_Atomic log_journal = JOURNAL_SOCKET;
+static char log_uuid[64], log_tenant[128]; /* written before there are threads */
+static atomic_bool log_has_volume;
 static pthread_mutex_t log_held_m = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool log_holding;
 static char log_held[LOG_HELD_MAX]; /* texts, each with its terminator; under log_held_m */
@@ -82,6 +84,42 @@ static bool stderr_is_journal(void)
 	       st.st_dev == (dev_t)dev && st.st_ino == (ino_t)ino;
 }
 
+void log_set_journal(const char *path)
+{
+	atomic_store(&log_journal, path);
+}
+
+void log_set_volume(const char *uuid, const char *tenant)
+{
+	(void)text_escape(uuid, strlen(uuid), log_uuid, sizeof(log_uuid));
+	(void)text_escape(tenant, strlen(tenant), log_tenant, sizeof(log_tenant));
+	atomic_store(&log_has_volume, true);
+}
+
+bool log_is_journal(void)
+{
+	return !atomic_load(&log_syslog) && stderr_is_journal();
+}
+
+/* False: it is to be written as any other line. */
+static bool journal_write(enum log_level level, const char *text, const struct journal_field *fields, size_t count)
+{
+	const char *ident = atomic_load(&log_ident);
+	struct journal_field all[JOURNAL_FIELDS_MAX];
+	char line[LOG_TEXT_MAX];
+
+	if ((count == 0 && !atomic_load(&log_has_volume)) || count > JOURNAL_FIELDS_MAX - 2 || !log_is_journal())
+		return false;
+	for (size_t i = 0; i < count; i++)
+		all[i] = fields[i];
+	if (atomic_load(&log_has_volume)) {
+		all[count++] = (struct journal_field){ "COFFER_VOLUME", log_uuid };
+		all[count++] = (struct journal_field){ "COFFER_TENANT", log_tenant };
+	}
+	(void)text_escape(text, strlen(text), line, sizeof(line));
+	return journal_send(atomic_load(&log_journal), ident ? ident : "coffer", (int)level, line, all, count) == 0;
+}
+
 /* What does not fit is written at once. */
 static bool log_wait(const char *text)
 {
@@ -108,6 +146,8 @@ static void log_write(enum log_level level, const char *text)
 	ssize_t n;
 
 	if (level == LOG_LEVEL_ERR && log_wait(text))
+		return;
+	if (journal_write(level, text, NULL, 0))
 		return;
 	if (atomic_load(&log_syslog)) {
 		at += text_escape(text, strlen(text), line, sizeof(line) - 1);
@@ -162,22 +202,19 @@ void log_line(enum log_level level, const char *fmt, ...)
 	errno = saved;
 }
 
-void log_field(const char *field, const char *value, const char *fmt, ...)
+void log_fields(enum log_level level, const struct journal_field *fields, size_t count, const char *fmt, ...)
 {
-	const char *ident = atomic_load(&log_ident);
-	char text[LOG_TEXT_MAX], line[LOG_TEXT_MAX];
+	char text[LOG_TEXT_MAX];
 	int saved = errno;
 	va_list ap;
 
-	if (LOG_LEVEL_INFO > atomic_load(&log_level_now))
+	if ((int)level > atomic_load(&log_level_now))
 		return;
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	(void)text_escape(text, strlen(text), line, sizeof(line));
-	if (atomic_load(&log_syslog) || !stderr_is_journal() ||
-	    journal_send(JOURNAL_SOCKET, ident ? ident : "coffer", LOG_LEVEL_INFO, line, field, value) < 0)
-		log_write(LOG_LEVEL_INFO, text);
+	if (!journal_write(level, text, fields, count))
+		log_write(level, text);
 	errno = saved;
 }
 

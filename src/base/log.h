@@ -1,11 +1,12 @@
 /* log.h: what we tell the operator. err = someone must act; warning = we went on; info = lifecycle;
- * debug = free. Lines go to standard error, with the "<N>" prefix of sd-daemon(3) when it is the
- * journal; bytes that are not printable ASCII or well-formed UTF-8 are escaped. Pure modules never log (STYLE E5).
+ * debug = free. Lines go to standard error, or to the journal when that is what it is: with fields
+ * where there are any, else with the "<N>" prefix of sd-daemon(3); bytes that are not printable ASCII or well-formed UTF-8 are escaped. Pure modules never log (STYLE E5).
  * Key bytes are never passed to any of these, names inside a volume only to log_debug. Thread safe. */
 #ifndef COFFER_BASE_LOG_H
 #define COFFER_BASE_LOG_H
 
 #include "base/err.h"
+#include "base/journal.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,8 +31,14 @@ bool log_release(char *ret_first, size_t max);
 
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* An info line that carries a value for programs: in the journal a field of its own (capitals; no line feed in value), elsewhere the line alone. */
-void log_field(const char *field, const char *value, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* A line that carries values for programs: in the journal fields of their own (values without line feeds), elsewhere the line alone. */
+void log_fields(enum log_level level, const struct journal_field *fields, size_t count, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* For a process that serves one volume, before it has threads: each of its lines carries these in the journal. Copied. */
+void log_set_volume(const char *uuid, const char *tenant);
+/* Do lines go to the journal? */
+bool log_is_journal(void);
+/* Where the journal's socket is, if not at JOURNAL_SOCKET; not copied. For tests. */
+void log_set_journal(const char *path);
 
 #define log_err(...) log_line(LOG_LEVEL_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)

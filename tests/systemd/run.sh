@@ -1,11 +1,11 @@
 #!/bin/bash
-# The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, database.sh over two, peers.sh, policy.sh, mounts.sh, credentials.sh, backup.sh and restart.sh, beside each other.
+# The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, database.sh over two, peers.sh, policy.sh, mounts.sh, credentials.sh, backup.sh, restart.sh and seen.sh, beside each other.
 # Usage: run.sh DESTDIR [SCRIPT...], or run.sh DIRECTORY-OF-PACKAGES deb
 set -u
 here=$(dirname "$(readlink -f "$0")")
 root=$1
 shift
-[ $# -gt 0 ] || set -- database units peers policy mounts credentials backup restart
+[ $# -gt 0 ] || set -- database units peers policy mounts credentials backup restart seen
 [ -z "${OUT:-}" ] || mkdir -p "$OUT"
 out=${OUT:-$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX")}
 "$here/boot-systemd" -n || { echo "not ok - no tree for the container: tests/systemd/boot-systemd makes it, with mmdebstrap and a network"; exit 1; }

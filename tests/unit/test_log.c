@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -124,6 +127,8 @@ static void long_messages_are_cut_but_keep_reason_and_newline(void **state)
 	assert_string_equal(text + n - strlen(": locked\n"), ": locked\n");
 }
 
+static const struct journal_field one = { "COFFER_EVENT", "test" };
+
 static void the_journal_gets_the_level_as_prefix(void **state)
 {
 	char stream[64];
@@ -135,10 +140,52 @@ static void the_journal_gets_the_level_as_prefix(void **state)
 		       (unsigned long long)st.st_ino);
 	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
 	log_set_ident("coffer");
+	log_set_journal("/nowhere/socket");
 	log_warning("w");
+	log_fields(LOG_LEVEL_WARNING, &one, 1, "f");
+	assert_true(log_is_journal());
 	assert_int_equal(setenv("JOURNAL_STREAM", "1:1", 1), 0);
+	assert_false(log_is_journal());
 	log_warning("w");
-	assert_string_equal(caught(), "<4>w\ncoffer: w\n");
+	log_fields(LOG_LEVEL_WARNING, &one, 1, "f");
+	log_fields(LOG_LEVEL_DEBUG, &one, 1, "no");
+	assert_string_equal(caught(), "<4>w\n<4>f\ncoffer: w\ncoffer: f\n");
+}
+
+/* Last: what a process is for it stays. */
+static void fields_go_to_the_journal_and_lines_that_have_none_to_its_stream(void **state)
+{
+	char dir[] = "/tmp/coffer-log-XXXXXX", at[64], stream[64], got[1024];
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+	ssize_t n;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(at, sizeof(at), "%s/socket", dir);
+	memcpy(a.sun_path, at, strlen(at) + 1);
+	assert_int_equal(bind(sock, (struct sockaddr *)&a, sizeof(a)), 0);
+	log_set_journal(at);
+	log_set_ident("coffer");
+	log_fields(LOG_LEVEL_ERR, &one, 1, "on a terminal");
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	(void)snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+	log_fields(LOG_LEVEL_ERR, &one, 1, "a\nb");
+	log_warning("plain");
+	log_set_volume("0123", "acme");
+	log_warning("of a mount");
+	assert_string_equal(caught(), "coffer: on a terminal\n<4>plain\n");
+	n = recv(sock, got, sizeof(got) - 1, MSG_DONTWAIT);
+	got[n < 0 ? 0 : n] = '\0';
+	assert_string_equal(got, "PRIORITY=3\nSYSLOG_IDENTIFIER=coffer\nMESSAGE=a\\x0ab\nCOFFER_EVENT=test\n");
+	n = recv(sock, got, sizeof(got) - 1, MSG_DONTWAIT);
+	got[n < 0 ? 0 : n] = '\0';
+	assert_string_equal(got, "PRIORITY=4\nSYSLOG_IDENTIFIER=coffer\nMESSAGE=of a mount\nCOFFER_VOLUME=0123\nCOFFER_TENANT=acme\n");
+	(void)close(sock);
+	(void)unlink(at);
+	(void)rmdir(dir);
 }
 
 static void level_names_parse(void **state)
@@ -205,6 +252,7 @@ int main(void)
 		cmocka_unit_test(err_text_has_our_meanings_and_the_libc_ones),
 		cmocka_unit_test(each_errno_with_our_meaning_has_a_text_of_its_own),
 		cmocka_unit_test(an_empty_variable_is_as_good_as_none),
+		cmocka_unit_test_setup_teardown(fields_go_to_the_journal_and_lines_that_have_none_to_its_stream, catch_stderr, release_stderr),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
