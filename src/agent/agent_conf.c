@@ -56,7 +56,7 @@ int agent_conf_parse(const void *p, size_t len, struct agent_conf *ret_conf, str
 		return ini_refuse(ret_error, ini_line(s, "log-level", 0), "log-level= is one of err, warning, info, debug");
 	text = ini_string(s, "metrics", 0);
 	if (text && metrics_conf_parse(text, &conf.metrics) < 0)
-		return ini_refuse(ret_error, ini_line(s, "metrics", 0), "metrics= is off, unix:/PATH or 127.0.0.1:PORT");
+		return ini_refuse(ret_error, ini_line(s, "metrics", 0), "metrics= is off, unix:/PATH, 127.0.0.1:PORT or textfile:/PATH.prom");
 	s = ini_section(ini, "audit", 0);
 	r = path_take(s, "dir", sizeof(conf.audit.dir), conf.audit.dir, ret_error);
 	if (r >= 0)

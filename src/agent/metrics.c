@@ -55,6 +55,7 @@ struct metrics {
 	uint64_t accept_ms;    /* the listener is not watched until then; 0: it is */
 	uint64_t asked_ms;     /* the mounts; 0: never */
 	struct answer *last;   /* what they said then; NULL: they have not all answered yet */
+	bool file_fails;       /* said already */
 	struct scrape scrapes[METRICS_CONNECTIONS_MAX];
 };
 
@@ -82,8 +83,8 @@ void metrics_free(struct metrics *m)
 		return;
 	for (size_t i = 0; i < METRICS_CONNECTIONS_MAX; i++)
 		scrape_end(&m->scrapes[i]);
-	if (m->listen_fd >= 0 && m->conf.kind == METRICS_UNIX)
-		(void)unlink(m->conf.path);
+	if ((m->listen_fd >= 0 && m->conf.kind == METRICS_UNIX) || (m->conf.kind == METRICS_FILE && m->asked_ms))
+		(void)unlink(m->conf.path); /* numbers that nobody makes any more are worse than none */
 	auto_close_p(&m->listen_fd);
 	auto_close_p(&m->epoll_fd);
 	answer_unref(m->last);
@@ -149,6 +150,10 @@ int metrics_open(const struct metrics_conf *conf, struct metrics **ret_m)
 	m->conf = *conf;
 	m->listen_fd = m->epoll_fd = -1;
 	m->start = time(NULL);
+	if (conf->kind == METRICS_FILE) { /* the loop's rounds write it; no socket */
+		*ret_m = take_ptr(m);
+		return 0;
+	}
 	r = conf->kind == METRICS_UNIX ? listen_unix(conf->path, &m->listen_fd) : listen_tcp(conf->port, &m->listen_fd);
 	if (r < 0)
 		return conf->kind == METRICS_UNIX ? log_ret(r, "metrics=unix:%s", conf->path) :
@@ -169,6 +174,8 @@ void metrics_configure(struct metrics **m, struct agent *a, const struct metrics
 	metrics_free(take_ptr(*m));
 	if (metrics_open(conf, m) < 0 || !*m)
 		return; /* logged; keys matter more than their numbers */
+	if ((*m)->conf.kind == METRICS_FILE)
+		return;
 	if (epoll_ctl(a->epoll_fd, EPOLL_CTL_ADD, (*m)->epoll_fd, &ev) < 0) {
 		log_warning("metrics: epoll: %s; they are not served", strerror(errno));
 		metrics_free(take_ptr(*m));
@@ -398,6 +405,25 @@ static void waiting_serve(struct metrics *m, struct agent *a, uint64_t now)
 			scrape_answer(m, s, r < 0 ? 503 : 200, r < 0 ? NULL : m->last);
 }
 
+static void file_write(struct metrics *m, struct agent *a, uint64_t now)
+{
+	int r;
+
+	if (m->asked_ms == 0 || now - m->asked_ms >= METRICS_FILE_MS) {
+		m->asked_ms = now;
+		answer_unref(take_ptr(m->last));
+		relay_stats_ask(a);
+	}
+	if (m->last || (relay_stats_outstanding(a) && now - m->asked_ms < AGENT_STATS_MS))
+		return;
+	r = answer_make(m, a);
+	if (r >= 0)
+		r = metrics_file_put(m->conf.path, m->last->text, m->last->len);
+	if (r < 0 && !m->file_fails)
+		log_err("metrics=textfile:%s: %s; trying again every %d s", m->conf.path, err_text(r), METRICS_FILE_MS / 1000);
+	m->file_fails = r < 0;
+}
+
 void metrics_run(struct metrics *m, struct agent *a)
 {
 	struct epoll_event events[METRICS_CONNECTIONS_MAX + 1];
@@ -406,6 +432,10 @@ void metrics_run(struct metrics *m, struct agent *a)
 
 	if (!m)
 		return;
+	if (m->conf.kind == METRICS_FILE) {
+		file_write(m, a, clock_boot_ms());
+		return;
+	}
 	n = epoll_wait(m->epoll_fd, events, METRICS_CONNECTIONS_MAX + 1, 0);
 	for (int i = 0; i < n; i++) {
 		struct scrape *s = events[i].data.ptr;

@@ -1,5 +1,5 @@
-/* metrics.h: metrics in Prometheus's text format over HTTP (docs/operations.md, "Metrics"): metrics_conf.c where, metrics_http.c the request, metrics_text.c the numbers,
- * metrics.c sockets. None of this can hold the agent up: connections are few, short and answered from memory on the agent's loop, and what a mount says comes by its
+/* metrics.h: metrics in Prometheus's text format over HTTP or in a file (docs/operations.md, "Metrics"): metrics_conf.c where, metrics_http.c the request, metrics_text.c
+ * the numbers, metrics_file.c the file, metrics.c sockets. None of this can hold the agent up: connections are few, short and answered from memory on the agent's loop, and what a mount says comes by its
  * link as for `status`. */
 #ifndef COFFER_AGENT_METRICS_H
 #define COFFER_AGENT_METRICS_H
@@ -12,19 +12,20 @@
 #define METRICS_REQUEST_MAX 4096
 #define METRICS_CONNECTIONS_MAX 16
 #define METRICS_CONNECTION_MS 5000       /* from accept to the end of the answer */
+#define METRICS_FILE_MS 15000            /* a file is written this often */
 #define METRICS_FRESH_MS 500             /* mounts are not asked more often */
 #define METRICS_LABEL_MAX 80             /* label `volume` */
 
 /* ---- metrics_conf.c */
 
-enum metrics_kind { METRICS_OFF, METRICS_UNIX, METRICS_TCP };
+enum metrics_kind { METRICS_OFF, METRICS_UNIX, METRICS_TCP, METRICS_FILE };
 struct metrics_conf {
 	enum metrics_kind kind;
 	uint16_t port;
 	char path[METRICS_PATH_MAX];
 };
 
-/* off, unix:/PATH or 127.0.0.1:PORT. -EINVAL. Pure. */
+/* off, unix:/PATH, 127.0.0.1:PORT or textfile:/PATH.prom. -EINVAL. Pure. */
 int metrics_conf_parse(const char *text, struct metrics_conf *ret_conf) must_check;
 bool metrics_conf_equal(const struct metrics_conf *a, const struct metrics_conf *b);
 
@@ -64,6 +65,11 @@ struct metrics_view {
 int metrics_text(const struct metrics_view *view, char **ret_text, size_t *ret_len) must_check;
 /* What a mount calls its volume as a label: the name if it is one, no path, else the uuid. */
 void metrics_label(const char *said, const char *uuid, char ret_label[static METRICS_LABEL_MAX]);
+
+/* ---- metrics_file.c */
+
+/* Replace path: whoever reads it reads the old text or the new one. Not flushed: after a crash it is made anew. -EEXIST: what stands there is no file. */
+int metrics_file_put(const char *path, const char *text, size_t len) must_check;
 
 /* ---- metrics.c */
 

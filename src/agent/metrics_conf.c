@@ -1,4 +1,5 @@
-/* metrics_conf.c: metrics= of coffer.conf: where metrics are served. Nothing but a socket in the filesystem and the loopback address: what they tell is for this host. Pure. */
+/* metrics_conf.c: metrics= of coffer.conf: where metrics are served. Nothing but a socket or a file in the filesystem and the loopback address: what they tell is for
+ * this host. Pure. */
 #include "agent/metrics.h"
 
 #include <stdlib.h>
@@ -6,6 +7,16 @@
 
 #define TCP "127.0.0.1:"
 #define UNIX "unix:"
+#define TEXTFILE "textfile:"
+#define TEXTFILE_END ".prom"
+
+/* node_exporter's collector reads names with this end alone; the text beside it while it is written has another one. */
+static bool is_textfile(const char *p)
+{
+	size_t n = strlen(p), end = strlen(TEXTFILE_END);
+
+	return p[0] == '/' && n < METRICS_PATH_MAX && n > end && p[n - end - 1] != '/' && strcmp(p + n - end, TEXTFILE_END) == 0;
+}
 
 int metrics_conf_parse(const char *text, struct metrics_conf *ret_conf)
 {
@@ -19,6 +30,12 @@ int metrics_conf_parse(const char *text, struct metrics_conf *ret_conf)
 		if (p[0] != '/' || strlen(p) >= sizeof(conf.path))
 			return -EINVAL;
 		conf.kind = METRICS_UNIX;
+		memcpy(conf.path, p, strlen(p) + 1);
+	} else if (strncmp(text, TEXTFILE, strlen(TEXTFILE)) == 0) {
+		p = text + strlen(TEXTFILE);
+		if (!is_textfile(p))
+			return -EINVAL;
+		conf.kind = METRICS_FILE;
 		memcpy(conf.path, p, strlen(p) + 1);
 	} else if (strncmp(text, TCP, strlen(TCP)) == 0) {
 		p = text + strlen(TCP);

@@ -35,7 +35,7 @@ static void check_conf(const uint8_t *p, size_t len)
 	memcpy(text, p, len);
 	text[len] = '\0';
 	if (metrics_conf_parse(text, &conf) == 0 &&
-	    ((conf.kind == METRICS_UNIX && conf.path[0] != '/') || (conf.kind == METRICS_TCP && conf.port == 0)))
+	    (((conf.kind == METRICS_UNIX || conf.kind == METRICS_FILE) && conf.path[0] != '/') || (conf.kind == METRICS_TCP && conf.port == 0)))
 		abort();
 }
 

@@ -2,6 +2,7 @@
 # Goals: metrics as Prometheus reads them.
 # 1. Every name of the interface, on a unix socket and on loopback; its own parser reads them; a write, a read and a damage move the counters.
 # 2. A locked mount is not ready; clients that hang hold nobody up; SIGHUP moves the address, and a bad one keeps the rules of before.
+# 3. In a file, for node_exporter's collector.
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
 requires /usr/bin/python3 -c 'import prometheus_client'
@@ -90,4 +91,13 @@ printf '[agent]\nmetrics=0.0.0.0:%s\n' "$port" >"$tmp/etc/coffer.conf"
 kill -HUP "$agent"
 wait_for 20 grep -q 'metrics= is off' "$tmp/agent.log"
 metrics scrape "127.0.0.1:$port" >/dev/null && ok "a fault changes nothing" || not_ok "a fault took the metrics away"
+
+prom=$tmp/coffer.prom
+printf '[agent]\nmetrics=textfile:%s\n' "$prom" >"$tmp/etc/coffer.conf"
+kill -HUP "$agent"
+wait_for 60 test -s "$prom"
+metrics check "$prom" >"$tmp/checked" && ok "in a file: $(cat "$tmp/checked")" || not_ok "the file: $(head -n 5 "$prom")"
+[ "$(value "$prom" coffer_lease_state state=LOCKED) $(stat -c %a "$prom")" = "1 640" ] && ok "of the mount, for its group" || not_ok "the file: $(stat -c %a "$prom")"
 coffer umount "$mnt"
+agent_stop
+[ ! -e "$prom" ] && ok "gone with its agent" || not_ok "numbers that nobody makes any more"

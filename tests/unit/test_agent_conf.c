@@ -51,6 +51,7 @@ static void what_is_said_holds(void **state)
 	assert_int_equal(parse("[agent]\nmetrics=127.0.0.1:9441\n"), 0);
 	assert_int_equal(conf.metrics.kind, METRICS_TCP);
 	assert_int_equal(conf.metrics.port, 9441);
+	assert_int_equal(parse("[agent]\nmetrics=textfile:/run/coffer-metrics/coffer.prom\n"), 0);
 	assert_int_equal(parse("[agent]\nmetrics=unix:/run/coffer/metrics.sock\n"), 0);
 	assert_int_equal(conf.metrics.kind, METRICS_UNIX);
 	assert_string_equal(conf.metrics.path, "/run/coffer/metrics.sock");
@@ -78,6 +79,9 @@ static void each_fault_is_told_with_its_line(void **state)
 	refused("[agent]\nmetrics=127.0.0.1:65536\n", 2, "127.0.0.1:PORT");
 	refused("[agent]\nmetrics=127.0.0.1:90x\n", 2, "127.0.0.1:PORT");
 	refused("[agent]\nmetrics=unix:relative\n", 2, "unix:/PATH");
+	refused("[agent]\nmetrics=textfile:coffer.prom\n", 2, "textfile:/PATH.prom");
+	refused("[agent]\nmetrics=textfile:/run/coffer.txt\n", 2, "textfile:/PATH.prom");
+	refused("[agent]\nmetrics=textfile:/run/.prom\n", 2, "textfile:/PATH.prom");
 	refused("[agent]\nlog-level=info\nlog-level=info\n", 3, "log-level");
 	refused("[audit]\n\ndir=var\n", 3, "absolute path");
 	refused("[audit]\nanchor-file=a\n", 2, "absolute path");

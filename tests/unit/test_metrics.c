@@ -5,8 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/metrics.h"
 
@@ -215,6 +220,32 @@ static void an_answer_says_how_long_it_is(void **state)
 	assert_string_equal(head + n - 4, "\r\n\r\n");
 }
 
+static void a_file_is_replaced_by_another_and_nothing_else_is(void **state)
+{
+	char dir[] = "/tmp/coffer-metrics-XXXXXX", path[64], got[16];
+	int old, fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/a.prom", dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(metrics_file_put(path, "one", 3), -EEXIST);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(metrics_file_put(path, "one", 3), 0);
+	old = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(metrics_file_put(path, "other", 5), 0);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(old, got, sizeof(got)), 3);
+	assert_memory_equal(got, "one", 3);
+	assert_int_equal(read(fd, got, sizeof(got)), 5);
+	assert_memory_equal(got, "other", 5);
+	(void)close(old);
+	(void)close(fd);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0); /* nothing is left beside it */
+	assert_int_equal(metrics_file_put(path, "one", 3), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_request_is_answered_when_it_is_whole),
 		cmocka_unit_test(what_is_no_scrape_is_refused),
 		cmocka_unit_test(an_answer_says_how_long_it_is),
+		cmocka_unit_test(a_file_is_replaced_by_another_and_nothing_else_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
