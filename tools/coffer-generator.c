@@ -2,6 +2,7 @@
  *
  *   coffer@NAME.service.d/50-volume.conf          Slice=coffer-TENANT.slice (with tenant=); the source and the way to the mount point must be there
  *   coffer-backup@NAME.service.d/50-volume.conf   the same slice; the source and a file:// store must be there; with store= what the run is called with
+ *   coffer-scrub@NAME.service.d/50-volume.conf    the same slice, and the source
  *   coffer-backup@NAME.timer.d/50-volume.conf     OnCalendar= (with schedule=)
  *
  * Runs at boot and at each daemon-reload, before there is anything: so it reads its directory, writes into the one it is given, and nothing else. A file with a
@@ -195,6 +196,16 @@ static int put_backup(const char *out, const char *name, const struct volume_con
 	return r < 0 ? r : put(out, "coffer-backup@", name, ".service", t);
 }
 
+static int put_scrub(const char *out, const char *name, const struct volume_conf *c, struct text *t)
+{
+	begin(t, name);
+	add_text(t, "[Unit]\nRequiresMountsFor=");
+	add_quoted(t, c->source);
+	add_text(t, "\n[Service]\n");
+	add_slice(t, c);
+	return put(out, "coffer-scrub@", name, ".service", t);
+}
+
 static int put_timer(const char *out, const char *name, const struct volume_conf *c, struct text *t)
 {
 	if (!c->schedule)
@@ -231,6 +242,8 @@ static int one_file(const char *out, int dirfd, const char *file, struct text *t
 		r = put_mount(out, name, &c, t);
 	if (r == 0)
 		r = put_backup(out, name, &c, t);
+	if (r == 0)
+		r = put_scrub(out, name, &c, t);
 	return r == 0 ? put_timer(out, name, &c, t) : r;
 }
 

@@ -26,6 +26,7 @@ check "systemd has nothing to say about the units" sh -c 'systemd-analyze verify
 check "a backup's exposure" sh -c 'systemd-analyze --no-pager security --threshold=25 coffer-backup@acme.service | tail -n 1 | tee /dev/stderr | grep -q OK'
 systemd-analyze --no-pager security coffer-backup@acme.service | tail -n 1
 check "in the tenant's slice" [ "$(show Slice coffer-backup@acme.service)" = coffer-acme.slice ]
+check "and so is a scrub, of what it lies on" [ "$(show Slice coffer-scrub@acme.service) $(show RequiresMountsFor coffer-scrub@acme.service | grep -c /srv/acme)" = "coffer-acme.slice 1" ]
 check "what the store lies on comes first" sh -c 'systemctl show -P RequiresMountsFor coffer-backup@acme | grep "/srv/acme" | grep /srv/store'
 check "schedule= is the timer's" sh -c 'systemctl show -P TimersCalendar coffer-backup@acme.timer | tee /dev/stderr | grep -qF "*:00/1:00/2" && ! systemctl show -P TimersCalendar coffer-backup@acme.timer | grep -q 00:00:00'
 check "without it, daily" sh -c 'systemctl show -P TimersCalendar coffer-backup@none.timer | grep "00:00:00"'
