@@ -1,4 +1,4 @@
-# deb: "make deb" with tests off (other stages have run them), lintian without errors, and the packages in a container with systemd. Bash; sourced by runtests.
+# deb: "make deb" with tests off (other stages have run them), lintian without errors, and the packages in containers with systemd. Bash; sourced by runtests.
 # shellcheck shell=bash
 deb_again() { # FILE: the same package, called 0.1.0-2
 	local dir
@@ -11,4 +11,4 @@ cp debs/coffer_*.deb debs/coffer-agent_*.deb "$OUT/debs/" || return 1
 lintian --allow-root --fail-on error "$OUT"/debs/*.deb || return 1
 ok_line "packages that lintian has no errors for"
 for deb in "$OUT"/debs/*_0.1.0-1_*.deb; do deb_again "$deb" || return 1; done
-OUT=$OUT/run "$SRC/tests/systemd/run.sh" "$OUT/debs" deb
+OUT=$OUT/run "$SRC/tests/systemd/run.sh" "$OUT/debs" deb database

@@ -1,6 +1,8 @@
 # database-setup.sh: two tenants, a Vault server, a database, its clients: . /root/database-setup.sh, after database-functions.sh
 # shellcheck shell=bash disable=SC2015,SC2016,SC2034,SC2086,SC2154 # what check is given it runs; names are words
-if [ -d /usr/local/share/doc/coffer ]; then
+if [ -d /root/debs ]; then
+	check "the packages" env DEBIAN_FRONTEND=noninteractive dpkg -i /root/debs/coffer-agent_0.1.0-1_*.deb /root/debs/coffer_0.1.0-1_*.deb
+else
 	systemd-sysusers /usr/local/lib/sysusers.d/coffer.conf
 	systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/coffer.conf
 fi
@@ -75,6 +77,7 @@ check "tenant beta" tenant beta beta
 printf '[credential pgpass]\nfile=/etc/coffer/credentials/acme-pgpass\nunit=app.service load.service\n' >>/etc/coffer/tenants.d/acme.conf
 systemctl daemon-reload
 check "the agent" systemctl enable --now coffer-agent.socket coffer-credentials.socket coffer-agent
+systemctl reload coffer-agent # that of packages runs already
 for t in acme beta; do
 	check "a volume of $t" coffer --quiet init $t --tenant $t --kms hcvault://localhost:8200/transit/keys/$t
 done

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, database.sh over two, peers.sh, policy.sh, mounts.sh, credentials.sh, backup.sh, restart.sh and seen.sh, beside each other.
-# Usage: run.sh DESTDIR [SCRIPT...], or run.sh DIRECTORY-OF-PACKAGES deb
+# Usage: run.sh DESTDIR [SCRIPT...], or run.sh DIRECTORY-OF-PACKAGES [deb] [database]
 set -u
 here=$(dirname "$(readlink -f "$0")")
 root=$1
