@@ -97,7 +97,7 @@ check "it stops, with the database" sh -c "systemctl stop coffer@acme && ! syste
 check "and is clean" coffer fsck acme
 
 check "a volume for fstab" coffer --quiet init /srv/f --tenant f
-echo '/srv/f /mnt/f coffer _netdev,nofail,x-systemd.after=coffer-agent.socket,x-systemd.mount-timeout=10min 0 0' >>/etc/fstab
+echo '/srv/f /mnt/f coffer _netdev,nofail,x-systemd.requires=modprobe@fuse.service,x-systemd.after=coffer-agent.socket,x-systemd.mount-timeout=10min 0 0' >>/etc/fstab
 sed 's|/mnt/acme|/mnt/f|' /usr/local/share/doc/coffer/examples/postgresql-fstab.conf >/etc/systemd/system/$pg.d/coffer.conf
 sed -i 's|/mnt/acme|/mnt/f|' /etc/systemd/system/$pg
 systemctl daemon-reload
