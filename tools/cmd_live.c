@@ -142,13 +142,23 @@ static char *mountpoint_of(const struct cmd_global *g, const char *name)
 	return take_ptr(conf.mountpoint);
 }
 
-/* Has its process died? Asked past what the kernel remembers of the root. */
-static bool is_dead(const char *dir)
+/* Does nobody hold that lock, to read or to write? */
+static bool is_free(int fd)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type == F_UNLCK;
+}
+
+/* Has its process died? Asked past what the kernel remembers of the root. A mount of one user does not answer root: then the volume's lock, which dies with its
+ * holder, tells. */
+static bool is_dead(const char *dir, const struct cmd_holder *h)
 {
 	struct statx st;
 
-	return statx(AT_FDCWD, dir, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, STATX_MODE, &st) < 0 &&
-	       (errno == ENOTCONN || errno == ECONNABORTED);
+	if (statx(AT_FDCWD, dir, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, STATX_MODE, &st) == 0)
+		return false;
+	return errno == ENOTCONN || errno == ECONNABORTED || (errno == EACCES && is_free(h->fd));
 }
 
 int cmd_unmount(const char *name, const char *dir, const char *source, int flags)
@@ -159,7 +169,7 @@ int cmd_unmount(const char *name, const char *dir, const char *source, int flags
 
 	rh = cmd_holder_open(source, &h);
 	r = umount2(dir, UMOUNT_NOFOLLOW | flags) < 0 ? -errno : 0;
-	if (r == -EBUSY && is_dead(dir))
+	if (r == -EBUSY && is_dead(dir, &h))
 		r = umount2(dir, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0; /* dead: only its users' open files are left */
 	if (r == -EPERM)
 		r = fusermount(dir, lazy);
