@@ -11,7 +11,7 @@
 #   pg_load_end         wait for them; they end by themselves when the server is gone
 #   pg_audit            every noted transaction is there, at most one more a client ($pg_more_max), sums fit; says so in $tmp/out
 #   pg_note             what was noted up to now goes to $tmp/said; pg_compare asks the server for it: all is there, sums fit; $tmp/out
-#   pg_kill [PID]       SIGKILL of every process of the server, or of the one whose postmaster this is
+#   pg_kill PID         SIGKILL of every process of the server whose postmaster this is
 pg_bin=/usr/lib/postgresql/15/bin
 pg_user=postgres
 pg_clients="1 2 3" pg_more_max=12
@@ -88,7 +88,7 @@ pg_load_end() {
 }
 
 pg_kill() {
-	pg_killed=${1:-$pg_postmaster}
+	pg_killed=$1
 	# Children are in process groups of their own, and know the postmaster as their parent until it dies.
 	pg_children=$(ps -o pid= --ppid "$pg_killed")
 	# shellcheck disable=SC2086 # numbers are words

@@ -23,8 +23,8 @@ for round in 1 2 3 4; do
 	pg_load $round
 	sleep $((2 + round))
 	case $round in
-	1 | 3) pg_kill && what="the server" ;;
-	*) kill_mount v && pg_kill && coffer mount "$tmp/v" "$mnt" && what="the mount" ;;
+	1 | 3) pg_kill "$pg_postmaster" && what="the server" ;;
+	*) kill_mount v && pg_kill "$pg_postmaster" && coffer mount "$tmp/v" "$mnt" && what="the mount" ;;
 	esac
 	pg_load_end
 	expect 0 pg_start "$mnt/pg" && ok "$what was killed: recovers" || { not_ok "$what was killed: $(tail -n 5 "$pg_dir/log")"; exit 1; }

@@ -68,7 +68,7 @@ done
 pg_load 1
 sleep 12
 last=$(position)
-pg_kill
+pg_kill "$pg_postmaster"
 pg_load_end
 kill_mount fs/v
 wait_for 20 umount "$tmp/fs" # a process that was killed has closed everything a moment later
