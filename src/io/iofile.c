@@ -66,9 +66,14 @@ void iofile_unref(struct iofile *f)
 
 void iofile_mark_dirty(struct iofile *f)
 {
+	f->changed = true;
+	iofile_list_dirty(f);
+}
+
+void iofile_list_dirty(struct iofile *f)
+{
 	struct vio *v = f->v;
 
-	f->changed = true;
 	WITH_LOCK(&v->m);
 	if (f->in_dirty)
 		return;

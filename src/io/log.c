@@ -65,12 +65,15 @@ static int ring_prepare(const struct tx *tx, uint64_t pos, struct ring_write *w)
 	return 0;
 }
 
-/* failed: it ran, and failed. The kernel tells that once, so a later flush that succeeds proves nothing of what is due now. */
+/* failed: it ran, and failed. The kernel tells that once, so a later flush that succeeds proves nothing of what is due now. The next batch has the file whether
+ * anything changes or not: a sync of all must not say that it is durable before it is. */
 static void sync_due_again(struct iofile *f, bool failed)
 {
 	WITH_LOCK(&f->m);
 	f->needs_sync = true;
 	f->fails += failed;
+	if (!f->gone)
+		iofile_list_dirty(f);
 }
 
 /* Lower fsyncs of L7 run beside the log's flush. A file that cannot be reached fails alone. */
@@ -90,13 +93,14 @@ static void sync_prepare(struct tx *tx, struct ring_write *w)
 		if (r < 0) {
 			iofile_fail(tx->sync[i], r);
 			sync_due_again(tx->sync[i], false);
+			tx->sync_err = r;
 			continue;
 		}
 		w->req[w->nreq + w->nsync++] = (struct ioq_req){ .op = IOQ_FSYNC, .fd = fd, .user = tx->sync[i] };
 	}
 }
 
-static void sync_finish(struct ring_write *w, bool ran)
+static void sync_finish(struct tx *tx, struct ring_write *w, bool ran)
 {
 	for (size_t i = 0; i < w->nsync; i++) {
 		struct ioq_req *q = &w->req[w->nreq + i];
@@ -105,7 +109,8 @@ static void sync_finish(struct ring_write *w, bool ran)
 		iofile_fd_put(f);
 		if (ran && q->result >= 0)
 			continue;
-		iofile_lost(f, ran ? (int)q->result : -EIO);
+		tx->sync_err = ran ? (int)q->result : -EIO;
+		iofile_lost(f, tx->sync_err);
 		sync_due_again(f, ran);
 	}
 }
@@ -134,7 +139,7 @@ static int ring_write_once(struct tx *tx, uint64_t pos, bool write, bool *sync)
 		for (size_t i = 0; i < w->nreq && r == 0; i++)
 			r = w->req[i].result < 0 ? (int)w->req[i].result : 0;
 	}
-	sync_finish(w, r == 0 || w->nreq > 0);
+	sync_finish(tx, w, r == 0 || w->nreq > 0);
 	if (r == 0 && w->nreq != 1 && w->nreq != 2 && log_tx_blocks(tx) > 0)
 		r = v->l->ops->fdatasync(v->l, v->log_fd);
 	free(w->iov);
@@ -217,10 +222,13 @@ static void sync_done(struct tx *tx, int err)
 
 		lock_take(&f->m);
 		ok = err == 0 && !f->needs_sync && f->fails == f->mended;
-		if (err < 0)
+		if (err < 0) {
 			f->needs_sync = true;
-		else if (ok)
+			if (!f->gone)
+				iofile_list_dirty(f);
+		} else if (ok) {
 			f->header_durable = atomic_load(&f->has_header);
+		}
 		lock_drop(&f->m);
 		if (ok && rule_on(&tx->v->p, l7))
 			iofile_flushed(f, f->sync_gen);
@@ -329,7 +337,7 @@ static int commit_tx(struct tx *tx)
 		meter_since(&v->commit_time, began);
 		atomic_store(&v->last_commit_ms, clock_boot_ms());
 	}
-	return rs;
+	return rs < 0 ? rs : tx->sync_err;
 }
 
 /* ---- one batch */
@@ -343,8 +351,8 @@ static bool tx_is_full(const struct tx *tx)
 static void back_on_dirty(struct iofile *f)
 {
 	WITH_LOCK(&f->m);
-	if (f->changed && !f->gone)
-		iofile_mark_dirty(f);
+	if ((f->changed || f->needs_sync) && !f->gone)
+		iofile_list_dirty(f);
 }
 
 static int add_to_tx(struct tx *tx, struct iofile *f)
@@ -353,14 +361,14 @@ static int add_to_tx(struct tx *tx, struct iofile *f)
 
 	if (f->gone)
 		return 0;
-	if (f->changed) {
+	if (f->changed)
 		r = iofile_ident(f, false);
-		/* A flush that fails before the file is gathered costs this file's fsync alone. */
-		if (r == 0 && rule_on(&tx->v->p, homeflush))
-			r = flush_named(f);
-		if (r == 0)
-			r = log_tx_gather(tx, f);
-	}
+	/* A flush that fails before the file is gathered costs this file's fsync alone. It is also for a file that is here for its lower fsync alone: behind one that
+	 * failed, that proves nothing before all was written again. */
+	if (r == 0 && rule_on(&tx->v->p, homeflush))
+		r = flush_named(f);
+	if (r == 0 && f->changed)
+		r = log_tx_gather(tx, f);
 	if (r == 0)
 		r = collect_sync(tx, f);
 	if (r == -ESTALE && f->gone)

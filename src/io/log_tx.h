@@ -21,6 +21,7 @@ struct tx {
 	size_t nfiles, files_max;
 	struct iofile **sync;    /* files that are due a lower fsync (L7), referenced */
 	size_t nsync, sync_max;
+	int sync_err;            /* of one of those fsyncs: told to who waits for all; who waits for that file is told by it */
 };
 
 void log_tx_init(struct tx *tx, struct vio *v);

@@ -264,6 +264,7 @@ void cache_done(struct vio *v);
 void iofile_ref(struct iofile *f);
 void iofile_unref(struct iofile *f);                              /* no lock held; may free */
 void iofile_mark_dirty(struct iofile *f);                         /* lock: f->m held; goes on v->dirty */
+void iofile_list_dirty(struct iofile *f);                         /* lock: f->m held; without a change: something of it is due a commit */
 void iofile_mark_home(struct iofile *f);                          /* lock: f->m held; goes on v->home: the checkpoint comes by */
 int iofile_fd(struct iofile *f, bool direct, int *ret_fd) must_check; /* pinned; iofile_fd_put */
 void iofile_fd_put(struct iofile *f);

@@ -393,6 +393,24 @@ static void a_header_whose_fsync_failed_is_written_again(void **state)
 	expect(t, 0, 0, 5000, 'a');
 }
 
+/* Who asked for all is told, and the next one does not say 0 before it is so: in a copy of the volume, where no handle fits, replay finds the file by its header alone. */
+static void a_sync_tells_of_a_header_whose_fsync_failed(void **state)
+{
+	struct vol *t = *state;
+
+	t->hook = hook_new_file;
+	put(t, 0, 0, 5000, 'a');
+	t->result = -EIO;
+	assert_int_equal(vio_sync(t->x.v), -EIO);
+	assert_false(t->x.f[0]->header_durable);
+	assert_int_equal(vio_sync(t->x.v), 0);
+	assert_int_equal(t->step, 7);
+	assert_true(t->x.f[0]->header_durable);
+	crash(t);
+	mount_again(t);
+	expect(t, 0, 0, 5000, 'a');
+}
+
 static void a_checkpoint_believes_no_syncfs_behind_a_failed_fsync(void **state)
 {
 	struct vol *t = *state;
@@ -687,6 +705,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_header_of_a_new_file_is_flushed_once_beside_the_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(bulk_written_with_the_header_is_flushed_before_the_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_header_whose_fsync_failed_is_written_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_sync_tells_of_a_header_whose_fsync_failed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_checkpoint_believes_no_syncfs_behind_a_failed_fsync, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_memory_hides_no_lower_fsync, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_that_need_more_room_later_do_not_wait_for_each_other, setup, teardown),
