@@ -122,6 +122,28 @@ expect 7 keyless restore "$store" latest "$tmp/refused" --signer "$(printf '%064
 expect 2 keyless backup verify "$store" --signer 12 && ok "half a key is none"
 grep -q '"event":"backup.sign"' "$tmp/state/audit.log" && grep -q '"event":"backup"' "$tmp/state/audit.log" && ok "signature and backup are in the audit log" || not_ok "$(grep -c backup "$tmp/state/audit.log") rows of backups"
 
+# Ended by a signal: exit 20, the store can be used, and the next run goes on.
+for signal in INT TERM; do
+	rm -rf "$tmp/store" "$tmp/cache" "$tmp/r"
+	mkdir "$tmp/store"
+	"$bin/coffer" --quiet backup run "$tmp/v" "$store" --limit-upload 1M 2>"$tmp/err" &
+	pid=$!
+	wait_for 60 sh -c "[ \$(find '$tmp/store' -type f | wc -l) -gt 1 ]"
+	kill -$signal $pid
+	code=0
+	wait $pid || code=$?
+	[ "$code" = 20 ] && grep -q 'interrupted' "$tmp/err" && ok "backup, SIG$signal: $(cat "$tmp/err")" || not_ok "backup, SIG$signal: $code $(cat "$tmp/err")"
+done
+expect 0 keyless backup run "$tmp/v" "$store" && expect 0 keyless backup verify "$store" || not_ok "behind signals: $(cat "$tmp/err")"
+"$bin/coffer" --quiet restore "$store" latest "$tmp/r" --suid --limit-download 1M 2>"$tmp/err" &
+pid=$!
+wait_for 60 [ -e "$tmp/r/coffer.restore" ]
+kill -INT $pid
+code=0
+wait $pid || code=$?
+[ "$code" = 20 ] && [ ! -e "$tmp/r/coffer.volume" ] && ok "restore, SIGINT: $(cat "$tmp/err")" || not_ok "restore, SIGINT: $code $(cat "$tmp/err")"
+expect 0 keyless restore "$store" latest "$tmp/r" --suid && ok "and goes on" || not_ok "does not go on: $(cat "$tmp/err")"
+
 # Cut at any point.
 rm -rf "$tmp/store" "$tmp/cache" "$tmp/r"
 mkdir "$tmp/store"
