@@ -200,7 +200,7 @@ static void keep_reason(struct leaving *l, char *said)
 		line += 8;
 	for (char *c = line; *c; c++)
 		*c = *c < ' ' || *c > '~' ? '?' : *c;
-	(void)snprintf(l->why, sizeof(l->why), "%s", *line ? line : "the program that is there now cannot go on with this mount");
+	(void)snprintf(l->why, sizeof(l->why), "%.250s", *line ? line : "the program that is there now cannot go on with this mount");
 }
 
 /* What it says until it closes its end; the tail, if it is much. */
