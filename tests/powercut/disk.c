@@ -60,7 +60,7 @@ static int on_readdir(const char *path, void *buf, fuse_fill_dir_t fill, off_t o
 	(void)off;
 	(void)fi;
 	(void)flags;
-	return fill(buf, NAME + 1, NULL, 0, 0) ? -ENOMEM : 0;
+	return fill(buf, &NAME[1], NULL, 0, 0) ? -ENOMEM : 0;
 }
 
 static int on_open(const char *path, struct fuse_file_info *fi)
