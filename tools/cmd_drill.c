@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -98,7 +97,6 @@ static double since(uint64_t ms)
 
 static int await(struct run *t, const char *what, int (*test)(struct run *t), uint64_t start, double *ret_s)
 {
-	struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	uint64_t end = clock_boot_ms() + t->wait_s * 1000ull;
 	int r;
 
@@ -113,7 +111,7 @@ static int await(struct run *t, const char *what, int (*test)(struct run *t), ui
 			return cmd_fail(EXIT_CODE_INTERRUPTED, t->name, "interrupted");
 		if (clock_boot_ms() > end)
 			return cmd_fail(EXIT_CODE_OTHER, t->name, "%s: not within %u s", what, t->wait_s);
-		(void)nanosleep(&pause, NULL);
+		clock_pause_ms(PAUSE_MS);
 	}
 }
 

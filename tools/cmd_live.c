@@ -1,6 +1,7 @@
 /* cmd_live.c: umount, sync: commands about mounts. */
 #include "tools/cmd.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "fs/backing.h"
 
@@ -11,7 +12,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define FREE_POLL_MS 20
 #define FREE_WAIT_MS 600000
@@ -59,7 +59,6 @@ static bool same_line(const char *a, const char *b)
  * coffer.lock says then. */
 static int holder_wait(const struct cmd_holder *h, char *ret_now)
 {
-	struct timespec pause = { .tv_nsec = FREE_POLL_MS * 1000000L };
 	short type;
 	int r;
 
@@ -69,7 +68,7 @@ static int holder_wait(const struct cmd_holder *h, char *ret_now)
 			return r;
 		if (type == F_UNLCK || (*ret_now && !same_line(ret_now, h->text)))
 			return 0;
-		(void)nanosleep(&pause, NULL);
+		clock_pause_ms(FREE_POLL_MS);
 	}
 	return -EBUSY;
 }

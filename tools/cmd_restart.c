@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fs/backing.h"
@@ -99,7 +98,6 @@ static const char *answer(const struct asking *a, char *text)
 
 static int await(struct asking *a)
 {
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
 	uint64_t end = clock_boot_ms() + WAIT_MS, again = clock_boot_ms() + AGAIN_MS;
 	char text[BACKING_LOCK_MAX];
 	const char *said;
@@ -124,7 +122,7 @@ static int await(struct asking *a)
 					return r;
 			}
 		}
-		(void)nanosleep(&pause, NULL);
+		clock_pause_ms(POLL_MS);
 	}
 	return cmd_fail(EXIT_CODE_BUSY, a->name, "no answer");
 }

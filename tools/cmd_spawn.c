@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -81,7 +80,6 @@ static int start_shell(const char *text, const char *dir, pid_t *ret_pid)
 
 int cmd_spawn_shell(const char *text, const char *dir, bool (*stop)(void))
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	uint64_t kill_ms = 0;
 	int status, r;
 	pid_t pid, got;
@@ -101,7 +99,7 @@ int cmd_spawn_shell(const char *text, const char *dir, bool (*stop)(void))
 		}
 		if (kill_ms && clock_boot_ms() > kill_ms)
 			(void)kill(-pid, SIGKILL);
-		(void)nanosleep(&pause, NULL);
+		clock_pause_ms(PAUSE_MS);
 	}
 	(void)kill(-pid, SIGKILL); /* what it left behind would keep the mount */
 	return kill_ms ? -EINTR : status_of(status);

@@ -1,6 +1,8 @@
 /* drill.c: see drill.h. Everything is asked of the kernel as any process of the host would ask it. */
 #include "tools/drill.h"
 
+#include "base/clock.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PAGE 4096u
@@ -136,7 +137,6 @@ int drill_mapping_ends(const struct drill *d)
 
 int drill_writer_ends(struct drill *d, unsigned ms)
 {
-	struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 	int status;
 	pid_t pid;
 
@@ -149,7 +149,7 @@ int drill_writer_ends(struct drill *d, unsigned ms)
 		if (ms < PAUSE_MS)
 			return -ETIMEDOUT;
 		ms -= PAUSE_MS;
-		(void)nanosleep(&pause, NULL);
+		clock_pause_ms(PAUSE_MS);
 	}
 	d->writer = 0;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) == 0)

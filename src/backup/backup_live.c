@@ -178,13 +178,6 @@ static int round_of(struct backup *b, uint64_t *ret_read)
 	return r;
 }
 
-static void wait_ms(long ms)
-{
-	const struct timespec t = { .tv_nsec = ms * 1000000L };
-
-	(void)nanosleep(&t, NULL);
-}
-
 /* While the mount holds still. 1: what was seen is a state. */
 static int frozen_passes(struct backup *b)
 {
@@ -197,7 +190,7 @@ static int frozen_passes(struct backup *b)
 		return -ENOMEM;
 	for (unsigned pass = 0; pass < PASSES_MAX; pass++) {
 		clock_gettime(CLOCK_REALTIME_COARSE, &since);
-		wait_ms(TICK_MS);
+		clock_pause_ms(TICK_MS);
 		r = read_state(b, state);
 		if (r == 0)
 			r = round_of(b, &read);
@@ -218,7 +211,7 @@ static int hold_once(struct backup *b)
 
 	r = b->p->hold(b->p->ctx);
 	if (r == -EBUSY) { /* somebody else holds it, for seconds at most */
-		wait_ms(BUSY_MS);
+		clock_pause_ms(BUSY_MS);
 		return 0;
 	}
 	if (r < 0)

@@ -10,6 +10,7 @@
 
 #include "backup/prune.h"
 #include "backup/snapshot.h"
+#include "base/clock.h"
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -98,11 +99,10 @@ static int set_time(struct manifest *m)
 /* Snapshots are in the order of their names, so no two are of one second. */
 static int later_than(struct manifest *m, const char *time)
 {
-	const struct timespec some = { .tv_nsec = 100000000 };
 	int r = 0;
 
 	while (r == 0 && strcmp(m->time, time) == 0) {
-		(void)nanosleep(&some, NULL);
+		clock_pause_ms(100);
 		r = set_time(m);
 	}
 	return r;
@@ -272,12 +272,11 @@ static int still_there(void *arg, const struct record_piece *pieces, size_t n)
 static int behind_prune(struct backup *b, const char *snapshot, struct store_error *err)
 {
 	struct snapshot_walk walk = { .ctx = b, .pieces = still_there };
-	const struct timespec second = { .tv_sec = 1 };
 	char name[REPO_NAME_MAX];
 	int r;
 
 	while ((r = prune_is_locked(&b->repo, err)) == 1) {
-		(void)nanosleep(&second, NULL);
+		clock_pause_ms(1000);
 		r = backup_work_poll(b);
 		if (r < 0)
 			return r;

@@ -27,4 +27,12 @@ static inline struct timespec clock_after_ms(uint64_t ms)
 	return t;
 }
 
+/* Sleep for ms milliseconds, less if a signal comes: between looks at something that tells nobody. */
+static inline void clock_pause_ms(unsigned ms)
+{
+	const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	(void)nanosleep(&t, NULL);
+}
+
 #endif

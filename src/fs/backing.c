@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #ifndef EXFAT_SUPER_MAGIC
@@ -238,13 +238,12 @@ static void name_readers(struct lower *l, int fd, char *ret_holder, size_t max)
 
 static int wait_lock(struct lower *l, int fd, bool exclusive, unsigned wait_ms)
 {
-	const struct timespec pause = { .tv_nsec = LOCK_POLL_MS * 1000000L };
 	unsigned waited;
 	int r;
 
 	r = l->ops->lock(l, fd, exclusive);
 	for (waited = 0; r == -EAGAIN && waited < wait_ms; waited += LOCK_POLL_MS) {
-		(void)nanosleep(&pause, NULL);
+		clock_pause_ms(LOCK_POLL_MS);
 		r = l->ops->lock(l, fd, exclusive);
 	}
 	return r;

@@ -16,14 +16,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 
 #define HOLD_MS 10000u
 #define SYNC_MS 60000u
-#define PAUSE_NS 1000000L
+#define PAUSE_MS 1
 #define FUSE_DEV makedev(10, 229)
 
 /* ---- the one that leaves: others who ask something of the kernel about this mount */
@@ -58,13 +57,6 @@ bool ops_hand_held(struct ops *o, struct ops_worker *w)
 	atomic_store(&w->parked, false);
 	pthread_mutex_unlock(&o->hold_m);
 	return true;
-}
-
-static void pause_short(void)
-{
-	const struct timespec t = { .tv_nsec = PAUSE_NS };
-
-	(void)nanosleep(&t, NULL);
 }
 
 static void set_holding(struct ops *o, bool on)
@@ -135,7 +127,7 @@ static int until(struct ops *o, bool (*done)(struct ops *o), unsigned ms)
 			return -ESHUTDOWN;
 		if (clock_boot_ms() > end)
 			return -ETIMEDOUT;
-		pause_short();
+		clock_pause_ms(PAUSE_MS);
 	}
 	return 0;
 }

@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/priv.h"
 #include "base/secret.h"
@@ -31,7 +32,7 @@
 
 #define LOCK_MS 10000u
 #define REST_MS 120000u                  /* the dirty bound on a slow disk */
-#define PAUSE_NS 1000000L
+#define PAUSE_MS 1
 #define WIPE_SIGNAL SIGURG               /* ignored by default, so one that comes from elsewhere does no harm */
 #define NOTIFY_INC_EPOCH 8               /* FUSE_NOTIFY_INC_EPOCH, Linux 6.16 */
 
@@ -212,13 +213,6 @@ static int rest(struct ops *o)
 	return volume_lock(o->volume);
 }
 
-static void pause_short(void)
-{
-	const struct timespec t = { .tv_nsec = PAUSE_NS };
-
-	(void)nanosleep(&t, NULL);
-}
-
 static uint64_t now_ms(void)
 {
 	struct timespec ts;
@@ -234,7 +228,7 @@ static bool drained(struct ops *o, unsigned ms)
 	while (atomic_load(&o->active) > 0) {
 		if (now_ms() > end)
 			return false;
-		pause_short();
+		clock_pause_ms(PAUSE_MS);
 	}
 	return true;
 }
@@ -299,7 +293,7 @@ static void wipe_threads(struct ops *o)
 	while (signal_workers(o, gen)) {
 		if (now_ms() > end)
 			die(o, "a worker cannot be reached");
-		pause_short();
+		clock_pause_ms(PAUSE_MS);
 	}
 	ops_seek_wipe(o);
 	vio_forget_thread();

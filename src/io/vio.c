@@ -224,7 +224,6 @@ static int try_reserve(struct vio *v, uint64_t n, uint64_t *ret_stand, bool *ret
  * again a little later. */
 int vio_reserve(struct vio *v, uint64_t n)
 {
-	const struct timespec moment = { .tv_nsec = 1000000 };
 	uint64_t stand, before = 0;
 	unsigned stuck = 0;
 	bool checkpoint;
@@ -239,7 +238,7 @@ int vio_reserve(struct vio *v, uint64_t n)
 		if (before && stand >= before) {
 			if (r < 0 && ++stuck == RESERVE_TRIES)
 				return r;
-			(void)nanosleep(&moment, NULL);
+			clock_pause_ms(1);
 		}
 		before = stand;
 		r = log_commit(v, NULL);
