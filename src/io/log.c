@@ -65,15 +65,20 @@ static int ring_prepare(const struct tx *tx, uint64_t pos, struct ring_write *w)
 	return 0;
 }
 
-/* failed: it ran, and failed. The kernel tells that once, so a later flush that succeeds proves nothing of what is due now. The next batch has the file whether
- * anything changes or not: a sync of all must not say that it is durable before it is. */
+/* The next batch has the file whether anything changes or not: a sync of all must not say that it is durable before it is. lock: f->m */
+static void still_due(struct iofile *f)
+{
+	f->needs_sync = true;
+	if (!f->gone)
+		iofile_list_dirty(f);
+}
+
+/* failed: it ran, and failed. The kernel tells that once, so a later flush that succeeds proves nothing of what is due now. */
 static void sync_due_again(struct iofile *f, bool failed)
 {
 	WITH_LOCK(&f->m);
-	f->needs_sync = true;
 	f->fails += failed;
-	if (!f->gone)
-		iofile_list_dirty(f);
+	still_due(f);
 }
 
 /* Lower fsyncs of L7 run beside the log's flush. A file that cannot be reached fails alone. */
@@ -222,13 +227,10 @@ static void sync_done(struct tx *tx, int err)
 
 		lock_take(&f->m);
 		ok = err == 0 && !f->needs_sync && f->fails == f->mended;
-		if (err < 0) {
-			f->needs_sync = true;
-			if (!f->gone)
-				iofile_list_dirty(f);
-		} else if (ok) {
+		if (err < 0)
+			still_due(f);
+		else if (ok)
 			f->header_durable = atomic_load(&f->has_header);
-		}
 		lock_drop(&f->m);
 		if (ok && rule_on(&tx->v->p, l7))
 			iofile_flushed(f, f->sync_gen);
