@@ -198,7 +198,7 @@ int proto_str_parse(const struct json *o, const char *key, size_t max, char *ret
 	return 0;
 }
 
-static int hex_json_parse(const struct json *o, const char *key, size_t n, uint8_t *ret_p)
+int proto_hex_parse(const struct json *o, const char *key, size_t n, uint8_t *ret_p)
 {
 	const char *text;
 	int r;
@@ -231,7 +231,7 @@ int proto_instance_parse(const struct json *o, const char *key, struct proto_ins
 		return r;
 	if (json_unknown_key(v, known))
 		return -EUCLEAN;
-	r = hex_json_parse(v, "uuid", UUID_LEN, in.uuid);
+	r = proto_hex_parse(v, "uuid", UUID_LEN, in.uuid);
 	if (r < 0)
 		return -EUCLEAN;
 	r = proto_u64_parse(v, "handle_type", &type);
@@ -242,7 +242,7 @@ int proto_instance_parse(const struct json *o, const char *key, struct proto_ins
 	if (r < 0 || len > sizeof(in.handle))
 		return -EUCLEAN;
 	in.handle_len = (uint16_t)len;
-	r = hex_json_parse(v, "fsid", sizeof(fsid), fsid);
+	r = proto_hex_parse(v, "fsid", sizeof(fsid), fsid);
 	if (r < 0)
 		return -EUCLEAN;
 	for (i = 0; i < sizeof(fsid); i++)
@@ -289,7 +289,7 @@ int proto_seen_parse(const struct json *o, const char *key, struct proto_seen *r
 	if (r >= 0)
 		r = proto_u64_parse(v, "stamp_limit", &s.stamp_limit);
 	if (r >= 0)
-		r = hex_json_parse(v, "generation", sizeof(s.generation), s.generation);
+		r = proto_hex_parse(v, "generation", sizeof(s.generation), s.generation);
 	if (r >= 0)
 		r = json_get_bool(v, "older_ok", &s.older_ok);
 	if (r < 0)

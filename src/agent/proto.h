@@ -273,6 +273,8 @@ int proto_u64_parse(const struct json *o, const char *key, uint64_t *ret_n) must
 int proto_u64_put(struct json *o, const char *key, uint64_t n) must_check;
 /* A string of at most max - 1 bytes, copied. */
 int proto_str_parse(const struct json *o, const char *key, size_t max, char *ret_text) must_check;
+/* A member of the hexadecimal digits of n bytes. */
+int proto_hex_parse(const struct json *o, const char *key, size_t n, uint8_t *ret_p) must_check;
 
 /* Is now older than seen? By config version, stamp limit or the stamp in the generation; a generation of the same stamp with other
  * random bytes is another history, and older too. older_ok is not looked at. */

@@ -277,21 +277,11 @@ static int signed_put(struct json *o, const struct proto_reply *reply)
 	return r < 0 ? r : json_put_str(o, "signature", signature);
 }
 
-static int hex_parse(const struct json *o, const char *key, size_t len, uint8_t *ret_bytes)
-{
-	const char *text;
-	int r = json_get_str(o, key, &text);
-
-	if (r < 0)
-		return r;
-	return text_hex_parse(text, strlen(text), len, ret_bytes) < 0 ? -EUCLEAN : 0;
-}
-
 static int signed_parse(const struct json *o, struct proto_reply *reply)
 {
-	int r = hex_parse(o, "public_key", SIGN_PUBLIC_LEN, reply->public_key);
+	int r = proto_hex_parse(o, "public_key", SIGN_PUBLIC_LEN, reply->public_key);
 
-	return r < 0 ? r : hex_parse(o, "signature", SIGN_LEN, reply->signature);
+	return r < 0 ? r : proto_hex_parse(o, "signature", SIGN_LEN, reply->signature);
 }
 
 static int body_put(struct json *o, const struct proto_reply *reply)
