@@ -148,6 +148,34 @@ int audit_lines_next(struct audit_lines *l, const char **ret_line, size_t *ret_l
 	return 1;
 }
 
+int audit_files_open(int dirfd, uint64_t first_seq)
+{
+	char name[AUDIT_FILE_LEN];
+	int fd;
+
+	audit_files_name(first_seq, name);
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int audit_files_begun(int fd, int64_t *ret_ts_ns)
+{
+	AUTO_FREE struct audit_lines *l = malloc(sizeof(*l));
+	struct audit_row row;
+	const char *line;
+	size_t len;
+	bool whole;
+
+	if (!l)
+		return -ENOMEM;
+	audit_lines_init(l, fd);
+	if (audit_lines_next(l, &line, &len, &whole) <= 0 || audit_row_parse(line, len, &row) < 0)
+		return 0;
+	*ret_ts_ns = row.ts_ns;
+	audit_row_done(&row);
+	return 1;
+}
+
 static int read_at(int fd, char *buf, size_t len, uint64_t at)
 {
 	size_t done = 0;

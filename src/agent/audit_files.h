@@ -17,6 +17,9 @@ uint64_t audit_files_seq(const char *name);
 /* First numbers of the files below dirfd, rising; malloc'ed. */
 int audit_files_list(int dirfd, uint64_t **ret_seqs, size_t *ret_count) must_check;
 
+/* One of them for reading; -errno. */
+int audit_files_open(int dirfd, uint64_t first_seq) must_check;
+
 /* Lines of a file, one after the other, in constant memory. */
 struct audit_lines {
 	int fd;                     /* the caller's */
@@ -32,6 +35,9 @@ int audit_lines_stop_here(struct audit_lines *l) must_check;
 /* 1: a line, without its line feed, in l until the next call; *ret_whole: it had one. 0: the end. -EFBIG: a line longer than any row or anchor,
  * -errno. */
 int audit_lines_next(struct audit_lines *l, const char **ret_line, size_t *ret_len, bool *ret_whole) must_check;
+
+/* When the first row of a file was written: 1. 0: it has none that can be read. -ENOMEM. */
+int audit_files_begun(int fd, int64_t *ret_ts_ns) must_check;
 
 /* Where the log ends in a file of size bytes: its last row (row->o NULL: it has none) and where that row's line ends. -EUCLEAN: this is
  * no audit log. */

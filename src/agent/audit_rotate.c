@@ -120,25 +120,12 @@ static int newest_find(struct audit *a, const uint64_t *seqs, size_t *count, str
 
 static int begun_read(struct audit *a)
 {
-	struct audit_lines *l = malloc(sizeof(*l));
-	struct audit_row row;
-	const char *line;
-	size_t len;
-	bool whole;
-	int r;
+	int r = audit_files_begun(a->pos.fd, &a->pos.begun_ns);
 
-	if (!l)
-		return -ENOMEM;
-	audit_lines_init(l, a->pos.fd);
-	r = audit_lines_next(l, &line, &len, &whole);
-	if (r > 0)
-		r = audit_row_parse(line, len, &row);
 	/* A beginning that cannot be read is verify's to report, not a reason to serve nobody. */
-	a->pos.begun_ns = r == 0 ? row.ts_ns : a->pos.last_ts_ns;
 	if (r == 0)
-		audit_row_done(&row);
-	free(l);
-	return 0;
+		a->pos.begun_ns = a->pos.last_ts_ns;
+	return r < 0 ? r : 0;
 }
 
 static int end_take(struct audit *a, struct audit_row *row)

@@ -4,7 +4,6 @@
  * of what an inner object has, the parsed row decides. */
 #include "agent/audit_tenant.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -101,33 +100,13 @@ static int file_look(struct page *p, int fd)
 	return r == -EFBIG ? 0 : r; /* the rest of this file is no log */
 }
 
-static int file_open(int dirfd, uint64_t first_seq)
-{
-	char name[AUDIT_FILE_LEN];
-	int fd;
-
-	audit_files_name(first_seq, name);
-	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
 /* Is all of a file older, by the first row of the one behind it? When that cannot be told it is not. */
 static bool behind(int dirfd, uint64_t first_seq, int64_t since_ns)
 {
-	AUTO_FREE struct audit_lines *l = malloc(sizeof(*l));
-	AUTO_CLOSE int fd = file_open(dirfd, first_seq);
-	struct audit_row row = { 0 };
-	const char *line;
-	bool whole, is = false;
-	size_t len;
+	AUTO_CLOSE int fd = audit_files_open(dirfd, first_seq);
+	int64_t begun_ns;
 
-	if (!l || fd < 0)
-		return false;
-	audit_lines_init(l, fd);
-	if (audit_lines_next(l, &line, &len, &whole) > 0 && audit_row_parse(line, len, &row) == 0)
-		is = row.ts_ns <= since_ns;
-	audit_row_done(&row);
-	return is;
+	return fd >= 0 && audit_files_begun(fd, &begun_ns) > 0 && begun_ns <= since_ns;
 }
 
 int audit_tenant_page(int dirfd, const char *tenant, int64_t since_ns, uint64_t from_seq, char **ret_text, size_t *ret_len, uint64_t *ret_next)
@@ -142,7 +121,7 @@ int audit_tenant_page(int dirfd, const char *tenant, int64_t since_ns, uint64_t 
 	while (r >= 0 && i + 1 < count && (seqs[i + 1] <= from_seq || behind(dirfd, seqs[i + 1], since_ns)))
 		i++;
 	for (; r >= 0 && i < count && !p.next_seq; i++) {
-		AUTO_CLOSE int fd = file_open(dirfd, seqs[i]);
+		AUTO_CLOSE int fd = audit_files_open(dirfd, seqs[i]);
 
 		if (fd >= 0)
 			r = file_look(&p, fd);

@@ -1,7 +1,6 @@
 /* audit_walk.c: files into lines into the chain. */
 #include "agent/audit_walk.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,9 +60,9 @@ int audit_walk_dir(struct audit_chain *c, int dirfd, const char *prefix, audit_w
 	for (i = 0; r >= 0 && i < count; i++) {
 		audit_files_name(seqs[i], name);
 		(void)snprintf(said, sizeof(said), "%.200s%s", prefix, name);
-		fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		fd = audit_files_open(dirfd, seqs[i]);
 		if (fd < 0)
-			return -errno;
+			return fd;
 		r = audit_walk_file(c, fd, said, each, arg);
 		(void)close(fd);
 	}
