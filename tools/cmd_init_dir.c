@@ -5,6 +5,8 @@
  * once keep off each other by a lock on the directory. */
 #include "tools/cmd.h"
 
+#include "base/text.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -95,8 +97,7 @@ static int make_empty(const struct cmd_global *g, const char *path, int fd)
 		return cmd_fail(EXIT_CODE_IN_USE, path, "another init is at work there");
 	r = look(fd, &ours, name);
 	if (r == -ENOTEMPTY) {
-		for (char *c = name; *c; c++)
-			*c = *c < ' ' || *c > '~' ? '?' : *c;
+		text_mask(name);
 		return cmd_fail(EXIT_CODE_EXISTS, path, "not empty (%s); a volume needs a directory of its own", name);
 	}
 	if (r == 0 && ours) {

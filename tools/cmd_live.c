@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "fs/backing.h"
 
 #include <fcntl.h>
@@ -89,8 +90,7 @@ static const char *holder_verdict(const struct cmd_holder *h, char *now)
 		line = end + 1;
 	}
 	line[strcspn(line, "\n")] = '\0';
-	for (char *c = line; *c; c++)
-		*c = *c < ' ' || *c > '~' ? '?' : *c;
+	text_mask(line);
 	if (strcmp(line, BACKING_AT_REST) == 0)
 		return NULL;
 	if (strncmp(line, BACKING_NOT_AT_REST, strlen(BACKING_NOT_AT_REST)) == 0)

@@ -4,6 +4,7 @@
 #include "tools/mount_hand.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,17 +49,12 @@ static int find_process(struct asking *a)
 	char now[BACKING_LOCK_MAX], boot[64], id[64];
 	short type;
 	long pid;
-	FILE *f;
 
 	if (a->h.fd < 0 || !a->h.writes || sscanf(a->h.text, "host %*s boot %63s pid %ld", boot, &pid) != 2 || pid <= 1)
 		return cmd_fail(EXIT_CODE_UNSUPPORTED, a->name, "a read-only mount cannot be restarted: unmount, and mount again");
-	f = fopen("/proc/sys/kernel/random/boot_id", "re");
-	if (!f || fscanf(f, "%63s", id) != 1 || strcmp(id, boot) != 0) {
-		if (f)
-			(void)fclose(f);
+	backing_boot_id(id, sizeof(id));
+	if (strcmp(id, boot) != 0)
 		return cmd_fail(EXIT_CODE_IN_USE, a->name, "served by another host");
-	}
-	(void)fclose(f);
 	a->pid = (pid_t)pid;
 	a->pidfd = (int)syscall(SYS_pidfd_open, a->pid, 0);
 	if (a->pidfd < 0 || cmd_holder_read(&a->h, &type, now) < 0 || type == F_UNLCK || strcmp(now, a->h.text) != 0)
@@ -91,8 +87,7 @@ static const char *answer(const struct asking *a, char *text)
 		return NULL;
 	line += 1 + strlen(want);
 	line[strcspn(line, "\n")] = '\0';
-	for (char *c = line; *c; c++)
-		*c = *c < ' ' || *c > '~' ? '?' : *c;
+	text_mask(line);
 	return line;
 }
 

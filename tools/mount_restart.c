@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/priv.h"
+#include "base/text.h"
 #include "tools/mount_hand.h"
 
 #include <fcntl.h>
@@ -198,8 +199,7 @@ static void keep_reason(struct leaving *l, char *said)
 	line = line ? line + 1 : said;
 	if (strncmp(line, "coffer: ", 8) == 0)
 		line += 8;
-	for (char *c = line; *c; c++)
-		*c = *c < ' ' || *c > '~' ? '?' : *c;
+	text_mask(line);
 	(void)snprintf(l->why, sizeof(l->why), "%.250s", *line ? line : "the program that is there now cannot go on with this mount");
 }
 

@@ -102,6 +102,12 @@ size_t text_escape(const char *p, size_t n, char *out, size_t max)
 	return at;
 }
 
+void text_mask(char *text)
+{
+	for (char *c = text; *c; c++)
+		*c = *c < ' ' || *c > '~' ? '?' : *c;
+}
+
 bool text_is_name(const char *text, size_t max)
 {
 	size_t i;

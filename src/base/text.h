@@ -17,6 +17,9 @@ bool text_is_utf8(const char *p, size_t n);
  * Returns the length of what stands in out. */
 size_t text_escape(const char *p, size_t n, char *out, size_t max);
 
+/* Whatever is no printable ASCII becomes '?', in place: a line of somebody else's on its way to a terminal. */
+void text_mask(char *text);
+
 /* 1..max of A-Z a-z 0-9 _ - and, not first, dot: a tenant's name. */
 bool text_is_name(const char *text, size_t max);
 

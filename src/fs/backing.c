@@ -109,7 +109,7 @@ int backing_check(struct lower *l, int root_fd, bool unsafe)
 
 /* ---- lock */
 
-static void boot_id(char *ret_id, size_t max)
+void backing_boot_id(char *ret_id, size_t max)
 {
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 
@@ -131,7 +131,7 @@ int backing_say(struct lower *l, int fd, const char *line)
 	if (gethostname(host, sizeof(host)) < 0)
 		(void)snprintf(host, sizeof(host), "unknown");
 	host[sizeof(host) - 1] = '\0';
-	boot_id(id, sizeof(id));
+	backing_boot_id(id, sizeof(id));
 	len = snprintf(text, sizeof(text), "host %s boot %s pid %ld\n%s", host, id, (long)getpid(), line);
 	if (len >= (int)sizeof(text))
 		return -ENAMETOOLONG;

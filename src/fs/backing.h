@@ -24,6 +24,8 @@ int backing_check(struct lower *l, int root_fd, bool unsafe) must_check;
 int backing_lock(struct lower *l, int root_fd, bool read_only, unsigned wait_ms, char *ret_holder, size_t max, int *ret_fd) must_check;
 /* Is fd, which was inherited with the lock, coffer.lock of this directory, and locked? -ESTALE, -EAGAIN. */
 int backing_lock_kept(struct lower *l, int root_fd, bool read_only, int fd) must_check;
+/* This boot of this host, as coffer.lock names it; "unknown" where the kernel does not tell. */
+void backing_boot_id(char *ret_id, size_t max);
 /* coffer.lock anew: who we are, and one more line with its newline. */
 int backing_say(struct lower *l, int lock_fd, const char *line) must_check;
 /* Before the one who may write gives the lock back: leave in coffer.lock whether everything was brought to rest (err 0) or why not, for `coffer umount`. */

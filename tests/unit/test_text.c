@@ -68,6 +68,15 @@ static void escape_cuts_between_characters_and_says_so(void **state)
 	check_escape("abc", 1, "");
 }
 
+static void mask_leaves_printable_ascii_alone(void **state)
+{
+	char text[] = "a ~\n\t\x1b[2J\x7f\xc3\xa4\xff z";
+
+	(void)state;
+	text_mask(text);
+	assert_string_equal(text, "a ~???[2J???? z");
+}
+
 static void b64_url_every_length_comes_back_without_padding(void **state)
 {
 	uint8_t in[67], out[67];
@@ -169,6 +178,7 @@ int main(void)
 		cmocka_unit_test(utf8_refuses_overlong_surrogates_and_strays),
 		cmocka_unit_test(escape_leaves_text_and_shows_what_acts_on_terminals),
 		cmocka_unit_test(escape_cuts_between_characters_and_says_so),
+		cmocka_unit_test(mask_leaves_printable_ascii_alone),
 		cmocka_unit_test(time_is_utc_to_the_second),
 		cmocka_unit_test(hex_comes_back_and_everything_else_is_refused),
 		cmocka_unit_test(b64_url_every_length_comes_back_without_padding),
