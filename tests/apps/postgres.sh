@@ -7,6 +7,7 @@
 #   pg_start DIR        start and wait until it answers
 #   pg_stop DIR         stop, and wait until the process has ended, too
 #   pg_sql TEXT         run it; rows to standard output
+#   pg_cluster          in $mnt, mounted: a cluster with checksums, pg, started, and what pg_load needs in it
 #   pg_load ROUND       start pgbench's TPC-B, for $pg_seconds (60), and clients that move money and note each commit that returned
 #   pg_load_end         wait for them; they end by themselves when the server is gone
 #   pg_audit            every noted transaction is there, at most one more a client ($pg_more_max), sums fit; says so in $tmp/out
@@ -69,6 +70,17 @@ for n in range(first, first + 1000000):
     print(f"begin; update pgbench_accounts set abalance = abalance - {d} where aid = {a};"
           f"insert into acknowledged values({who}, {n}, {d}); commit;\n\\echo {who} {n}")' "$1" "$2" 2>/dev/null |
 		pg psql -Xq -v ON_ERROR_STOP=1 >"$pg_dir/ledger/$1.$2" 2>/dev/null || :
+}
+
+# shellcheck disable=SC2015 # ok does not fail
+pg_cluster() {
+	chmod 755 "$mnt"
+	install -d -o "$pg_user" -m 700 "$mnt/pg"
+	expect 0 pg initdb -D "$mnt/pg" --data-checksums --no-locale -E UTF8 -A trust && ok "initdb with checksums" || not_ok "initdb"
+	pg_configure "$mnt/pg"
+	expect 0 pg_start "$mnt/pg" && ok "starts" || exit 1
+	expect 0 pg pgbench -q -i -s 4 postgres && ok "pgbench -i" || not_ok "pgbench -i"
+	pg_sql "create extension amcheck; create table acknowledged(who int, n int, delta int, primary key(who, n)); checkpoint"
 }
 
 pg_load() {

@@ -11,13 +11,7 @@
 agent_start
 volume v
 coffer mount "$tmp/v" "$mnt"
-chmod 755 "$mnt"
-install -d -o "$pg_user" -m 700 "$mnt/pg"
-expect 0 pg initdb -D "$mnt/pg" --data-checksums --no-locale -E UTF8 -A trust && ok "initdb with checksums" || not_ok "initdb"
-pg_configure "$mnt/pg"
-expect 0 pg_start "$mnt/pg" && ok "starts" || exit 1
-expect 0 pg pgbench -q -i -s 4 postgres && ok "pgbench -i" || not_ok "pgbench -i"
-pg_sql "create extension amcheck; create table acknowledged(who int, n int, delta int, primary key(who, n)); checkpoint"
+pg_cluster
 
 for round in 1 2 3 4; do
 	pg_load $round

@@ -43,13 +43,7 @@ mkdir "$tmp/fs/v"
 expect 0 coffer --quiet init "$tmp/fs/v" --tenant v --log-size 16
 umount "$tmp/fs"
 up "$tmp/image"
-chmod 755 "$mnt"
-install -d -o "$pg_user" -m 700 "$mnt/pg"
-expect 0 pg initdb -D "$mnt/pg" --data-checksums --no-locale -E UTF8 -A trust || not_ok "initdb"
-pg_configure "$mnt/pg"
-expect 0 pg_start "$mnt/pg" || exit 1
-expect 0 pg pgbench -q -i -s 4 postgres || not_ok "pgbench -i"
-pg_sql "create extension amcheck; create table acknowledged(who int, n int, delta int, primary key(who, n)); checkpoint"
+pg_cluster
 pg_stop "$mnt/pg" || not_ok "stop"
 down
 cp --sparse=always "$tmp/image" "$tmp/before"
