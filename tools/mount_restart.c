@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/env.h"
+#include "base/fileio.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/priv.h"
@@ -34,32 +35,10 @@
 
 /* ---- how we were started */
 
-static int read_all(const char *path, char **ret_text, size_t *ret_len)
-{
-	AUTO_FREE char *text = malloc(COMMAND_LINE_MAX + 1);
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
-	ssize_t n = 1;
-
-	if (!text)
-		return -ENOMEM;
-	if (fd < 0)
-		return -errno;
-	while (n > 0 && len < COMMAND_LINE_MAX) {
-		n = read(fd, text + len, COMMAND_LINE_MAX - len);
-		if (n < 0)
-			return -errno;
-		len += (size_t)n;
-	}
-	text[len] = '\0';
-	*ret_text = take_ptr(text);
-	*ret_len = len;
-	return len == COMMAND_LINE_MAX ? -E2BIG : 0;
-}
-
 int mount_restart_prepare(struct mounting *m)
 {
 	char program[PATH_MAX];
+	uint8_t *text;
 	size_t len = 0, k = 0;
 	ssize_t n;
 	int r;
@@ -68,9 +47,10 @@ int mount_restart_prepare(struct mounting *m)
 	if (n < 0)
 		return -errno;
 	program[n] = '\0';
-	r = read_all("/proc/self/cmdline", &m->command_line, &len);
+	r = fileio_read_at(AT_FDCWD, "/proc/self/cmdline", COMMAND_LINE_MAX, &text, &len);
 	if (r < 0)
 		return r;
+	m->command_line = (char *)text;
 	m->program = strdup(program);
 	m->argv = calloc(len + 2, sizeof(*m->argv));
 	if (!m->program || !m->argv)
