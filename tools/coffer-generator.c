@@ -189,9 +189,7 @@ static int put_backup(const char *out, const char *name, const struct volume_con
 		add_quoted(t, dir);
 		add_text(t, "\n");
 	}
-	if (c->store && c->path_style == 0)
-		log_warning("%s/%s.conf: path-style=no: coffer-backup@%s.service cannot use it; COFFER_BACKUP= is not set", VOLUMES_DIR, name, name);
-	else if (c->store)
+	if (c->store && c->path_style != 0) /* for which there is no option: the program finds it, and STORE, in volumes.d by itself */
 		r = put_store(t, c);
 	return r < 0 ? r : put(out, "coffer-backup@", name, ".service", t);
 }
