@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bulk.h"
 #include "base/log.h"
 #include "crypt/digest.h"
 #include "format/layout.h"
@@ -159,22 +160,6 @@ static bool is_there(const struct restore_file *f, const struct record_piece *e)
 	       memcmp(hash, e->hash, RECORD_HASH_LEN) == 0;
 }
 
-static int write_range(int fd, const uint8_t *p, size_t len, uint64_t off)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static size_t block_at(size_t at, size_t len)
 {
 	return len - at < BLOCK_SIZE ? len - at : BLOCK_SIZE;
@@ -187,15 +172,15 @@ static int write_piece(const struct restore_file *f, const struct record_piece *
 	int r = 0;
 
 	if (f->solid)
-		return write_range(f->fd, p, e->len, e->off);
+		return bulk_write_at(f->fd, p, e->len, e->off);
 	for (at = 0; at < e->len && r == 0; at += block_at(at, e->len)) {
 		if (!layout_is_zero(p + at, block_at(at, e->len)))
 			continue;
 		if (at > from)
-			r = write_range(f->fd, p + from, at - from, e->off + from);
+			r = bulk_write_at(f->fd, p + from, at - from, e->off + from);
 		from = at + block_at(at, e->len);
 	}
-	return r == 0 && from < e->len ? write_range(f->fd, p + from, e->len - from, e->off + from) : r;
+	return r == 0 && from < e->len ? bulk_write_at(f->fd, p + from, e->len - from, e->off + from) : r;
 }
 
 static int do_job(struct restore *s, const struct restore_job *job, struct store_error *err)

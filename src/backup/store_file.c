@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "base/fileio.h"
+#include "base/bulk.h"
 #include "base/text.h"
 
 #define TMP_NAME_MAX (sizeof(STORE_FILE_TMP) + 16)
@@ -222,7 +222,7 @@ static int put_bytes(struct putting *p, const char *name, const void *data, size
 	int r = tmp_open(p);
 
 	if (r == 0)
-		r = fileio_write_full(p->fd, data, len);
+		r = bulk_write_at(p->fd, data, len, 0);
 	if (r == 0 && fsync(p->fd) < 0)
 		r = -errno;
 	if (r == 0)
