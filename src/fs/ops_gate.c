@@ -7,7 +7,9 @@
  *
  * FORGET, INTERRUPT and the ends of the connection always pass: they read and tell nothing, and FORGET has no answer. All others are answered with ENOKEY.
  * Who was let in counts as active until he is answered, so whoever turns the gate can wait until nobody is inside that came through as it stood before.
- * Reads that one worker has under way together (ops_deep.c) are inside the first of them, which counts until all are answered. */
+ * Reads that one worker has under way together (ops_deep.c) are inside the first of them, which counts until all are answered.
+ *
+ * Who changes a name waits in front of the gate while the volume holds still for a copy (fs/still.h), seconds at most: like a worker that waits for a commit. */
 #include "fs/ops_impl.h"
 
 #include <linux/fuse.h>
@@ -58,6 +60,24 @@ static void refuse(struct ops *o, struct ops_worker *w, const struct fuse_in_hea
 	(void)n; /* nobody waits for it any more */
 }
 
+static bool changes_names(uint32_t opcode)
+{
+	switch (opcode) {
+	case FUSE_CREATE:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_SYMLINK:
+	case FUSE_LINK:
+	case FUSE_UNLINK:
+	case FUSE_RMDIR:
+	case FUSE_RENAME:
+	case FUSE_RENAME2:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* May the request in w->in be served? Then ops_gate_leave comes behind it. Else it has been answered. */
 static bool enter(struct ops *o, struct ops_worker *w, size_t len)
 {
@@ -74,16 +94,13 @@ static bool enter(struct ops *o, struct ops_worker *w, size_t len)
 	return false;
 }
 
-void ops_serve_one(struct ops *o, struct ops_worker *w, size_t len)
+static void serve(struct ops *o, struct ops_worker *w, size_t len, enum meter_op op, uint64_t began)
 {
-	uint64_t began = meter_now_ns();
 	unsigned deep = w->ndeep;
-	enum meter_op op;
 
 	atomic_fetch_add_explicit(&o->requests, 1, memory_order_relaxed);
 	if (!enter(o, w, len))
 		return;
-	op = len < sizeof(struct fuse_in_header) ? METER_OTHER : ops_meter_of(((const struct fuse_in_header *)w->in.mem)->opcode);
 	w->began_ns = began;
 	fuse_session_process_buf(o->session, &w->in);
 	if (w->ndeep <= deep) /* else it is under way behind the first, and counted when it is answered */
@@ -91,6 +108,19 @@ void ops_serve_one(struct ops *o, struct ops_worker *w, size_t len)
 	if (w->ahead)
 		ops_ahead(o, w);
 	ops_gate_leave(o);
+}
+
+void ops_serve_one(struct ops *o, struct ops_worker *w, size_t len)
+{
+	const struct fuse_in_header *h = w->in.mem;
+	uint64_t began = meter_now_ns();
+	bool whole = len >= sizeof(*h), names = whole && o->volume && changes_names(h->opcode);
+
+	if (names)
+		volume_names_enter(o->volume);
+	serve(o, w, len, whole ? ops_meter_of(h->opcode) : METER_OTHER, began);
+	if (names)
+		volume_names_leave(o->volume);
 }
 
 void ops_gate_more(struct ops *o)

@@ -272,6 +272,7 @@ static void volume_free(struct volume *v)
 	pthread_mutex_destroy(&v->watch_m);
 	pthread_mutex_destroy(&v->vio_m);
 	pthread_cond_destroy(&v->vio_cond);
+	still_done(&v->still);
 	free(v);
 }
 
@@ -294,6 +295,7 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 	pthread_mutex_init(&v->watch_m, NULL);
 	pthread_mutex_init(&v->vio_m, NULL);
 	pthread_cond_init(&v->vio_cond, NULL);
+	still_init(&v->still);
 	pthread_cond_init(&v->changed, NULL);
 	pthread_cond_init(&v->pins_closed, NULL);
 	inode_link_init(&v->files);
@@ -406,6 +408,7 @@ int volume_rest(struct volume *v)
 {
 	int r;
 
+	still_end(&v->still);
 	r = freeze_end(v->vio);
 	if (r == 0 || r == -ETIMEDOUT) /* nobody came to end it */
 		r = settle(v);

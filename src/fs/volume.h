@@ -57,9 +57,12 @@ int volume_close(struct volume *v) must_check;
 /* Commit everything handed over so far and wait. */
 int volume_sync(struct volume *v) must_check;
 
-/* Hold what lies below still (io/freeze.h): everything handed over and committed is home. The end: -ETIMEDOUT if it had ended by itself. */
+/* Hold what lies below still (io/freeze.h), names included: everything handed over and committed is home. The end: -ETIMEDOUT if it had ended by itself. */
 int volume_freeze(struct volume *v) must_check;
 int volume_thaw(struct volume *v) must_check;
+/* Around each request that changes a name: it waits while the volume holds still (fs/still.h). No lock held. */
+void volume_names_enter(struct volume *v);
+void volume_names_leave(struct volume *v);
 
 /* Give up the keys, and everything that was made of them: commit, bring home, mark clean, close the I/O floor, free the key ring. Inodes and what the kernel
  * remembers of them stay, so that it can be opened again. Nobody may use the volume meanwhile or until then but for inode_forget and the functions of this

@@ -4,6 +4,7 @@
 
 #include "base/lock.h"
 #include "fs/inode.h"
+#include "fs/still.h"
 #include "fs/volume.h"
 #include "io/lower_ro.h"
 
@@ -30,6 +31,7 @@ struct volume {
 	struct vio_stats past;   /* of the times before it was locked */
 	bool locked;             /* changed by lock and unlock alone, of which there is one at a time */
 	int lock_error;          /* what kept it from coming to rest when it was locked: it stays so */
+	struct still still;      /* names, while it is frozen */
 	bool handles;            /* inodes can be opened by handle */
 	size_t files_max, dirs_max, batch_max; /* shares of the descriptors we may have */
 

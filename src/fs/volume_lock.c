@@ -134,6 +134,8 @@ int volume_freeze(struct volume *v)
 	if (!vio)
 		return -ENOKEY;
 	r = freeze_begin(vio, FREEZE_MS);
+	if (r == 0) /* behind it, so that they need not wait while everything is brought home */
+		still_hold(&v->still, FREEZE_MS);
 	leave(v);
 	return r;
 }
@@ -143,11 +145,22 @@ int volume_thaw(struct volume *v)
 	struct vio *vio = enter(v);
 	int r;
 
+	still_end(&v->still);
 	if (!vio)
 		return -ENOKEY;
 	r = freeze_end(vio);
 	leave(v);
 	return r;
+}
+
+void volume_names_enter(struct volume *v)
+{
+	still_enter(&v->still);
+}
+
+void volume_names_leave(struct volume *v)
+{
+	still_leave(&v->still);
 }
 
 /* ---- */

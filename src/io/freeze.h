@@ -1,5 +1,5 @@
 /* freeze.h: hold a mounted volume's home still for a moment: all that is committed is home, and until the end nothing is committed or checkpointed. Reads go
- * on, and writes until they need a commit. For a scrub, and whoever copies the volume from below. */
+ * on, and writes until they need a commit. Names are not its own: fs/still.h. For a scrub, and whoever copies the volume from below. */
 #ifndef COFFER_IO_FREEZE_H
 #define COFFER_IO_FREEZE_H
 

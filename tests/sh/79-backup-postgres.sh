@@ -2,7 +2,7 @@
 # Goals:
 # 1. A PostgreSQL server under load, with data checksums and full_page_writes=off, is backed up generation after generation through a live mount. Each generation is restored and mounted
 #    beside the original, where another server recovers it: what was acknowledged before the backup began is there, no half transaction, pg_amcheck finds nothing.
-# 2. COFFER_GENERATIONS is how many (3; stage "generations" takes 100).
+# 2. COFFER_GENERATIONS is how many (20; stage "generations" takes 100).
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
 # shellcheck source=tests/apps/postgres.sh
@@ -27,7 +27,7 @@ agent_start
 volume v
 coffer mount "$tmp/v" "$mnt"
 pg_cluster
-generations=${COFFER_GENERATIONS:-3}
+generations=${COFFER_GENERATIONS:-20}
 pg_seconds=$((generations * 600)) # it is ended by the server's end
 pg_load 1
 some_are_acknowledged() {
@@ -52,7 +52,7 @@ while [ "$n" -lt "$generations" ]; do
 	wait_for 60 some_are_acknowledged "$noted" # since the last generation
 	pg_note
 	noted=$(wc -l <"$tmp/said") tries=0
-	while :; do # files of the log are renamed at the wrong moments: it says 19, and is said again
+	while :; do # more than a slow machine copies in the hold: it says 19, and is said again
 		code=0
 		coffer --json backup run "$tmp/v" "$store" >"$tmp/run" 2>"$tmp/err" || code=$?
 		tries=$((tries + 1))

@@ -3,6 +3,10 @@
 #include "alloc_fails.h"
 #include "fs_fixture.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
 #include "fs/backing.h"
 #include "lib/fault.h"
 
@@ -83,6 +87,58 @@ static void a_locked_volume_forgets_and_holds_still(void **state)
 	assert_int_equal(unlock_with(fixture_v, 1), 0);
 	assert_int_equal(unlock_with(fixture_v, 1), 0);
 	assert_int_equal(count_entries(fixture_v->root), 1);
+}
+
+/* ---- names */
+
+static atomic_bool named;
+
+static void *name_something(void *arg)
+{
+	(void)arg;
+	volume_names_enter(fixture_v);
+	atomic_store(&named, true);
+	volume_names_leave(fixture_v);
+	return NULL;
+}
+
+static void names_wait(int (*end)(struct volume *v))
+{
+	pthread_t t;
+
+	atomic_store(&named, false);
+	assert_int_equal(pthread_create(&t, NULL, name_something, NULL), 0);
+	clock_pause_ms(50); /* long enough for one who does not wait */
+	assert_false(atomic_load(&named));
+	assert_int_equal(end(fixture_v), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_true(atomic_load(&named));
+}
+
+static void names_hold_still_with_the_volume(void **state)
+{
+	(void)state;
+	volume_names_enter(fixture_v); /* one who is inside and stays there holds nobody up for long */
+	assert_int_equal(volume_freeze(fixture_v), 0);
+	volume_names_leave(fixture_v);
+	names_wait(volume_thaw);
+	assert_int_equal(volume_freeze(fixture_v), 0);
+	names_wait(volume_lock); /* which ends the freeze */
+	assert_int_equal(unlock_with(fixture_v, 1), 0);
+	(void)name_something(NULL);
+}
+
+static void names_go_on_when_nobody_ends_it(void **state)
+{
+	struct still s;
+
+	(void)state;
+	still_init(&s);
+	still_hold(&s, 20);
+	still_enter(&s);
+	still_leave(&s);
+	still_end(&s);
+	still_done(&s);
 }
 
 static void only_its_own_key_and_config_open_it_again(void **state)
@@ -339,6 +395,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		fixture_test(what_was_written_is_there_after_a_lock),
 		fixture_test(a_locked_volume_forgets_and_holds_still),
+		fixture_test(names_hold_still_with_the_volume),
+		fixture_test(names_go_on_when_nobody_ends_it),
 		fixture_test(only_its_own_key_and_config_open_it_again),
 		fixture_test(what_was_put_back_while_it_was_locked_is_noticed),
 		fixture_test(a_crash_while_it_is_locked_finds_a_clean_volume),
