@@ -30,3 +30,14 @@ bool backup_statement_ok(const char *text, const char *uuid)
 	p = line(p, HEX, 64, 64);
 	return p && *p == '\0';
 }
+
+bool backup_statement_within(const char *text, const char *from, const char *to)
+{
+	static const size_t len = sizeof("2026-01-02T03:04:05Z") - 1;
+	const char *p = text;
+
+	for (unsigned i = 0; i < 5; i++)
+		p = strchr(p, '\n') + 1;
+	/* Digits in fixed places: their order is that of the times. */
+	return strcspn(p, "\n") == len && strlen(from) == len && strlen(to) == len && strncmp(from, p, len) <= 0 && strncmp(p, to, len) <= 0;
+}

@@ -12,5 +12,7 @@
 
 /* Is this a statement about the volume of that uuid (32 lower-case hexadecimal digits), and nothing else? */
 bool backup_statement_ok(const char *text, const char *uuid) must_check;
+/* Of a statement that is one: is its time within from..to, each like 2026-01-02T03:04:05Z? A time of another form is not. */
+bool backup_statement_within(const char *text, const char *from, const char *to) must_check;
 
 #endif

@@ -11,6 +11,7 @@
 #define HKDF_ROOT_CONFIG_MAC "config mac"
 #define HKDF_ROOT_KEY_RING "key ring"
 #define HKDF_ROOT_COMMITMENT "commitment"
+#define HKDF_ROOT_BACKUP_MAC "backup mac"
 #define HKDF_RECOVERY_ID "recovery id"
 #define HKDF_CREDENTIAL_KEY "credential"
 #define HKDF_CREDENTIAL_COMMITMENT "cred commitment"

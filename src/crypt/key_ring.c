@@ -2,7 +2,7 @@
  *
  * A master is extracted once, when the ring is opened; what is kept is its PRK, 64 bytes an epoch, in secret memory. Keys
  * of a file are expanded from it on demand: two or four compressions of SHA-512, no state, no lock. The four keys of the
- * names live ready in secret memory, because a name costs less than deriving its key.
+ * names live ready in secret memory, because a name costs less than deriving its key, and so does the backup MAC key, because R is not kept.
  *
  * Plain text of the ring: version(1) zero(1) names_epoch(2) N(32) count(2), then count times epoch(2) M(32). */
 #include "crypt/keys.h"
@@ -28,6 +28,7 @@ struct key_ring {
 	uint16_t epochs[EPOCHS_MAX];    /* rising */
 	struct secret *prks;            /* count times HKDF_PRK_LEN */
 	struct secret *names;           /* one struct name_keys */
+	struct secret *backup;          /* one struct key_backup */
 };
 
 struct ring_key {
@@ -173,6 +174,14 @@ static int ring_load(struct key_ring *ring, const uint8_t *p)
 	return 0;
 }
 
+static int ring_backup(struct key_ring *ring, const struct secret *root)
+{
+	int r;
+
+	r = secret_new(sizeof(struct key_backup), &ring->backup);
+	return r < 0 ? r : keys_backup(root, ring->uuid, (struct key_backup *)(void *)secret_bytes(ring->backup));
+}
+
 int key_ring_open(const struct secret *root, const uint8_t uuid[static UUID_LEN], const uint8_t *sealed, size_t len,
 		  struct key_ring **ret_ring)
 {
@@ -202,6 +211,8 @@ int key_ring_open(const struct secret *root, const uint8_t uuid[static UUID_LEN]
 		return -ENOMEM;
 	memcpy(ring->uuid, uuid, UUID_LEN);
 	r = ring_load(ring, secret_bytes_const(plain));
+	if (r == 0)
+		r = ring_backup(ring, root);
 	if (r < 0)
 		return r;
 	*ret_ring = take_ptr(ring);
@@ -214,6 +225,7 @@ void key_ring_free(struct key_ring *ring)
 		return;
 	secret_free(ring->prks);
 	secret_free(ring->names);
+	secret_free(ring->backup);
 	free(ring);
 }
 
@@ -235,6 +247,11 @@ uint16_t key_ring_names_epoch(const struct key_ring *ring)
 const struct name_keys *key_ring_names(const struct key_ring *ring)
 {
 	return (const struct name_keys *)(const void *)secret_bytes_const(ring->names);
+}
+
+const struct key_backup *key_ring_backup(const struct key_ring *ring)
+{
+	return (const struct key_backup *)(const void *)secret_bytes_const(ring->backup);
 }
 
 /* NULL: no such epoch. Newest first: that is the one asked for. */

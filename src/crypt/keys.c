@@ -1,6 +1,6 @@
 /* keys.c: what is done with R, the root key, and with the KEK around it (docs/format.md section 2; docs/crypto.md C1-C4).
  *
- *   KEK --GCM--> R --HKDF--> config MAC key, ring key (key_ring.c), commitment
+ *   KEK --GCM--> R --HKDF--> config MAC key, ring key (key_ring.c), commitment, backup MAC key
  *
  * Every derived key is made where it is used and wiped there; none is kept. */
 #include "crypt/keys.h"
@@ -128,6 +128,11 @@ int keys_commitment(const struct secret *root, const uint8_t uuid[static UUID_LE
 		    uint8_t ret_commitment[static COMMITMENT_LEN])
 {
 	return hkdf_root(root, HKDF_ROOT_COMMITMENT, uuid, ret_commitment, COMMITMENT_LEN);
+}
+
+int keys_backup(const struct secret *root, const uint8_t uuid[static UUID_LEN], struct key_backup *ret_key)
+{
+	return hkdf_root(root, HKDF_ROOT_BACKUP_MAC, uuid, ret_key->k, sizeof(ret_key->k));
 }
 
 int keys_recovery_id(const struct secret *key, uint8_t ret_id[static RECOVERY_ID_LEN])

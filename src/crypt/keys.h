@@ -32,6 +32,10 @@ struct key_mac {                 /* HMAC-SHA-256 of coffer.volume */
 	uint8_t k[32];
 };
 
+struct key_backup {              /* HMAC-SHA-256 of a backup's statement (backup_tag.h) */
+	uint8_t k[32];
+};
+
 /* Tag keys and content key of one file in one epoch. */
 struct file_keys {
 	struct key_tag tag;
@@ -45,7 +49,7 @@ struct name_keys {
 /* Wipes any key object: AUTO_KEY(struct key_xts) k; */
 #define keys_wipe(p) secret_wipe((p), sizeof(*(p)))
 
-/* The opened key ring: names keys and one extracted master per live epoch, in secret memory. Immutable after
+/* The opened key ring: names keys, one extracted master per live epoch, and the backup MAC key of R, in secret memory. Immutable after
  * key_ring_open, so any thread may use it. */
 struct key_ring;
 
@@ -72,6 +76,9 @@ int keys_commitment(const struct secret *root, const uint8_t uuid[static UUID_LE
 int keys_config_mac(const struct secret *root, const uint8_t uuid[static UUID_LEN], const void *a, size_t a_len,
 		    const void *b, size_t b_len, uint8_t ret_mac[static CONFIG_MAC_LEN]) must_check;
 
+/* The key of backups' tags. Of R, not of an epoch: a tag stands as long as the volume does. */
+int keys_backup(const struct secret *root, const uint8_t uuid[static UUID_LEN], struct key_backup *ret_key) must_check;
+
 /* A new ring with names_epoch 1, epoch 1 and random masters, sealed under R. ret_sealed has room for KEY_RING_LEN_MAX. */
 int key_ring_create(const struct secret *root, const uint8_t uuid[static UUID_LEN],
 		    uint8_t ret_sealed[static KEY_RING_LEN_MAX], size_t *ret_len) must_check;
@@ -86,6 +93,7 @@ const uint8_t *key_ring_uuid(const struct key_ring *ring);       /* UUID_LEN byt
 uint16_t key_ring_newest(const struct key_ring *ring);
 uint16_t key_ring_names_epoch(const struct key_ring *ring);
 const struct name_keys *key_ring_names(const struct key_ring *ring);
+const struct key_backup *key_ring_backup(const struct key_ring *ring);
 
 /* Per-epoch keys; -ENOKEY: no such epoch in the ring. The tag keys alone suffice to read a header. */
 int key_ring_state_tag(const struct key_ring *ring, uint16_t epoch, struct key_tag *ret_key) must_check;

@@ -51,7 +51,7 @@ def hkdf_vectors(v, file_id):
         d["out"] = crypt.derive(key, label.encode(), v.uuid, length, fid)
         return d
 
-    out = [one("R", v.root_key, l, 32) for l in ("config mac", "key ring", "commitment")]
+    out = [one("R", v.root_key, l, 32) for l in ("config mac", "key ring", "commitment", "backup mac")]
     out += [one("N", v.names, l, 64) for l in ("name", "symlink", "xattr name", "xattr value")]
     for e in (1, 259):
         m = "M(%d)" % e

@@ -179,6 +179,10 @@ def main():
     put("vec_commitment", derive(root, b"commitment", uuid, n=32))
     put("vec_config_mac", hmac.digest(derive(root, b"config mac", uuid, n=32), b"coffer-volume 1 7 {}", "sha256"))
 
+    statement = b"coffer-backup 1\n%s\n7\n%s\n%s\n2026-01-02T03:04:05Z\n%s\n" % (uuid.hex().encode(), b"1" * 64, b"2" * 64, b"3" * 64)
+    put("vec_backup_statement", statement + b"\0")
+    put("vec_backup_tag", hmac.digest(derive(root, b"backup mac", uuid, n=32), statement, "sha256"))
+
     ring_key, ring_aad = derive(root, b"key ring", uuid, n=32), lp(b"coffer key ring") + lp(uuid)
 
     def ring(plain):

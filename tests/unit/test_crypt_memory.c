@@ -16,6 +16,7 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "crypt/backup_tag.h"
 #include "crypt/blockcrypt.h"
 #include "crypt/digest.h"
 #include "crypt/namecrypt.h"
@@ -89,6 +90,11 @@ static int op_config_mac(void)
 	int r = keys_config_mac(fix.root, vec_uuid, "coffer-volume 1 7 ", 18, "{}", 2, out);
 
 	return r < 0 ? r : memcmp(out, vec_config_mac, sizeof(out));
+}
+
+static int op_backup_tag(void)
+{
+	return backup_tag_check(fix.root, vec_uuid, (const char *)vec_backup_statement, vec_backup_tag);
 }
 
 static int op_root_open(void)
@@ -231,6 +237,7 @@ static void without_memory(int (*op)(void))
 WITHOUT_MEMORY(op_derive)
 WITHOUT_MEMORY(op_commitment)
 WITHOUT_MEMORY(op_config_mac)
+WITHOUT_MEMORY(op_backup_tag)
 WITHOUT_MEMORY(op_root_open)
 WITHOUT_MEMORY(op_root_seal)
 WITHOUT_MEMORY(op_ring)
@@ -308,6 +315,7 @@ int main(void)
 		cmocka_unit_test(op_derive_says_so_without_memory),
 		cmocka_unit_test(op_commitment_says_so_without_memory),
 		cmocka_unit_test(op_config_mac_says_so_without_memory),
+		cmocka_unit_test(op_backup_tag_says_so_without_memory),
 		cmocka_unit_test(op_root_open_says_so_without_memory),
 		cmocka_unit_test(op_root_seal_says_so_without_memory),
 		cmocka_unit_test(op_ring_says_so_without_memory),

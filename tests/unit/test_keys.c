@@ -17,6 +17,7 @@
 
 #include <openssl/crypto.h>
 
+#include "crypt/backup_tag.h"
 #include "crypt/gcm.h"
 #include "crypt/hkdf.h"
 #include "crypt/keys.h"
@@ -313,6 +314,69 @@ static void commitment_of_another_root_differs(void **state)
 	assert_memory_not_equal(out, vec_commitment, 32);
 }
 
+static void a_backups_tag_is_the_stated_one_and_of_that_statement_alone(void **state)
+{
+	AUTO_SECRET struct secret *root = SECRET_OF(vec_root);
+	AUTO_SECRET struct secret *other = SECRET_OF(vec_kek);
+	char text[sizeof(vec_backup_statement)];
+	uint8_t tag[BACKUP_TAG_LEN];
+
+	(void)state;
+	memcpy(text, vec_backup_statement, sizeof(text));
+	memcpy(tag, vec_backup_tag, sizeof(tag));
+	assert_int_equal(backup_tag_check(root, vec_uuid, text, tag), 0);
+	assert_int_equal(backup_tag_check(other, vec_uuid, text, tag), -EBADMSG);
+	assert_int_equal(backup_tag_check(root, vec_file_id, text, tag), -EINVAL); /* about another volume */
+	for (size_t i = 0; i < sizeof(tag); i++) {
+		tag[i] ^= 1;
+		assert_int_equal(backup_tag_check(root, vec_uuid, text, tag), -EBADMSG);
+		tag[i] ^= 1;
+	}
+	for (size_t i = 0; i + 1 < sizeof(text); i++) {
+		text[i] ^= 1;
+		assert_int_not_equal(backup_tag_check(root, vec_uuid, text, tag), 0);
+		text[i] ^= 1;
+	}
+	text[sizeof(text) - 2] = '\0';
+	assert_int_equal(backup_tag_check(root, vec_uuid, text, tag), -EINVAL);
+}
+
+/* Under another uuid's key, too: the uuid is in the key and in the text. */
+static void what_is_no_statement_gets_no_tag(void **state)
+{
+	AUTO_SECRET struct secret *root = SECRET_OF(vec_root);
+	struct key_backup key;
+	uint8_t tag[BACKUP_TAG_LEN] = { 0 }, none[BACKUP_TAG_LEN] = { 0 };
+
+	(void)state;
+	assert_int_equal(keys_backup(root, vec_file_id, &key), 0);
+	assert_int_equal(backup_tag_make(&key, vec_file_id, (const char *)vec_backup_statement, tag), -EINVAL);
+	assert_int_equal(backup_tag_make(&key, vec_file_id, "coffer-volume 1 7 {}", tag), -EINVAL);
+	assert_int_equal(backup_tag_make(&key, vec_file_id, "", tag), -EINVAL);
+	assert_memory_equal(tag, none, sizeof(tag));
+	assert_int_equal(backup_tag_make(&key, vec_uuid, (const char *)vec_backup_statement, tag), 0);
+	assert_memory_not_equal(tag, vec_backup_tag, sizeof(tag));
+}
+
+static void the_time_of_a_statement_is_within_or_not(void **state)
+{
+	static const char at[] = "2026-01-02T03:04:05Z", before[] = "2026-01-02T03:04:04Z", behind[] = "2026-01-02T03:04:06Z";
+	char text[sizeof(vec_backup_statement)], *time;
+
+	(void)state;
+	memcpy(text, vec_backup_statement, sizeof(text));
+	assert_true(backup_statement_within(text, at, at));
+	assert_true(backup_statement_within(text, before, behind));
+	assert_false(backup_statement_within(text, behind, behind));
+	assert_false(backup_statement_within(text, before, before));
+	assert_false(backup_statement_within(text, "", behind));
+	assert_false(backup_statement_within(text, before, "9"));
+	time = strchr(text, 'T');
+	assert_non_null(time);
+	memmove(time, time + 1, strlen(time)); /* one of another form has no order */
+	assert_false(backup_statement_within(text, before, behind));
+}
+
 static void a_root_of_another_length_is_refused(void **state)
 {
 	AUTO_SECRET struct secret *root = SECRET_OF(vec_root);
@@ -324,6 +388,7 @@ static void a_root_of_another_length_is_refused(void **state)
 	(void)state;
 	assert_int_equal(keys_commitment(half, vec_uuid, out), -EINVAL);
 	assert_int_equal(keys_config_mac(half, vec_uuid, "", 0, "", 0, out), -EINVAL);
+	assert_int_equal(backup_tag_check(half, vec_uuid, (const char *)vec_backup_statement, vec_backup_tag), -EINVAL);
 	assert_int_equal(keys_root_seal(root, "acme", vec_uuid, half, out), -EINVAL);
 	assert_int_equal(keys_root_seal(half, "acme", vec_uuid, root, out), -EINVAL);
 	assert_int_equal(keys_root_open(half, "acme", vec_uuid, vec_sealed_root, &none), -EINVAL);
@@ -473,6 +538,16 @@ static void key_ring_gives_the_known_keys(void **state)
 	keys_wipe(&tag);
 }
 
+static void a_ring_makes_the_tags_of_its_root(void **state)
+{
+	AUTO_KEY_RING struct key_ring *ring = known_ring();
+	uint8_t tag[BACKUP_TAG_LEN];
+
+	(void)state;
+	assert_int_equal(backup_tag_make(key_ring_backup(ring), key_ring_uuid(ring), (const char *)vec_backup_statement, tag), 0);
+	assert_memory_equal(tag, vec_backup_tag, sizeof(tag));
+}
+
 static void key_ring_has_no_key_for_an_epoch_it_does_not_hold(void **state)
 {
 	static const uint16_t absent[] = { 0, 2, 6, 8, 0x0107, 65535 };
@@ -620,6 +695,9 @@ int main(void)
 		cmocka_unit_test(expanding_in_two_steps_equals_hkdf_in_one),
 		cmocka_unit_test(commitment_and_config_mac_give_the_known_answers),
 		cmocka_unit_test(commitment_of_another_root_differs),
+		cmocka_unit_test(a_backups_tag_is_the_stated_one_and_of_that_statement_alone),
+		cmocka_unit_test(what_is_no_statement_gets_no_tag),
+		cmocka_unit_test(the_time_of_a_statement_is_within_or_not),
 		cmocka_unit_test(a_root_of_another_length_is_refused),
 		cmocka_unit_test(gcm_opens_the_published_vector),
 		cmocka_unit_test(root_opens_from_the_known_seal),
@@ -627,6 +705,7 @@ int main(void)
 		cmocka_unit_test(sealed_root_is_refused_for_another_key_tenant_uuid_or_use),
 		cmocka_unit_test(every_flipped_bit_of_a_sealed_root_is_refused),
 		cmocka_unit_test(key_ring_gives_the_known_keys),
+		cmocka_unit_test(a_ring_makes_the_tags_of_its_root),
 		cmocka_unit_test(key_ring_has_no_key_for_an_epoch_it_does_not_hold),
 		cmocka_unit_test(a_created_ring_opens_with_fresh_keys_each_time),
 		cmocka_unit_test(a_ring_may_hold_64_epochs),

@@ -162,6 +162,10 @@ def siv_decrypt(key, data, strings=()):
     return plain
 
 
+def backup_tag(root, uuid, statement):
+    return hmac.new(derive(root, b"backup mac", uuid, 32), statement, hashlib.sha256).digest()
+
+
 def config_mac(root, uuid, epoch, body):
     key = derive(root, b"config mac", uuid, 32)
     return hmac.new(key, b"coffer-volume 1 %d " % epoch + body, hashlib.sha256).digest()
