@@ -289,6 +289,7 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 	v->root_fd = root_fd;
 	v->lock_fd = o->lock_fd > 0 ? o->lock_fd : -1;
 	v->options = *o;
+	v->opened_s = time(NULL);
 	if (e)
 		v->events = *e;
 	lock_init(&v->lock, LOCK_RANK_FS);

@@ -3,6 +3,7 @@
 #ifndef COFFER_FS_VOLUME_H
 #define COFFER_FS_VOLUME_H
 
+#include "crypt/backup_tag.h"
 #include "format/volume_config.h"
 #include "io/vio.h"
 
@@ -57,12 +58,17 @@ int volume_close(struct volume *v) must_check;
 /* Commit everything handed over so far and wait. */
 int volume_sync(struct volume *v) must_check;
 
-/* Hold what lies below still (io/freeze.h), names included: everything handed over and committed is home. The end: -ETIMEDOUT if it had ended by itself. */
+/* Hold what lies below still (io/freeze.h), names included: everything handed over and committed is home. A locked volume is at rest anyway, and may be held too. The end:
+ * -ETIMEDOUT if it had ended by itself, or the volume was locked or unlocked meanwhile. -EBUSY: it is held already; -ENOKEY: it is locked, and did not come to rest. */
 int volume_freeze(struct volume *v) must_check;
 int volume_thaw(struct volume *v) must_check;
 /* Around each request that changes a name: it waits while the volume holds still (fs/still.h). No lock held. */
 void volume_names_enter(struct volume *v);
 void volume_names_leave(struct volume *v);
+
+/* The tag of a backup's statement (crypt/backup_tag.h): one for each hold that lasted to its end, of a backup that was begun since the volume was opened and before that
+ * end. -ENOKEY: it is locked; -EPERM: not of such a backup, or there was no hold; -EINVAL: no statement about this volume. */
+int volume_backup_tag(struct volume *v, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN]) must_check;
 
 /* Give up the keys, and everything that was made of them: commit, bring home, mark clean, close the I/O floor, free the key ring. Inodes and what the kernel
  * remembers of them stay, so that it can be opened again. Nobody may use the volume meanwhile or until then but for inode_forget and the functions of this

@@ -2,11 +2,16 @@
 #ifndef COFFER_FS_VOLUME_IMPL_H
 #define COFFER_FS_VOLUME_IMPL_H
 
+#include <time.h>
+
 #include "base/lock.h"
 #include "fs/inode.h"
 #include "fs/still.h"
 #include "fs/volume.h"
 #include "io/lower_ro.h"
+
+/* What a freeze left, until a thaw or the next freeze. BROKEN: the volume was locked or unlocked, or its time is over. */
+enum volume_hold { VOLUME_HOLD_NONE, VOLUME_HOLD_LIVE, VOLUME_HOLD_REST, VOLUME_HOLD_BROKEN };
 
 struct volume {
 	struct lower *lower;     /* as given, or around it ro */
@@ -23,7 +28,7 @@ struct volume {
 	void (*watch)(void *ctx, uint64_t id);
 	void *watch_ctx;
 	struct volume_info info;
-	pthread_mutex_t vio_m;   /* guards all down to lock_error, and where vio points for those that are not requests: volume_lock.c */
+	pthread_mutex_t vio_m;   /* guards all down to held_s, and where vio points for those that are not requests: volume_lock.c */
 	pthread_cond_t vio_cond; /* users, locking */
 	unsigned users;          /* syncs and freezes under way */
 	bool locking;            /* waits for users, and lets no more in */
@@ -32,6 +37,11 @@ struct volume {
 	bool locked;             /* changed by lock and unlock alone, of which there is one at a time */
 	int lock_error;          /* what kept it from coming to rest when it was locked: it stays so */
 	struct still still;      /* names, while it is frozen */
+	enum volume_hold hold;
+	bool unlocking;          /* what lies below is being changed again */
+	uint64_t hold_until_ms;  /* REST: the end of its time, which LIVE has in io/freeze.h */
+	unsigned untagged;       /* holds that lasted to their end, and of which no backup was tagged */
+	time_t opened_s, held_s; /* CLOCK_REALTIME: volume_open; the end of the last such hold */
 	bool handles;            /* inodes can be opened by handle */
 	size_t files_max, dirs_max, batch_max; /* shares of the descriptors we may have */
 

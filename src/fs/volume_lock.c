@@ -4,16 +4,23 @@
  * a crash finds while it is locked is a clean volume. Unlocking opens the floor again as mounting does; what is kept between is the table of inodes, which
  * holds numbers, attributes and encrypted names, and the lock on the directory, so that nobody else can have it meanwhile.
  *
+ * A freeze of a locked volume has nothing to stop: it only notes that the volume was at rest, and unlocking takes note of that away.
+ *
  * An open file survives because an inode finds its lower file again by itself, as it does when its iofile was evicted (reopen.c). */
 #include "fs/volume.h"
 
 #include <malloc.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "fs/live.h"
 #include "fs/volume_impl.h"
 #include "io/freeze.h"
+
+#define UNTAGGED_MAX 16u /* who holds and never asks leaves no heap of them */
 
 void volume_note_seen(struct volume *v, const struct vio_seen *seen)
 {
@@ -126,29 +133,119 @@ int volume_sync(struct volume *v)
 	return r;
 }
 
+/* ---- holding still */
+
+/* With vio_m. */
+static void hold_begin(struct volume *v, enum volume_hold hold)
+{
+	v->hold = hold;
+	v->hold_until_ms = clock_boot_ms() + FREEZE_MS;
+}
+
+static int freeze_at_rest(struct volume *v)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&v->vio_m);
+	if (!v->locked || v->lock_error < 0)
+		r = -ENOKEY;
+	else if (v->unlocking || (v->hold == VOLUME_HOLD_REST && clock_boot_ms() < v->hold_until_ms))
+		r = -EBUSY;
+	if (r == 0)
+		hold_begin(v, VOLUME_HOLD_REST);
+	pthread_mutex_unlock(&v->vio_m);
+	return r;
+}
+
 int volume_freeze(struct volume *v)
 {
 	struct vio *vio = enter(v);
 	int r;
 
 	if (!vio)
-		return -ENOKEY;
+		return freeze_at_rest(v);
 	r = freeze_begin(vio, FREEZE_MS);
-	if (r == 0) /* behind it, so that they need not wait while everything is brought home */
-		still_hold(&v->still, FREEZE_MS);
+	if (r == 0) {
+		pthread_mutex_lock(&v->vio_m);
+		hold_begin(v, VOLUME_HOLD_LIVE);
+		pthread_mutex_unlock(&v->vio_m);
+		still_hold(&v->still, FREEZE_MS); /* behind it, so that they need not wait while everything is brought home */
+	}
 	leave(v);
 	return r;
+}
+
+/* What the hold was; it is over. */
+static enum volume_hold hold_take(struct volume *v)
+{
+	enum volume_hold hold;
+
+	pthread_mutex_lock(&v->vio_m);
+	hold = v->hold;
+	if (hold == VOLUME_HOLD_REST && clock_boot_ms() >= v->hold_until_ms)
+		hold = VOLUME_HOLD_BROKEN;
+	v->hold = VOLUME_HOLD_NONE;
+	pthread_mutex_unlock(&v->vio_m);
+	return hold;
+}
+
+static void hold_lasted(struct volume *v)
+{
+	pthread_mutex_lock(&v->vio_m);
+	if (v->untagged < UNTAGGED_MAX)
+		v->untagged++;
+	v->held_s = time(NULL);
+	pthread_mutex_unlock(&v->vio_m);
 }
 
 int volume_thaw(struct volume *v)
 {
 	struct vio *vio = enter(v);
+	enum volume_hold hold = hold_take(v);
 	int r;
 
 	still_end(&v->still);
+	r = vio ? freeze_end(vio) : 0;
+	if (vio)
+		leave(v);
+	if (r == 0 && (hold == VOLUME_HOLD_BROKEN || hold == VOLUME_HOLD_NONE))
+		r = -ETIMEDOUT;
+	if (r == 0)
+		hold_lasted(v);
+	return r;
+}
+
+/* ---- backups */
+
+/* Nothing but the newest of what happened here: who may ask today makes no tag for last year, nor one for each thing that he can think of. */
+static int tag_take(struct volume *v, const char *statement)
+{
+	char opened[TIME_TEXT_MAX], held[TIME_TEXT_MAX], uuid[2 * UUID_LEN + 1];
+	int r = -EPERM;
+
+	text_hex(v->info.uuid, UUID_LEN, uuid);
+	if (!backup_statement_ok(statement, uuid))
+		return -EINVAL;
+	pthread_mutex_lock(&v->vio_m);
+	if (v->untagged > 0 && text_time(v->opened_s, sizeof(opened), opened) == 0 && text_time(v->held_s, sizeof(held), held) == 0 &&
+	    backup_statement_within(statement, opened, held)) {
+		v->untagged--;
+		r = 0;
+	}
+	pthread_mutex_unlock(&v->vio_m);
+	return r;
+}
+
+int volume_backup_tag(struct volume *v, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN])
+{
+	struct vio *vio = enter(v); /* while we are in, the ring stays */
+	int r;
+
 	if (!vio)
 		return -ENOKEY;
-	r = freeze_end(vio);
+	r = tag_take(v, statement);
+	if (r == 0)
+		r = backup_tag_make(key_ring_backup(v->ring), v->info.uuid, statement, ret_tag);
 	leave(v);
 	return r;
 }
@@ -181,6 +278,10 @@ int volume_lock(struct volume *v)
 	if (v->locked)
 		return v->lock_error;
 	keep_out(v);
+	pthread_mutex_lock(&v->vio_m);
+	if (v->hold == VOLUME_HOLD_LIVE)
+		v->hold = VOLUME_HOLD_BROKEN;
+	pthread_mutex_unlock(&v->vio_m);
 	r = volume_rest(v);
 	if (r < 0)
 		vio_abandon(detach(v)); /* closing would take the log away from the files that were just dropped */
@@ -229,6 +330,15 @@ static int open_floor(struct volume *v, struct vio **ret_vio)
 	return vio_open(&p, ret_vio);
 }
 
+static void unlocking(struct volume *v, bool on)
+{
+	pthread_mutex_lock(&v->vio_m);
+	if (v->hold == VOLUME_HOLD_REST)
+		v->hold = VOLUME_HOLD_BROKEN;
+	v->unlocking = on;
+	pthread_mutex_unlock(&v->vio_m);
+}
+
 int volume_unlock(struct volume *v, const uint8_t *config, size_t len, struct secret **root)
 {
 	AUTO_SECRET struct secret *key = take_ptr(*root);
@@ -249,9 +359,11 @@ int volume_unlock(struct volume *v, const uint8_t *config, size_t len, struct se
 	if (r < 0)
 		return r;
 	v->ring = ring;
+	unlocking(v, true);
 	r = open_floor(v, &vio);
 	vio_forget_thread();
 	if (r < 0) {
+		unlocking(v, false);
 		v->ring = NULL;
 		return r;
 	}
@@ -261,7 +373,7 @@ int volume_unlock(struct volume *v, const uint8_t *config, size_t len, struct se
 	v->info.epoch = now.epoch;
 	pthread_mutex_lock(&v->vio_m);
 	v->vio = vio;
-	v->locked = false;
+	v->locked = v->unlocking = false;
 	pthread_mutex_unlock(&v->vio_m);
 	return 0;
 }

@@ -7,7 +7,9 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "fs/backing.h"
+#include "io/vio_impl.h"
 #include "lib/fault.h"
 
 #define CALLS_MAX 4000
@@ -78,13 +80,23 @@ static void a_locked_volume_forgets_and_holds_still(void **state)
 	assert_int_equal(remove_file(fixture_v, fixture_v->root, "gone"), 0);
 	assert_int_equal(volume_freeze(fixture_v), 0);
 	assert_int_equal(volume_lock(fixture_v), 0); /* also one that is frozen */
+	assert_int_equal(volume_thaw(fixture_v), -ETIMEDOUT);
 	assert_int_equal(volume_lock(fixture_v), 0);
 	assert_int_equal(volume_sync(fixture_v), 0);
-	assert_int_equal(volume_freeze(fixture_v), -ENOKEY);
-	assert_int_equal(volume_thaw(fixture_v), -ENOKEY);
+	assert_int_equal(volume_freeze(fixture_v), 0); /* at rest it is still */
+	assert_int_equal(volume_freeze(fixture_v), -EBUSY);
+	assert_int_equal(volume_thaw(fixture_v), 0);
+	assert_int_equal(volume_thaw(fixture_v), -ETIMEDOUT);
+	assert_int_equal(volume_freeze(fixture_v), 0);
+	fixture_v->hold_until_ms = 0; /* whoever asked died */
+	assert_int_equal(volume_freeze(fixture_v), 0);
+	fixture_v->hold_until_ms = 0;
+	assert_int_equal(volume_thaw(fixture_v), -ETIMEDOUT);
+	assert_int_equal(volume_freeze(fixture_v), 0);
 	drop(gone);
 	drop(file);
 	assert_int_equal(unlock_with(fixture_v, 1), 0);
+	assert_int_equal(volume_thaw(fixture_v), -ETIMEDOUT); /* it did not stay so */
 	assert_int_equal(unlock_with(fixture_v, 1), 0);
 	assert_int_equal(count_entries(fixture_v->root), 1);
 }
@@ -139,6 +151,59 @@ static void names_go_on_when_nobody_ends_it(void **state)
 	still_leave(&s);
 	still_end(&s);
 	still_done(&s);
+}
+
+/* ---- tags of backups */
+
+static int tag_at(const char *when, uint8_t ret_tag[static BACKUP_TAG_LEN], char *ret_text)
+{
+	char uuid[2 * UUID_LEN + 1];
+
+	text_hex(fixture_v->info.uuid, UUID_LEN, uuid);
+	(void)snprintf(ret_text, BACKUP_STATEMENT_MAX, "coffer-backup 1\n%s\n1\n\n%064d\n%s\n%064d\n", uuid, 1, when, 2);
+	return volume_backup_tag(fixture_v, ret_text, ret_tag);
+}
+
+static void a_hold_that_lasted_gives_one_tag(void **state)
+{
+	uint8_t tag[BACKUP_TAG_LEN];
+	char text[BACKUP_STATEMENT_MAX], now[TIME_TEXT_MAX];
+	AUTO_SECRET struct secret *root = fixture_key(1);
+
+	(void)state;
+	assert_int_equal(text_time(time(NULL), sizeof(now), now), 0);
+	assert_int_equal(tag_at(now, tag, text), -EPERM); /* none yet */
+	assert_int_equal(volume_freeze(fixture_v), 0);
+	assert_int_equal(tag_at(now, tag, text), -EPERM); /* not over */
+	assert_int_equal(volume_thaw(fixture_v), 0);
+	assert_int_equal(text_time(fixture_v->held_s, sizeof(now), now), 0);
+	assert_int_equal(tag_at("2001-01-01T00:00:00Z", tag, text), -EPERM);
+	assert_int_equal(tag_at("2999-01-01T00:00:00Z", tag, text), -EPERM);
+	assert_int_equal(tag_at("2026-01-01", tag, text), -EINVAL);
+	assert_int_equal(tag_at(now, tag, text), 0);
+	assert_int_equal(backup_tag_check(root, fixture_v->info.uuid, text, tag), 0);
+	assert_int_equal(tag_at(now, tag, text), -EPERM); /* it was of that hold */
+	assert_int_equal(volume_freeze(fixture_v), 0);
+	lock_take(&fixture_v->vio->freeze.m);
+	fixture_v->vio->freeze.state = FREEZE_EXPIRED;
+	lock_drop(&fixture_v->vio->freeze.m);
+	assert_int_equal(volume_thaw(fixture_v), -ETIMEDOUT);
+	assert_int_equal(tag_at(now, tag, text), -EPERM);
+}
+
+static void a_locked_volume_tags_nothing(void **state)
+{
+	uint8_t tag[BACKUP_TAG_LEN];
+	char text[BACKUP_STATEMENT_MAX], now[TIME_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(volume_lock(fixture_v), 0);
+	assert_int_equal(volume_freeze(fixture_v), 0);
+	assert_int_equal(volume_thaw(fixture_v), 0);
+	assert_int_equal(text_time(fixture_v->held_s, sizeof(now), now), 0);
+	assert_int_equal(tag_at(now, tag, text), -ENOKEY);
+	assert_int_equal(unlock_with(fixture_v, 1), 0);
+	assert_int_equal(tag_at(now, tag, text), 0); /* what was at rest then is what the hold was of */
 }
 
 static void only_its_own_key_and_config_open_it_again(void **state)
@@ -397,6 +462,8 @@ int main(void)
 		fixture_test(a_locked_volume_forgets_and_holds_still),
 		fixture_test(names_hold_still_with_the_volume),
 		fixture_test(names_go_on_when_nobody_ends_it),
+		fixture_test(a_hold_that_lasted_gives_one_tag),
+		fixture_test(a_locked_volume_tags_nothing),
 		fixture_test(only_its_own_key_and_config_open_it_again),
 		fixture_test(what_was_put_back_while_it_was_locked_is_noticed),
 		fixture_test(a_crash_while_it_is_locked_finds_a_clean_volume),
