@@ -119,6 +119,14 @@ static int on_thaw(void *arg)
 	return r == -ETIMEDOUT ? -EBUSY : r; /* the class that says so */
 }
 
+static int on_backup_tag(void *arg, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN])
+{
+	struct mounting *m = arg;
+
+	return volume_backup_tag(m->volume, statement, ret_tag);
+}
+
 const struct client_mount_ops mount_link_ops = {
 	.stats = on_stats, .sync = on_sync, .lock = on_lock, .config = on_config, .unlock = on_unlock, .freeze = on_freeze, .thaw = on_thaw,
+	.backup_tag = on_backup_tag,
 };

@@ -183,8 +183,8 @@ void relay_stats_ask(struct agent *a);
 bool relay_stats_outstanding(const struct agent *a);
 /* The newest mount of that uid that said it is there; mounter -1: root's, else that of the only user who says so. NULL: none. */
 struct conn *relay_mount_at(struct agent *a, const char *mountpoint, int64_t mounter);
-int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push,
-	       struct conn *mount) must_check;
+/* Push on the mount what was asked of it (op, and statement), and answer req when it has answered. -ENOTCONN: there is none; -ENOSPC, -ENOMEM. */
+int relay_sync(struct agent *a, struct conn *c, const struct proto_request *req, enum proto_push push, struct conn *mount) must_check;
 void relay_event_done(struct agent *a, struct conn *c, const struct proto_event *ev);
 void relay_tick(struct agent *a, uint64_t now_ms);
 /* c is going away: as the one who asked, as the mount that was asked. */

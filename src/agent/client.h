@@ -55,6 +55,9 @@ DEFINE_AUTO(struct client, client_free)
 /* Have a backup's statement (crypt/backup_statement.h) signed by this host's backup key. */
 int client_backup_sign(struct client *c, const struct proto_instance *instance, const char *statement, uint8_t ret_public[static SIGN_PUBLIC_LEN],
 		       uint8_t ret_signature[static SIGN_LEN]) must_check;
+/* Have it tagged by the key of the volume that is mounted there (mounter: as for client_sync), of a hold that lasted to its end (client_thaw). -ENOKEY: the mount is locked;
+ * -EPERM: not allowed, or the mount was not held still for it. */
+int client_backup_tag(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN]) must_check;
 /* Tell that a scrub, a backup or its verification has ended well, on any connection; the audit log and metrics have it then. */
 int client_done(struct client *c, const struct proto_instance *instance, enum proto_done what, const char *detail) must_check;
 
@@ -180,6 +183,8 @@ struct client_mount_ops {
 	int (*unlock)(void *arg, const uint8_t *config, size_t len, const struct client_unlocked *unlocked, struct secret **root);
 	int (*freeze)(void *arg);
 	int (*thaw)(void *arg);
+	/* Tag the statement of a backup. */
+	int (*backup_tag)(void *arg, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN]);
 };
 
 /* Register and start the threads. On success *c is taken over and NULL; on failure (no memory, no threads) it is still the caller's.

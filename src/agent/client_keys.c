@@ -67,6 +67,14 @@ int client_done(struct client *c, const struct proto_instance *instance, enum pr
 	return client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
 }
 
+static int statement_fill(struct client *c, const char *statement)
+{
+	if (strlen(statement) >= sizeof(c->req.statement))
+		return client_fail(c, -EINVAL, "not a statement about a backup");
+	memcpy(c->req.statement, statement, strlen(statement) + 1);
+	return 0;
+}
+
 int client_backup_sign(struct client *c, const struct proto_instance *instance, const char *statement, uint8_t ret_public[static SIGN_PUBLIC_LEN],
 		       uint8_t ret_signature[static SIGN_LEN])
 {
@@ -75,13 +83,29 @@ int client_backup_sign(struct client *c, const struct proto_instance *instance, 
 
 	client_request_begin(c, PROTO_OP_BACKUP_SIGN);
 	c->req.instance = *instance;
-	if (strlen(statement) >= sizeof(c->req.statement))
-		return client_fail(c, -EINVAL, "not a statement about a backup");
-	memcpy(c->req.statement, statement, strlen(statement) + 1);
-	r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
+	r = statement_fill(c, statement);
+	if (r == 0)
+		r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
 	if (r < 0)
 		return r;
 	memcpy(ret_public, reply.public_key, SIGN_PUBLIC_LEN);
 	memcpy(ret_signature, reply.signature, SIGN_LEN);
+	return 0;
+}
+
+int client_backup_tag(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN])
+{
+	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
+	int r;
+
+	client_request_begin(c, PROTO_OP_BACKUP_TAG);
+	client_text_copy(mountpoint, sizeof(c->req.mountpoint), c->req.mountpoint);
+	c->req.mounter = mounter;
+	r = statement_fill(c, statement);
+	if (r == 0)
+		r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
+	if (r < 0)
+		return r;
+	memcpy(ret_tag, reply.tag, BACKUP_TAG_LEN);
 	return 0;
 }

@@ -121,7 +121,7 @@ static void locked_set(struct client_mount *m, bool locked)
 	m->locked = locked;
 }
 
-static int work_run(struct client_mount *m, const struct proto_event *ev)
+static int work_run(struct client_mount *m, struct proto_event *ev)
 {
 	int r;
 
@@ -143,6 +143,10 @@ static int work_run(struct client_mount *m, const struct proto_event *ev)
 		return m->ops.freeze ? m->ops.freeze(m->arg) : -EOPNOTSUPP;
 	case PROTO_PUSH_THAW:
 		return m->ops.thaw ? m->ops.thaw(m->arg) : -EOPNOTSUPP;
+	case PROTO_PUSH_BACKUP_TAG:
+		r = m->ops.backup_tag ? m->ops.backup_tag(m->arg, ev->statement, ev->tag) : -EOPNOTSUPP;
+		ev->has_tag = r >= 0;
+		return r;
 	default:
 		return -EOPNOTSUPP;
 	}

@@ -20,7 +20,7 @@ static const char *const op_texts[PROTO_OPS] = {
 	[PROTO_OP_KEYS] = "keys",     [PROTO_OP_RECOVER] = "recover",
 	[PROTO_OP_SEAL] = "seal",     [PROTO_OP_UNSEAL] = "unseal",
 	[PROTO_OP_DONE] = "done",     [PROTO_OP_AUDIT] = "audit",
-	[PROTO_OP_BACKUP_SIGN] = "backup-sign",
+	[PROTO_OP_BACKUP_SIGN] = "backup-sign", [PROTO_OP_BACKUP_TAG] = "backup-tag",
 };
 
 static const char *const done_texts[PROTO_DONES] = {
@@ -30,6 +30,7 @@ static const char *const done_texts[PROTO_DONES] = {
 static const char *const push_texts[PROTO_PUSHES] = {
 	[PROTO_PUSH_LOCK] = "lock",     [PROTO_PUSH_UNLOCK] = "unlock", [PROTO_PUSH_SYNC] = "sync",
 	[PROTO_PUSH_FREEZE] = "freeze", [PROTO_PUSH_THAW] = "thaw",     [PROTO_PUSH_STATS] = "stats",
+	[PROTO_PUSH_BACKUP_TAG] = "backup-tag",
 };
 
 static const char *const kind_texts[PROTO_KINDS] = {
@@ -207,6 +208,16 @@ int proto_hex_parse(const struct json *o, const char *key, size_t n, uint8_t *re
 	if (r < 0)
 		return r;
 	return text_hex_parse(text, strlen(text), n, ret_p);
+}
+
+int proto_hex_put(struct json *o, const char *key, size_t n, const uint8_t *p)
+{
+	char text[HEX_LEN(64)];
+
+	if (n > 64)
+		return -EINVAL;
+	text_hex(p, n, text);
+	return json_put_str(o, key, text);
 }
 
 bool proto_instance_equal(const struct proto_instance *a, const struct proto_instance *b)

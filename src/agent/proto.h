@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/meter.h"
-#include "crypt/backup_statement.h"
+#include "crypt/backup_tag.h"
 #include "crypt/credential.h"
 #include "crypt/sign.h"
 #include "format/volume_config.h"
@@ -53,6 +53,7 @@ enum proto_op {
 	PROTO_OP_DONE,
 	PROTO_OP_AUDIT,
 	PROTO_OP_BACKUP_SIGN,
+	PROTO_OP_BACKUP_TAG,
 	PROTO_OPS,
 };
 
@@ -64,6 +65,7 @@ enum proto_push {
 	PROTO_PUSH_FREEZE,
 	PROTO_PUSH_THAW,
 	PROTO_PUSH_STATS,
+	PROTO_PUSH_BACKUP_TAG,
 	PROTO_PUSHES,
 };
 
@@ -156,13 +158,13 @@ struct proto_request {
 	char kms[PROTO_KMS_MAX][KMS_URI_MAX + 1];
 	struct proto_instance instance;             /* pin, unlock, trust, register, keys, recover */
 	char purpose[PROTO_TEXT_MAX];               /* unlock: mount, fsck, … (for the audit log) */
-	char statement[BACKUP_STATEMENT_MAX];       /* backup-sign: what is signed (crypt/backup_statement.h) */
+	char statement[BACKUP_STATEMENT_MAX];       /* backup-sign, backup-tag: what is signed or tagged (crypt/backup_statement.h) */
 	int64_t of;                                 /* ack: id of the init or unlock */
 	bool older;                                 /* trust */
 	bool scratch;                               /* trust: only as long as this connection */
 	char volume[PROTO_PATH_MAX];                /* register: as the user named it */
 	char source[PROTO_PATH_MAX];                /* register: the volume's directory */
-	char mountpoint[PROTO_PATH_MAX];            /* register, sync */
+	char mountpoint[PROTO_PATH_MAX];            /* register, sync, freeze, thaw, backup-tag */
 	int64_t mounter;                            /* sync: uid that serves it, by the asker's mountinfo; -1: not said */
 	bool read_only;                             /* register */
 	bool locked;                                /* register: the mount has no keys now */
@@ -200,6 +202,7 @@ struct proto_reply {
 	uint64_t credential_version;                /* seal, unseal */
 	uint8_t public_key[SIGN_PUBLIC_LEN];        /* backup-sign: this host's, for backups */
 	uint8_t signature[SIGN_LEN];                /* backup-sign */
+	uint8_t tag[BACKUP_TAG_LEN];                /* backup-tag */
 	uint64_t size;                              /* unseal: bytes of the secret beside it */
 	uint64_t next_seq;                          /* audit: where to go on; 0: these were the last */
 	bool known;                                 /* trust: this instance was pinned before */
@@ -216,8 +219,11 @@ struct proto_event {
 	char message[PROTO_MESSAGE_MAX];
 	char reason[PROTO_MESSAGE_MAX];             /* pushed: lock */
 	bool wants_detail;                          /* pushed: stats */
+	char statement[BACKUP_STATEMENT_MAX];       /* pushed: backup-tag */
 	bool has_stats;                             /* done, stats */
 	struct proto_stats stats;
+	bool has_tag;                               /* done, backup-tag */
+	uint8_t tag[BACKUP_TAG_LEN];
 };
 
 enum proto_type { PROTO_TYPE_REQUEST, PROTO_TYPE_EVENT_DONE };
@@ -275,6 +281,7 @@ int proto_u64_put(struct json *o, const char *key, uint64_t n) must_check;
 int proto_str_parse(const struct json *o, const char *key, size_t max, char *ret_text) must_check;
 /* A member of the hexadecimal digits of n bytes. */
 int proto_hex_parse(const struct json *o, const char *key, size_t n, uint8_t *ret_p) must_check;
+int proto_hex_put(struct json *o, const char *key, size_t n, const uint8_t *p) must_check; /* n at most 64 */
 
 /* Is now older than seen? By config version, stamp limit or the stamp in the generation; a generation of the same stamp with other
  * random bytes is another history, and older too. older_ok is not looked at. */

@@ -135,7 +135,7 @@ int proto_stats_put(struct json *o, const struct proto_stats *s)
 static int done_parse(const struct json *o, struct proto_event *ev)
 {
 	static const char *const known[] = { "v",     "id",    "event",	  "ok", "class",
-					     "errno", "message", "stats", NULL };
+					     "errno", "message", "stats", "tag", NULL };
 	const char *class, *number;
 	bool ok;
 	int r;
@@ -157,6 +157,10 @@ static int done_parse(const struct json *o, struct proto_event *ev)
 	if (r < 0 && r != -ENOENT)
 		return -EUCLEAN;
 	ev->has_stats = r >= 0;
+	r = proto_hex_parse(o, "tag", BACKUP_TAG_LEN, ev->tag);
+	if (r < 0 && r != -ENOENT)
+		return -EUCLEAN;
+	ev->has_tag = r >= 0;
 	return 0;
 }
 
@@ -186,6 +190,9 @@ int proto_event_parse(const struct json *o, struct proto_event *ret_ev)
 		r = json_get_bool(o, "detail", &ev.wants_detail);
 		if (r < 0 && r != -ENOENT)
 			return -EUCLEAN;
+		r = proto_str_parse(o, "statement", sizeof(ev.statement), ev.statement);
+		if (r < 0 && r != -ENOENT)
+			return -EUCLEAN;
 	}
 	*ret_ev = ev;
 	return 0;
@@ -198,8 +205,10 @@ static int done_put(struct json *o, const struct proto_event *ev)
 	r = json_put_bool(o, "ok", ev->class == PROTO_CLASS_OK);
 	if (r < 0)
 		return r;
-	if (ev->class == PROTO_CLASS_OK)
-		return ev->has_stats ? stats_put(o, &ev->stats) : 0;
+	if (ev->class == PROTO_CLASS_OK) {
+		r = ev->has_stats ? stats_put(o, &ev->stats) : 0;
+		return r >= 0 && ev->has_tag ? proto_hex_put(o, "tag", BACKUP_TAG_LEN, ev->tag) : r;
+	}
 	r = json_put_str(o, "class", proto_class_text(ev->class));
 	if (r >= 0)
 		r = json_put_str(o, "errno", proto_class_errno_text(ev->class));
@@ -226,6 +235,8 @@ int proto_event_put(const struct proto_event *ev, char **ret_text)
 		r = json_put_str(o, "reason", ev->reason);
 	if (r >= 0 && !ev->done && ev->wants_detail)
 		r = json_put_bool(o, "detail", true);
+	if (r >= 0 && !ev->done && ev->statement[0])
+		r = json_put_str(o, "statement", ev->statement);
 	if (r < 0)
 		return r;
 	return json_dump(o, ret_text);

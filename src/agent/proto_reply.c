@@ -268,13 +268,9 @@ static int unseal_parse(const struct json *o, struct proto_reply *reply)
 
 static int signed_put(struct json *o, const struct proto_reply *reply)
 {
-	char key[2 * SIGN_PUBLIC_LEN + 1], signature[2 * SIGN_LEN + 1];
-	int r;
+	int r = proto_hex_put(o, "public_key", SIGN_PUBLIC_LEN, reply->public_key);
 
-	text_hex(reply->public_key, SIGN_PUBLIC_LEN, key);
-	text_hex(reply->signature, SIGN_LEN, signature);
-	r = json_put_str(o, "public_key", key);
-	return r < 0 ? r : json_put_str(o, "signature", signature);
+	return r < 0 ? r : proto_hex_put(o, "signature", SIGN_LEN, reply->signature);
 }
 
 static int signed_parse(const struct json *o, struct proto_reply *reply)
@@ -315,6 +311,8 @@ static int body_put(struct json *o, const struct proto_reply *reply)
 		return proto_u64_put(o, "next", reply->next_seq);
 	case PROTO_OP_BACKUP_SIGN:
 		return signed_put(o, reply);
+	case PROTO_OP_BACKUP_TAG:
+		return proto_hex_put(o, "tag", BACKUP_TAG_LEN, reply->tag);
 	default:
 		return 0;
 	}
@@ -351,6 +349,8 @@ static int body_parse(const struct json *o, struct proto_reply *reply)
 		return proto_u64_parse(o, "next", &reply->next_seq);
 	case PROTO_OP_BACKUP_SIGN:
 		return signed_parse(o, reply);
+	case PROTO_OP_BACKUP_TAG:
+		return proto_hex_parse(o, "tag", BACKUP_TAG_LEN, reply->tag);
 	default:
 		return 0;
 	}

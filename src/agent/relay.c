@@ -1,4 +1,4 @@
-/* relay.c: what one client asks and a mount must answer: status, sync, freeze and thaw. The asker waits, the loop goes on; an answer, the
+/* relay.c: what one client asks and a mount must answer: status, sync, freeze, thaw and backup-tag. The asker waits, the loop goes on; an answer, the
  * mount's end or a deadline closes the relay. Authority was decided before (request.c): a mount is never asked by anybody but us. */
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,7 @@ struct relay {
 	int64_t id;             /* of the request to answer */
 	struct conn *mount;     /* sync: who was asked */
 	int64_t event_id;       /* sync: with which event */
-	enum proto_op op;       /* sync: sync, freeze or thaw */
+	enum proto_op op;       /* sync: sync, freeze, thaw or backup-tag */
 	uint64_t deadline_ms;
 };
 
@@ -214,10 +214,12 @@ int relay_status(struct agent *a, struct conn *c, int64_t id)
 
 /* --- sync --- */
 
-static void sync_answer(struct agent *a, struct relay *relay, enum proto_class class, const char *message)
+static void sync_answer(struct agent *a, struct relay *relay, enum proto_class class, const char *message, const uint8_t *tag)
 {
 	struct proto_reply reply = { .id = relay->id, .op = relay->op, .class = class };
 
+	if (tag)
+		memcpy(reply.tag, tag, sizeof(reply.tag));
 	(void)snprintf(reply.message, sizeof(reply.message), "%s", message);
 	server_reply(a, relay->asker, &reply, -1);
 	relay_end(a, relay);
@@ -243,7 +245,7 @@ struct conn *relay_mount_at(struct agent *a, const char *mountpoint, int64_t mou
 	return disputed ? NULL : found;
 }
 
-int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, enum proto_push push, struct conn *mount)
+int relay_sync(struct agent *a, struct conn *c, const struct proto_request *req, enum proto_push push, struct conn *mount)
 {
 	struct proto_event ev = { .push = push };
 	struct relay *relay;
@@ -251,11 +253,12 @@ int relay_sync(struct agent *a, struct conn *c, int64_t id, enum proto_op op, en
 
 	if (!mount)
 		return -ENOTCONN;
-	r = relay_new(a, c, RELAY_SYNC, id, AGENT_SYNC_MS, &relay);
+	r = relay_new(a, c, RELAY_SYNC, req->id, AGENT_SYNC_MS, &relay);
 	if (r < 0)
 		return r;
 	ev.id = ++a->next_event_id;
-	relay->op = op;
+	memcpy(ev.statement, req->statement, sizeof(ev.statement)); /* of backup-tag alone */
+	relay->op = req->op;
 	relay->mount = mount;
 	relay->event_id = ev.id;
 	server_push(a, mount, &ev);
@@ -271,7 +274,10 @@ static void sync_done(struct agent *a, struct conn *c, const struct proto_event 
 	for (relay = a->relays; relay; relay = relay->next) {
 		if (relay->kind != RELAY_SYNC || relay->mount != c || relay->event_id != ev->id)
 			continue;
-		sync_answer(a, relay, ev->class, ev->message);
+		if (ev->class == PROTO_CLASS_OK && relay->op == PROTO_OP_BACKUP_TAG && !ev->has_tag)
+			sync_answer(a, relay, PROTO_CLASS_INTERNAL, "the mount has answered without a tag", NULL);
+		else
+			sync_answer(a, relay, ev->class, ev->message, ev->has_tag ? ev->tag : NULL);
 		return;
 	}
 }
@@ -281,7 +287,7 @@ void relay_event_done(struct agent *a, struct conn *c, const struct proto_event 
 	if (!c->mount)
 		return;
 	request_lock_event_done(a, c, ev);
-	if (ev->push == PROTO_PUSH_SYNC || ev->push == PROTO_PUSH_FREEZE || ev->push == PROTO_PUSH_THAW)
+	if (ev->push == PROTO_PUSH_SYNC || ev->push == PROTO_PUSH_FREEZE || ev->push == PROTO_PUSH_THAW || ev->push == PROTO_PUSH_BACKUP_TAG)
 		sync_done(a, c, ev);
 	if (ev->push != PROTO_PUSH_STATS || ev->id != c->mount->stats_id)
 		return;
@@ -302,7 +308,7 @@ void relay_tick(struct agent *a, uint64_t now_ms)
 	for (relay = a->relays; relay; relay = next) {
 		next = relay->next;
 		if (relay->kind == RELAY_SYNC && relay->deadline_ms <= now_ms)
-			sync_answer(a, relay, PROTO_CLASS_BUSY, "the mount has not finished within an hour");
+			sync_answer(a, relay, PROTO_CLASS_BUSY, "the mount has not finished within an hour", NULL);
 	}
 }
 
@@ -315,7 +321,7 @@ void relay_forget(struct agent *a, struct conn *c)
 		if (relay->asker == c)
 			relay_end(a, relay);
 		else if (relay->kind == RELAY_SYNC && relay->mount == c)
-			sync_answer(a, relay, PROTO_CLASS_NOT_MOUNTED, "the mount has gone away");
+			sync_answer(a, relay, PROTO_CLASS_NOT_MOUNTED, "the mount has gone away", NULL);
 	}
 	if (c->mount && !relay_stats_outstanding(a))
 		status_answer_all(a, false, 0);

@@ -187,7 +187,7 @@ static enum proto_class (*const handlers[PROTO_OPS])(struct call *k) = {
 	[PROTO_OP_KEYS] = request_keys_tell,       [PROTO_OP_RECOVER] = request_recover_start,
 	[PROTO_OP_SEAL] = request_seal_start,      [PROTO_OP_UNSEAL] = request_seal_unseal,
 	[PROTO_OP_DONE] = request_done,            [PROTO_OP_AUDIT] = request_audit,
-	[PROTO_OP_BACKUP_SIGN] = request_backup_sign,
+	[PROTO_OP_BACKUP_SIGN] = request_backup_sign, [PROTO_OP_BACKUP_TAG] = request_mount_backup_tag,
 };
 
 void request_handle(struct agent *a, struct conn *c, const struct proto_request *req, int fd)

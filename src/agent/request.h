@@ -112,5 +112,6 @@ enum proto_class request_mount_status(struct call *k);
 enum proto_class request_mount_sync(struct call *k);
 enum proto_class request_mount_freeze(struct call *k);
 enum proto_class request_mount_thaw(struct call *k);
+enum proto_class request_mount_backup_tag(struct call *k);
 
 #endif

@@ -1,8 +1,8 @@
-/* request_mount.c: register, event, status, sync, freeze and thaw (docs/protocol.md, "Mounts"). */
+/* request_mount.c: register, event, status, sync, freeze, thaw and backup-tag (docs/protocol.md, "Mounts"). */
 #include "agent/request.h"
 
+#include <stdio.h>
 #include <string.h>
-
 
 bool request_mount_bound(const struct call *k, const struct proto_instance *in)
 {
@@ -152,7 +152,7 @@ static enum proto_class relay_to_mount(struct call *k, enum proto_push push)
 
 	if (class != PROTO_CLASS_OK)
 		return class;
-	return relayed(k, relay_sync(k->a, k->c, k->req->id, k->req->op, push, m));
+	return relayed(k, relay_sync(k->a, k->c, k->req, push, m));
 }
 
 enum proto_class request_mount_sync(struct call *k)
@@ -168,4 +168,28 @@ enum proto_class request_mount_freeze(struct call *k)
 enum proto_class request_mount_thaw(struct call *k)
 {
 	return relay_to_mount(k, PROTO_PUSH_THAW);
+}
+
+/* What a mount does for nobody but us, and only of a hold; that it was asked is on record first. */
+enum proto_class request_mount_backup_tag(struct call *k)
+{
+	struct audit_event e = { .what = "backup.tag", .peer = &k->c->peer, .mountpoint = k->req->mountpoint };
+	struct conn *m = relay_mount_at(k->a, k->req->mountpoint, k->req->mounter);
+	enum proto_class class = request_allowed_for(k, m ? m->mount->tenant : NULL, m ? m->instance.uuid : NULL);
+	char detail[96], uuid[33];
+
+	if (class != PROTO_CLASS_OK)
+		return class;
+	if (!m)
+		return relayed(k, -ENOTCONN);
+	volume_config_uuid_text(m->instance.uuid, uuid);
+	if (!backup_statement_ok(k->req->statement, uuid))
+		return request_refuse(k->reply, PROTO_CLASS_BADREQ, "backup-tag: not a statement about a backup of the volume that is mounted there");
+	/* Its last line: the manifest's SHA-256. */
+	(void)snprintf(detail, sizeof(detail), "manifest %.64s", k->req->statement + strlen(k->req->statement) - 65);
+	e.uuid = m->instance.uuid;
+	e.tenant = m->mount->tenant;
+	e.detail = detail;
+	class = request_record(k, &e);
+	return class == PROTO_CLASS_OK ? relayed(k, relay_sync(k->a, k->c, k->req, PROTO_PUSH_BACKUP_TAG, m)) : class;
 }

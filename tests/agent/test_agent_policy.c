@@ -283,6 +283,66 @@ static void nobody_answers_for_the_mount_point_of_another(void **state)
 	volumes_free(&v);
 }
 
+/* --- tags of backups --- */
+
+static int tag_it(void *arg, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN])
+{
+	(void)arg;
+	if (strstr(statement, "\n9\n")) /* of which it says that it did not hold still */
+		return -EPERM;
+	memset(ret_tag, 0x5a, BACKUP_TAG_LEN);
+	return 0;
+}
+
+static const struct client_mount_ops tagging_ops = { .backup_tag = tag_it };
+
+struct tagging {
+	const struct agent_volume *about;
+	const char *mountpoint;
+	int serial;
+};
+
+static int tag(struct agent_fixture *f, void *arg)
+{
+	const struct tagging *t = arg;
+	char text[BACKUP_STATEMENT_MAX], uuid[33];
+	uint8_t got[BACKUP_TAG_LEN], want[BACKUP_TAG_LEN];
+
+	volume_config_uuid_text(t->about->instance.uuid, uuid);
+	(void)snprintf(text, sizeof(text), "coffer-backup 1\n%s\n%d\n\n%064d\n2026-01-02T03:04:05Z\n%064d\n", uuid, t->serial, 1, 2);
+	memset(want, 0x5a, sizeof(want));
+	if (client_backup_tag(f->c, t->mountpoint, -1, text, got) < 0)
+		return client_error(f->c)->exit_code;
+	return memcmp(got, want, sizeof(got)) == 0 ? 0 : 99;
+}
+
+static void a_mount_tags_for_administrators_and_of_its_own_volume_alone(void **state)
+{
+	struct agent_fixture *f = *state;
+	struct volumes v = volumes_make(f);
+	struct tagging own = { v.acme, "/mnt/acme", 7 }, foreign = { v.other, "/mnt/acme", 7 }, unheld = { v.acme, "/mnt/acme", 9 };
+	struct tagging cannot = { v.other, "/mnt/other", 7 }, nowhere = { v.acme, "/mnt/none", 7 };
+	int go, go_other;
+	pid_t acme = mount_fork_with(f, ACME, v.acme, "/mnt/acme", &tagging_ops, &go);
+	pid_t other = mount_fork(f, OTHER, v.other, "/mnt/other", &go_other);
+
+	assert_int_equal(as(ADMIN, tag, f, &own), 0);
+	assert_int_equal(as(0, tag, f, &own), 0);
+	assert_int_equal(as(ACME, tag, f, &own), 11); /* whose mount it is: that is another right */
+	assert_int_equal(as(OTHER, tag, f, &own), 11);
+	assert_int_equal(as(54399, tag, f, &own), 11);
+	assert_int_equal(agent_fixture_audited(f, "\"backup.tag\""), 2);
+	assert_int_equal(as(0, tag, f, &foreign), 1);
+	assert_int_equal(as(0, tag, f, &nowhere), 14);
+	assert_int_equal(agent_fixture_audited(f, "\"backup.tag\""), 2);
+	assert_int_equal(as(0, tag, f, &unheld), 11); /* the mount says no */
+	assert_int_equal(as(0, tag, f, &cannot), 5);
+	assert_int_equal(agent_fixture_audited(f, "\"backup.tag\""), 4);
+	mount_end(acme, go);
+	mount_end(other, go_other);
+	volumes_free(&v);
+}
+
 /* --- the audit log --- */
 
 /* What it is told of arg's rows: 0 when each line is of that tenant, and there are some; 99 when not; else the exit code of the refusal. */
@@ -616,6 +676,7 @@ int main(void)
 		TEST(each_tenant_has_its_own_key_only),
 		TEST(each_tenant_sees_its_own_mounts_only),
 		TEST(nobody_answers_for_the_mount_point_of_another),
+		TEST(a_mount_tags_for_administrators_and_of_its_own_volume_alone),
 		TEST(a_tenant_reads_its_own_rows_and_nobody_elses),
 		TEST(a_key_that_no_kms_line_names_is_refused),
 		TEST(an_operator_of_one_tenant_cannot_take_anothers_pin),

@@ -117,7 +117,7 @@ static void the_table(void **state)
 		{ PROTO_OP_KEYS, "ars" },
 		{ PROTO_OP_RECOVER, "r" },    { PROTO_OP_SEAL, "" },      { PROTO_OP_UNSEAL, "" },
 		{ PROTO_OP_DONE, "ars" },     { PROTO_OP_AUDIT, "ars" },
-		{ PROTO_OP_BACKUP_SIGN, "ars" },
+		{ PROTO_OP_BACKUP_SIGN, "ars" }, { PROTO_OP_BACKUP_TAG, "ars" },
 	};
 	static const struct {
 		char letter;

@@ -119,7 +119,13 @@ static void requests_come_back_as_they_were_put(void **state)
 	strcpy(q->statement, "coffer-backup 1\nline\n");
 	round_trip(q);
 	memset(q->statement, 0, sizeof(q->statement));
-	q->op = PROTO_OP_DONE;
+	q = request(PROTO_OP_BACKUP_TAG);
+	strcpy(q->mountpoint, "/mnt/a");
+	strcpy(q->statement, "coffer-backup 1\nline\n");
+	q->mounter = 1001;
+	round_trip(q);
+	q = request(PROTO_OP_DONE);
+	instance_fill(&q->instance);
 	q->done = PROTO_DONE_VERIFY;
 	strcpy(q->detail, "latest");
 	round_trip(q);
@@ -469,6 +475,38 @@ static void events_come_back_as_they_were_put(void **state)
 	free(text);
 }
 
+static void a_tag_is_asked_for_by_its_statement_and_comes_back(void **state)
+{
+	static struct proto_event ev = { .id = 4, .push = PROTO_PUSH_BACKUP_TAG, .statement = "coffer-backup 1\nline\n" }, back;
+	struct proto_reply reply = { .id = 7, .op = PROTO_OP_BACKUP_TAG };
+	bool is_event = false;
+	char *text = NULL, *at;
+
+	(void)state;
+	assert_int_equal(proto_event_put(&ev, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_SYNC, &out, &back, &is_event), 0);
+	assert_memory_equal(&ev, &back, sizeof(ev));
+	free(text);
+
+	ev = (struct proto_event){ .id = 5, .push = PROTO_PUSH_BACKUP_TAG, .done = true, .has_tag = true };
+	memset(ev.tag, 0xa7, sizeof(ev.tag));
+	assert_int_equal(proto_event_put(&ev, &text), 0);
+	assert_int_equal(parse(text), 0);
+	assert_memory_equal(&ev, &got.ev, sizeof(ev));
+	at = strstr(text, "a7a7");
+	assert_non_null(at);
+	*at = 'g';
+	assert_int_equal(parse(text), -EUCLEAN);
+	free(text);
+
+	memset(reply.tag, 0xa7, sizeof(reply.tag));
+	assert_int_equal(proto_reply_put(&reply, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_BACKUP_TAG, &out, &back, &is_event), 0);
+	assert_memory_equal(out.tag, reply.tag, sizeof(reply.tag));
+	assert_int_equal(proto_reply_parse("{\"v\":1,\"id\":7,\"ok\":true}", 24, PROTO_OP_BACKUP_TAG, &out, &back, &is_event), -EUCLEAN);
+	free(text);
+}
+
 static void numbers_in_detail_are_asked_for_and_come_whole(void **state)
 {
 	static struct proto_event ask = { .id = 4, .push = PROTO_PUSH_STATS, .wants_detail = true }, ev, back;
@@ -587,6 +625,7 @@ int main(void)
 		cmocka_unit_test(a_newer_agent_may_say_more_and_unknown_classes),
 		cmocka_unit_test(an_answer_without_what_its_request_needs_is_refused),
 		cmocka_unit_test(events_come_back_as_they_were_put),
+		cmocka_unit_test(a_tag_is_asked_for_by_its_statement_and_comes_back),
 		cmocka_unit_test(a_mount_is_told_how_long_it_may_go_on_alone),
 		cmocka_unit_test(numbers_in_detail_are_asked_for_and_come_whole),
 		cmocka_unit_test(a_mount_cannot_invent_a_state),
