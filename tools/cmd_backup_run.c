@@ -114,6 +114,27 @@ static int on_sign(void *ctx, struct manifest *m)
 	return 0;
 }
 
+/* The tag of the volume's key, if the mount has it now; a backup without is as good to restore, and shown as such. */
+static int on_tag(void *ctx, struct manifest *m)
+{
+	struct run *s = ctx;
+	AUTO_CLIENT struct client *c = client_new(s->g->agent);
+	char text[MANIFEST_STATEMENT_MAX];
+	int r = manifest_statement(m, text);
+
+	if (r < 0 || !c)
+		return r < 0 ? r : -ENOMEM;
+	r = client_connect(c);
+	if (r >= 0)
+		r = client_backup_tag(c, s->mountpoint, cmd_mounter(s->mountpoint), text, m->tag);
+	m->has_tag = r >= 0;
+	if (r < 0) {
+		progress_clear(&s->bar);
+		(void)fprintf(stderr, "coffer: %s: the backup has no tag of the volume's key: %s\n", s->name, client_error(c)->message);
+	}
+	return 0;
+}
+
 /* Before anything is read: is there an agent? */
 static int ask_agent(struct run *s)
 {
@@ -148,6 +169,7 @@ static int report_json(const char *name, const struct backup_result *b)
 	AUTO_FREE char *text = NULL;
 
 	if (json_put_str(o, "snapshot", b->snapshot) < 0 || json_put_int(o, "serial", (int64_t)b->serial) < 0 || json_put_bool(o, "signed", b->is_signed) < 0 ||
+	    json_put_bool(o, "tagged", b->has_tag) < 0 ||
 	    json_put_int(o, "files", (int64_t)c->files) < 0 || json_put_int(o, "bytes", (int64_t)c->bytes) < 0 ||
 	    json_put_int(o, "bytes_read", (int64_t)c->bytes_read) < 0 || json_put_int(o, "bytes_sent", (int64_t)c->bytes_sent) < 0 ||
 	    json_put_int(o, "objects_sent", (int64_t)c->objects_sent) < 0 || json_put_int(o, "rounds", (int64_t)b->rounds) < 0 ||
@@ -195,6 +217,7 @@ static int run(struct run *s, const struct cmd_backup_args *a, const struct cmd_
 	if (s->mountpoint) {
 		p.hold = on_hold;
 		p.release = on_release;
+		p.tag = on_tag;
 	}
 	cache_dir(dir);
 	p.cache_dir = dir[0] ? dir : NULL;

@@ -37,13 +37,15 @@ struct backup_params {
 	void (*problem)(void *ctx, const char *backing_path, const struct backup_rot *rot);
 	/* Sign m->json_hash and what manifest_statement names: fills public_key, signature, is_signed. NULL, or left unsigned: so it is stored. */
 	int (*sign)(void *ctx, struct manifest *m);
+	/* Have the mount tag the same: fills tag, has_tag. NULL: not mounted. */
+	int (*tag)(void *ctx, struct manifest *m);
 };
 
 struct backup_result {
 	char snapshot[REPO_SNAPSHOT_MAX]; /* empty: a dry run */
 	uint8_t hash[RECORD_HASH_LEN];
 	uint64_t serial;
-	bool is_signed;
+	bool is_signed, has_tag;
 	uint64_t rounds, frozen_ms;
 	struct backup_counts counts;
 };

@@ -305,6 +305,8 @@ static int finish(struct backup *b, struct backup_result *ret_r, struct store_er
 	r = manifest_put_json(m, &json);
 	if (r == 0 && b->p->sign && !b->p->dry_run)
 		r = b->p->sign(b->p->ctx, m);
+	if (r == 0 && b->p->tag && !b->p->dry_run)
+		r = b->p->tag(b->p->ctx, m);
 	if (r == 0 && !b->p->dry_run)
 		r = repo_manifest_put(&b->repo, m, json, ret_r->snapshot, ret_r->hash, err);
 	if (r == 0 && !b->p->dry_run)
@@ -374,6 +376,7 @@ int backup_run(const struct backup_params *p, struct backup_result *ret_r, struc
 	}
 	res.serial = b->manifest.serial;
 	res.is_signed = b->manifest.is_signed;
+	res.has_tag = b->manifest.has_tag;
 	res.rounds = b->manifest.rounds;
 	res.frozen_ms = b->manifest.frozen_ms;
 	res.counts = b->counts;

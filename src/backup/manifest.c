@@ -9,7 +9,7 @@
 #include "crypt/digest.h"
 
 #define MAGIC "coffer-backup 1 "
-#define LINE_MAX_LEN (sizeof(MAGIC) + 2 * SIGN_PUBLIC_LEN + 1 + 2 * SIGN_LEN + 1)
+#define LINE_MAX_LEN (sizeof(MAGIC) + 2 * SIGN_PUBLIC_LEN + 1 + 2 * SIGN_LEN + 1 + 2 * BACKUP_TAG_LEN + 1)
 #define HEX_LEN (2 * RECORD_HASH_LEN)
 
 void manifest_done(struct manifest *m)
@@ -107,7 +107,7 @@ int manifest_put_json(struct manifest *m, char **ret_json)
 
 int manifest_put(const struct manifest *m, const char *json, char **ret_text, size_t *ret_len)
 {
-	char public_key[2 * SIGN_PUBLIC_LEN + 1] = "-", signature[2 * SIGN_LEN + 1] = "-";
+	char public_key[2 * SIGN_PUBLIC_LEN + 1] = "-", signature[2 * SIGN_LEN + 1] = "-", tag[1 + 2 * BACKUP_TAG_LEN + 1] = "";
 	char *text = NULL;
 	int n;
 
@@ -115,7 +115,11 @@ int manifest_put(const struct manifest *m, const char *json, char **ret_text, si
 		text_hex(m->public_key, SIGN_PUBLIC_LEN, public_key);
 		text_hex(m->signature, SIGN_LEN, signature);
 	}
-	n = asprintf(&text, MAGIC "%s %s\n%s", public_key, signature, json);
+	if (m->has_tag) {
+		tag[0] = ' ';
+		text_hex(m->tag, BACKUP_TAG_LEN, &tag[1]);
+	}
+	n = asprintf(&text, MAGIC "%s %s%s\n%s", public_key, signature, tag, json);
 	if (n < 0)
 		return -ENOMEM;
 	*ret_text = text;
@@ -234,21 +238,40 @@ static int get_json(const struct json *o, struct manifest *m)
 	return r < 0 ? r : get_lists(o, m);
 }
 
-/* The line, without its line feed. */
+/* The next word of the line: the digits of n bytes, or, where n bytes may be missing, "-". Words are apart by one blank; *p is behind it, and NULL behind the last. */
+static int parse_word(const char **p, const char *end, size_t n, uint8_t *ret_bytes, bool *ret_there)
+{
+	const char *word = *p, *blank;
+	size_t len;
+
+	if (!word)
+		return -EUCLEAN;
+	blank = memchr(word, ' ', (size_t)(end - word));
+	len = (size_t)((blank ? blank : end) - word);
+	*p = blank ? blank + 1 : NULL;
+	*ret_there = len != 1 || *word != '-';
+	return *ret_there && text_hex_parse(word, len, n, ret_bytes) < 0 ? -EUCLEAN : 0;
+}
+
+/* The line, without its line feed. Snapshots of volumes that were not mounted, and all of before there were tags, have no third word. */
 static int parse_line(const char *line, size_t len, struct manifest *m)
 {
-	static const size_t magic = sizeof(MAGIC) - 1, key = (size_t)2 * SIGN_PUBLIC_LEN;
+	static const size_t magic = sizeof(MAGIC) - 1;
+	const char *p = line + magic, *end = line + len;
+	bool has_signature = false;
+	int r;
 
 	if (len < magic || memcmp(line, MAGIC, magic) != 0)
 		return -EUCLEAN;
-	line += magic;
-	len -= magic;
-	if (len == 3 && memcmp(line, "- -", 3) == 0)
-		return 0;
-	m->is_signed = true;
-	if (len <= key || line[key] != ' ' || text_hex_parse(line, key, SIGN_PUBLIC_LEN, m->public_key) < 0)
-		return -EUCLEAN;
-	return text_hex_parse(line + key + 1, len - key - 1, SIGN_LEN, m->signature) < 0 ? -EUCLEAN : 0;
+	r = parse_word(&p, end, SIGN_PUBLIC_LEN, m->public_key, &m->is_signed);
+	if (r == 0)
+		r = parse_word(&p, end, SIGN_LEN, m->signature, &has_signature);
+	if (r == 0 && p) {
+		r = parse_word(&p, end, BACKUP_TAG_LEN, m->tag, &m->has_tag);
+		if (r == 0 && !m->has_tag)
+			r = -EUCLEAN; /* there is one spelling of "none" */
+	}
+	return r < 0 || p || m->is_signed != has_signature ? -EUCLEAN : 0;
 }
 
 int manifest_parse(const void *p, size_t len, struct manifest *ret_m)
@@ -279,7 +302,7 @@ int manifest_parse(const void *p, size_t len, struct manifest *ret_m)
 	return 0;
 }
 
-/* ---- signatures */
+/* ---- signatures and tags */
 
 int manifest_statement(const struct manifest *m, char ret_text[static MANIFEST_STATEMENT_MAX])
 {
@@ -305,4 +328,17 @@ int manifest_check_signature(const struct manifest *m)
 		return -ENOENT;
 	r = manifest_statement(m, text);
 	return r < 0 ? r : sign_check(m->public_key, text, strlen(text), m->signature);
+}
+
+int manifest_check_tag(const struct manifest *m, const struct secret *root)
+{
+	char text[MANIFEST_STATEMENT_MAX];
+	int r;
+
+	if (!m->has_tag)
+		return -ENOENT;
+	r = manifest_statement(m, text);
+	if (r == 0)
+		r = backup_tag_check(root, m->uuid, text, m->tag);
+	return r == -EINVAL ? -EBADMSG : r; /* of no statement there is no tag */
 }

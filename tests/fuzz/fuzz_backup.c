@@ -10,6 +10,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len);
 
+static bool same_words(const struct manifest *a, const struct manifest *b)
+{
+	return a->is_signed == b->is_signed && a->has_tag == b->has_tag && memcmp(a->signature, b->signature, SIGN_LEN) == 0 && memcmp(a->tag, b->tag, BACKUP_TAG_LEN) == 0;
+}
+
 static void do_manifest(const uint8_t *p, size_t len)
 {
 	AUTO_MANIFEST struct manifest m = { 0 }, again = { 0 };
@@ -21,7 +26,8 @@ static void do_manifest(const uint8_t *p, size_t len)
 	(void)!manifest_check_signature(&m);
 	if (m.nlists == 0 || manifest_put_json(&m, &json) < 0 || manifest_put(&m, json, &text, &n) < 0)
 		abort();
-	if (manifest_parse(text, n, &again) < 0 || again.nlists != m.nlists || again.serial != m.serial || memcmp(again.root, m.root, sizeof(m.root)) != 0)
+	if (manifest_parse(text, n, &again) < 0 || again.nlists != m.nlists || again.serial != m.serial || memcmp(again.root, m.root, sizeof(m.root)) != 0 ||
+	    !same_words(&again, &m))
 		abort();
 }
 

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -214,6 +215,110 @@ static void a_manifest_comes_back_and_its_signature_holds_all_of_it(void **state
 	assert_int_equal(manifest_check_signature(&back), -ENOENT);
 }
 
+static struct secret *root_of(uint8_t key)
+{
+	struct secret *root = NULL;
+
+	assert_int_equal(secret_new(KEY_LEN, &root), 0);
+	memset(secret_bytes(root), key, KEY_LEN);
+	return root;
+}
+
+static void tag_it(struct manifest *m, uint8_t key)
+{
+	AUTO_SECRET struct secret *root = root_of(key);
+	char text[MANIFEST_STATEMENT_MAX];
+	struct key_backup k;
+
+	assert_int_equal(keys_backup(root, m->uuid, &k), 0);
+	assert_int_equal(manifest_statement(m, text), 0);
+	assert_int_equal(backup_tag_make(&k, m->uuid, text, m->tag), 0);
+	m->has_tag = true;
+}
+
+static int tag_holds(const struct manifest *m, uint8_t key)
+{
+	AUTO_SECRET struct secret *root = root_of(key);
+
+	return manifest_check_tag(m, root);
+}
+
+static void a_tag_is_of_one_manifest_of_one_volume(void **state)
+{
+	struct manifest_list list = { .hash = { 1 }, .len = 5, .records = 6 };
+	struct manifest m = { .uuid = { 9 }, .serial = 4, .time = "2026-01-02T03:04:05Z", .way = "frozen", .root = { 6 }, .lists = &list, .nlists = 1 };
+	AUTO_FREE char *json = NULL, *text = NULL, *json2 = NULL, *bare = NULL;
+	AUTO_MANIFEST struct manifest back = { 0 }, old = { 0 };
+	struct manifest other = m;
+	size_t len, n;
+
+	(void)state;
+	assert_int_equal(manifest_put_json(&m, &json), 0);
+	assert_int_equal(manifest_put(&m, json, &bare, &n), 0);
+	assert_int_equal(manifest_parse(bare, n, &old), 0); /* as all were before there were tags */
+	assert_false(old.has_tag);
+	assert_int_equal(tag_holds(&old, 3), -ENOENT);
+	tag_it(&m, 3);
+	assert_int_equal(manifest_put(&m, json, &text, &len), 0);
+	assert_int_equal(manifest_parse(text, len, &back), 0);
+	assert_true(back.has_tag && !back.is_signed);
+	assert_int_equal(tag_holds(&back, 3), 0);
+	assert_int_equal(tag_holds(&back, 4), -EBADMSG);
+	/* That of another snapshot, of another volume, of no statement. */
+	other.serial = 5;
+	assert_int_equal(manifest_put_json(&other, &json2), 0);
+	memcpy(other.tag, m.tag, sizeof(other.tag));
+	other.has_tag = true;
+	assert_int_equal(tag_holds(&other, 3), -EBADMSG);
+	back.uuid[0] ^= 1;
+	assert_int_equal(tag_holds(&back, 3), -EBADMSG);
+	back.uuid[0] ^= 1;
+	memcpy(back.time, "a time", sizeof("a time"));
+	assert_int_equal(tag_holds(&back, 3), -EBADMSG);
+	for (size_t i = 0; i < len; i++) { /* no character of it can be another */
+		struct manifest changed = { 0 };
+
+		text[i] ^= 1;
+		if (manifest_parse(text, len, &changed) == 0)
+			assert_int_not_equal(tag_holds(&changed, 3), 0);
+		manifest_done(&changed);
+		text[i] ^= 1;
+	}
+	for (size_t i = 0; i < len; i++) { /* nor be missing */
+		struct manifest cut = { 0 };
+
+		assert_int_equal(manifest_parse(text, i, &cut), -EUCLEAN);
+	}
+}
+
+#define H16 "0123456789abcdef"
+#define H64 H16 H16 H16 H16
+#define H128 H64 H64
+
+static void the_first_line_has_one_form(void **state)
+{
+	static const char *const bad[] = {
+		"", "-", "- ", "- - ", "- - -", "-  -", "-\t-", " - -", "- - " H16, "- - " H64 " ", "- - " H64 "0", "- - " H64 " -", "- " H128, H64 " -", H64,
+		H64 " " H128 " ", H64 " " H128 " -", H64 "  " H128, H64 " " H128 "  " H64, "- - " H64 " " H64, "- - 0123456789ABCDEF" H16 H16 H16, "- - - " H64,
+	};
+	static const char *const good[] = { "- -", "- - " H64, H64 " " H128, H64 " " H128 " " H64 };
+	static const size_t nbad = sizeof(bad) / sizeof(bad[0]), n = sizeof(bad) / sizeof(bad[0]) + sizeof(good) / sizeof(good[0]);
+	char text[1024];
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		AUTO_MANIFEST struct manifest m = { 0 };
+		int r, len = snprintf(text, sizeof(text),
+				      "coffer-backup 1 %s\n{\"format\":1,\"uuid\":\"" H16 H16 "\",\"serial\":1,\"previous\":\"\",\"time\":\"t\",\"way\":\"w\",\"clean\":true,"
+				      "\"frozen_ms\":0,\"rounds\":1,\"problems\":0,\"entries\":1,\"bytes\":0,\"root\":\"" H64 "\",\"lists\":[{\"sha256\":\"" H64
+				      "\",\"len\":1,\"records\":1}]}", i < nbad ? bad[i] : good[i - nbad]);
+
+		r = manifest_parse(text, (size_t)len, &m);
+		if (r != (i < nbad ? -EUCLEAN : 0))
+			fail_msg("row %zu: %d", i, r);
+	}
+}
+
 static int cache_fd(const struct backup_cache_id *id)
 {
 	struct record_piece e = { .len = 100, .hash = { 1 } };
@@ -366,6 +471,8 @@ int main(void)
 		cmocka_unit_test(pieces_come_back_and_lie_one_after_the_other),
 		cmocka_unit_test(a_statement_has_one_form),
 		cmocka_unit_test(a_manifest_comes_back_and_its_signature_holds_all_of_it),
+		cmocka_unit_test(a_tag_is_of_one_manifest_of_one_volume),
+		cmocka_unit_test(the_first_line_has_one_form),
 		cmocka_unit_test(a_run_remembers_files_by_inode_size_and_ctime),
 		cmocka_unit_test(a_rotten_cache_is_not_believed),
 		cmocka_unit_test(the_newest_of_each_day_week_and_month_stays),
