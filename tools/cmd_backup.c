@@ -65,6 +65,8 @@ static int one_option(struct cmd_backup_args *a, const char *name, unsigned opti
 		a->dry_run = true;
 	} else if (strcmp(o, "--force") == 0 && options & CMD_BACKUP_FORCE) {
 		a->force = true;
+	} else if (strcmp(o, "--authentic") == 0 && options & CMD_BACKUP_AUTHENTIC) {
+		a->authentic = true;
 	} else if (strcmp(o, "--suid") == 0 && options & CMD_BACKUP_SUID_DEV) {
 		a->suid = true;
 	} else if (strcmp(o, "--dev") == 0 && options & CMD_BACKUP_SUID_DEV) {
@@ -113,6 +115,7 @@ void cmd_backup_args_done(struct cmd_backup_args *a)
 {
 	store_conf_done(&a->conf);
 	free(a->store);
+	free(a->source);
 }
 
 /* ---- failures */

@@ -18,8 +18,10 @@ struct cmd_backup_args {
 	uint64_t threads;                /* --parallel */
 	const char *signer;              /* --signer: a public key in hexadecimal; NULL: anybody's, or none */
 	bool dry_run, force, suid, dev;
+	bool authentic;                  /* --authentic */
 	/* cmd_backup_named: */
 	char *store;                     /* owned */
+	char *source;                    /* where the volume is, or was; owned */
 	char uuid[2 * UUID_LEN + 1];
 	int64_t keep_daily, keep_weekly, keep_monthly; /* -1: not said */
 };
@@ -30,6 +32,7 @@ struct cmd_backup_args {
 #define CMD_BACKUP_FORCE 4u
 #define CMD_BACKUP_SUID_DEV 8u
 #define CMD_BACKUP_SIGNER 16u
+#define CMD_BACKUP_AUTHENTIC 256u
 
 /* 0, or an exit code after a message. name: the command's in coffer.c. */
 int cmd_backup_args(struct cmd_backup_args *a, const char *name, unsigned options, int argc, char **argv) must_check;
@@ -58,6 +61,22 @@ void cmd_backup_close(struct cmd_backup_snapshot *s);
 int cmd_backup_signer(const struct manifest *m, size_t max, char *ret_text) must_check;
 /* The same for a snapshot that is to be used: 0, or an exit code after a message, also when --signer wants another's signature. */
 int cmd_backup_trusted(const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, size_t max, char *ret_text) must_check;
+
+/* What a manifest says of a tag, without a key: "tagged", or why it has none. */
+const char *cmd_backup_tagged(const struct manifest *m);
+/* Whose key it was held against. */
+struct cmd_backup_key {
+	char tenant[TENANT_LEN_MAX + 1];
+	char key_uri[KMS_URI_MAX + 1];
+};
+/* Is the snapshot's tag by the volume's key? That is asked for where the volume is on this host and pinned, else by what the snapshot itself says of its keys, which this
+ * host's rules must allow. *ret_ok; 0, or an exit code after a message: then it is not known. */
+int cmd_backup_authentic(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, struct cmd_backup_key *ret_k, bool *ret_ok) must_check;
+/* The same with the directory v of a connection that may unlock it. */
+int cmd_backup_authentic_with(struct client *c, const char *path, const struct cmd_volume *v, const struct cmd_backup_snapshot *s, struct cmd_backup_key *ret_k,
+			      bool *ret_ok) must_check;
+/* The message for a tag that is not by that key, or not there; EXIT_CODE_WRONG_KEY. */
+int cmd_backup_not_authentic(const struct cmd_backup_snapshot *s, const struct cmd_backup_key *k);
 
 /* SIGINT and SIGTERM are counted from here on; has one come? */
 void cmd_backup_signals(void);

@@ -30,6 +30,7 @@ struct drilling {
 	struct client *c;              /* its pin */
 	struct restore_counts counts;
 	char signer[SIGNER_MAX];
+	struct cmd_backup_key key;     /* by which its tag is */
 	double seconds;
 };
 
@@ -112,7 +113,19 @@ static int put_back(struct drilling *d, int r)
 
 /* ---- the drill */
 
-static int trust(struct drilling *d)
+/* The agent has opened what the snapshot says of its keys, so it is looked at whether the snapshot is theirs. One without a tag is told; one with another's is no backup. */
+static int authentic(struct drilling *d, const struct cmd_volume *v, const struct cmd_backup_snapshot *s)
+{
+	bool ok;
+	int r;
+
+	if (!s->manifest.has_tag)
+		return 0;
+	r = cmd_backup_authentic_with(d->c, d->volume, v, s, &d->key, &ok);
+	return r ? r : ok ? 0 : cmd_backup_not_authentic(s, &d->key);
+}
+
+static int trust(struct drilling *d, const struct cmd_backup_snapshot *s)
 {
 	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
 	int r = cmd_volume_open(d->volume, &v);
@@ -124,7 +137,7 @@ static int trust(struct drilling *d)
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, d->volume, "out of memory");
 	if (client_connect(d->c) < 0)
 		return cmd_agent_fail(d->c, "agent");
-	return client_trust_scratch(d->c, v.config, v.config_len, &v.instance) < 0 ? cmd_agent_fail(d->c, d->volume) : 0;
+	return client_trust_scratch(d->c, v.config, v.config_len, &v.instance) < 0 ? cmd_agent_fail(d->c, d->volume) : authentic(d, &v, s);
 }
 
 static int check(struct drilling *d)
@@ -151,7 +164,7 @@ static int drill(struct drilling *d, const struct cmd_backup_args *a, const stru
 	if (r == 0)
 		r = cmd_restore_snapshot(d->g, a, s, d->volume, &d->counts);
 	if (r == 0)
-		r = trust(d);
+		r = trust(d, s);
 	if (r == 0)
 		r = cmd_spawn_self(d->g, "fsck", d->volume, NULL);
 	if (r == 0)
@@ -171,15 +184,15 @@ static int report(const struct drilling *d, const struct cmd_backup_snapshot *s)
 	AUTO_FREE char *text = NULL;
 
 	if (!d->g->json && !d->g->quiet)
-		(void)printf("%s: restored, %llu entries; fsck found nothing; mounted%s; %.1f s; %s\n", s->name, (unsigned long long)d->counts.files,
-			     d->check ? ", and the check passed" : "", d->seconds, d->signer);
+		(void)printf("%s: restored, %llu entries; fsck found nothing; mounted%s; %.1f s; %s, %s\n", s->name, (unsigned long long)d->counts.files,
+			     d->check ? ", and the check passed" : "", d->seconds, d->signer, s->manifest.has_tag ? "authentic: tagged with the key that opens it" : cmd_backup_tagged(&s->manifest));
 	if (!d->g->json)
 		return 0;
 	o = json_new_object();
 	if (json_put_str(o, "snapshot", s->name) < 0 || json_put_str(o, "uuid", s->repo.uuid_text) < 0 ||
 	    json_put_int(o, "files", (int64_t)d->counts.files) < 0 || json_put_int(o, "bytes", (int64_t)d->counts.bytes) < 0 ||
 	    json_put_bool(o, "checked", d->check) < 0 || json_put_int(o, "ms", (int64_t)(d->seconds * 1000)) < 0 ||
-	    json_put_str(o, "signature", d->signer) < 0 || json_dump(o, &text) < 0)
+	    json_put_str(o, "signature", d->signer) < 0 || json_put_str(o, "tag", s->manifest.has_tag ? "fits" : "none") < 0 || json_dump(o, &text) < 0)
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, s->name, "out of memory");
 	(void)puts(text);
 	return 0;

@@ -68,6 +68,7 @@ int cmd_backup_named(const struct cmd_global *g, struct cmd_backup_args *a, cons
 	a->keep_weekly = c.keep_weekly;
 	a->keep_monthly = c.keep_monthly;
 	a->store = take_ptr(c.store);
+	a->source = take_ptr(c.source);
 	*ret_uri = a->store;
 	return 0;
 }

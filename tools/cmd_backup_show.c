@@ -1,9 +1,8 @@
-/* cmd_backup_show.c: backup list, show and verify: what a store has, without any key. What a store says is shown as what it is, somebody's word: with the key that
+/* cmd_backup_show.c: backup list and show: what a store has, without any key. What a store says is shown as what it is, somebody's word: with the key that
  * signed it, or as not signed. */
 #include "tools/cmd_backup.h"
 #include "tools/progress.h"
 
-#include "backup/verify.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -23,15 +22,15 @@ static int list_line(const struct cmd_global *g, const struct repo *r, const cha
 
 	if (!g->json) {
 		progress_size(m->bytes, bytes);
-		(void)printf("%s %s  %s  %llu entries  %s  %s%s\n", r->uuid_text, name, m->time, (unsigned long long)m->entries, bytes,
-			     forged ? "SIGNATURE DOES NOT FIT" : signer, m->problems ? "  with damage" : "");
+		(void)printf("%s %s  %s  %llu entries  %s  %s, %s%s\n", r->uuid_text, name, m->time, (unsigned long long)m->entries, bytes,
+			     forged ? "SIGNATURE DOES NOT FIT" : signer, cmd_backup_tagged(m), m->problems ? "  with damage" : "");
 		return forged ? EXIT_CODE_DAMAGE : 0;
 	}
 	o = json_new_object();
 	if (json_put_str(o, "uuid", r->uuid_text) < 0 || json_put_str(o, "snapshot", name) < 0 || json_put_str(o, "time", m->time) < 0 ||
 	    json_put_int(o, "serial", (int64_t)m->serial) < 0 || json_put_int(o, "entries", (int64_t)m->entries) < 0 ||
 	    json_put_int(o, "bytes", (int64_t)m->bytes) < 0 || json_put_int(o, "problems", (int64_t)m->problems) < 0 ||
-	    json_put_str(o, "signature", forged ? "does not fit" : signer) < 0 || json_dump(o, &text) < 0)
+	    json_put_str(o, "signature", forged ? "does not fit" : signer) < 0 || json_put_bool(o, "tagged", m->has_tag) < 0 || json_dump(o, &text) < 0)
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, name, "out of memory");
 	(void)puts(text);
 	return forged ? EXIT_CODE_DAMAGE : 0;
@@ -107,7 +106,7 @@ static int show_json(const struct cmd_backup_snapshot *s, const char *signer)
 	    json_put_bool(o, "clean", m->clean) < 0 || json_put_int(o, "frozen_ms", (int64_t)m->frozen_ms) < 0 ||
 	    json_put_int(o, "rounds", (int64_t)m->rounds) < 0 || json_put_int(o, "entries", (int64_t)m->entries) < 0 ||
 	    json_put_int(o, "bytes", (int64_t)m->bytes) < 0 || json_put_int(o, "problems", (int64_t)m->problems) < 0 || json_put_str(o, "root", root) < 0 ||
-	    json_put_str(o, "signature", signer) < 0 || json_dump(o, &text) < 0)
+	    json_put_str(o, "signature", signer) < 0 || json_put_bool(o, "tagged", m->has_tag) < 0 || json_dump(o, &text) < 0)
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, s->name, "out of memory");
 	(void)puts(text);
 	return 0;
@@ -125,9 +124,9 @@ static int show(const struct cmd_global *g, const struct cmd_backup_snapshot *s)
 		r = show_json(s, signer);
 	else
 		(void)printf("volume     %s\nsnapshot   %s\ntime       %s\nserial     %llu\nway        %s, %s%s\nrounds     %llu, mount held still for %llu ms\n"
-			     "entries    %llu\nbytes      %s\ndamage     %llu\nsignature  %s\n", s->repo.uuid_text, s->name, m->time,
+			     "entries    %llu\nbytes      %s\ndamage     %llu\nsignature  %s\ntag        %s\n", s->repo.uuid_text, s->name, m->time,
 			     (unsigned long long)m->serial, m->way, m->clean ? "log empty" : "with its log", "", (unsigned long long)m->rounds,
-			     (unsigned long long)m->frozen_ms, (unsigned long long)m->entries, bytes, (unsigned long long)m->problems, signer);
+			     (unsigned long long)m->frozen_ms, (unsigned long long)m->entries, bytes, (unsigned long long)m->problems, signer, cmd_backup_tagged(m));
 	return r ? r : forged ? EXIT_CODE_DAMAGE : 0;
 }
 
@@ -144,76 +143,6 @@ int cmd_backup_show(const struct cmd_global *g, int argc, char **argv)
 		r = cmd_backup_open(g, &a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
 	if (r == 0)
 		r = show(g, &s);
-	cmd_backup_close(&s);
-	cmd_backup_args_done(&a);
-	return r;
-}
-
-/* ---- verify */
-
-struct verifying {
-	struct progress bar;
-};
-
-static bool on_progress(void *ctx, const struct verify_counts *c)
-{
-	struct verifying *v = ctx;
-
-	progress_step(&v->bar, c->bytes);
-	return !cmd_backup_stopped();
-}
-
-static void on_problem(void *ctx, const char *message)
-{
-	struct verifying *v = ctx;
-
-	progress_clear(&v->bar);
-	(void)fprintf(stderr, "coffer: %s\n", message);
-}
-
-static int verify(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s)
-{
-	struct verifying v;
-	struct verify_params p = { .ctx = &v, .repo = &s->repo, .m = &s->manifest, .threads = (unsigned)a->threads, .progress = on_progress, .problem = on_problem };
-	char signer[SIGNER_MAX], bytes[PROGRESS_SIZE_MAX];
-	struct store_error err = { 0 };
-	struct verify_counts c;
-	int r;
-
-	r = cmd_backup_trusted(a, s, sizeof(signer), signer);
-	if (r != 0)
-		return r;
-	progress_start(&v.bar, g, "verify", s->manifest.bytes);
-	cmd_backup_signals();
-	r = verify_run(&p, &c, &err);
-	progress_clear(&v.bar);
-	if (r < 0)
-		return cmd_backup_fail(s->name, r, &err);
-	if (c.problems == 0)
-		cmd_done_uuid(g, s->name, s->repo.uuid, PROTO_DONE_VERIFY, s->name);
-	progress_size(c.bytes, bytes);
-	if (g->json)
-		(void)printf("{\"snapshot\":\"%s\",\"objects\":%llu,\"bytes\":%llu,\"problems\":%llu,\"signature\":\"%s\"}\n", s->name,
-			     (unsigned long long)c.objects, (unsigned long long)c.bytes, (unsigned long long)c.problems, signer);
-	else if (!g->quiet)
-		(void)printf("%s: %llu objects, %s, %llu problems; %s, %s\n", s->name, (unsigned long long)c.objects, bytes, (unsigned long long)c.problems,
-			     c.problems ? "NOT complete" : "complete and unrotted", signer);
-	return c.problems ? EXIT_CODE_DAMAGE : 0;
-}
-
-int cmd_backup_verify(const struct cmd_global *g, int argc, char **argv)
-{
-	struct cmd_backup_snapshot s = { 0 };
-	struct cmd_backup_args a;
-	int r;
-
-	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME | CMD_BACKUP_SIGNER, argc, argv);
-	if (r == 0 && (a.n < 1 || a.n > 2))
-		r = cmd_usage("backup", "verify needs STORE or NAME [SNAPSHOT]");
-	if (r == 0)
-		r = cmd_backup_open(g, &a, a.arg[0], a.n == 2 ? a.arg[1] : "latest", &s);
-	if (r == 0)
-		r = verify(g, &a, &s);
 	cmd_backup_close(&s);
 	cmd_backup_args_done(&a);
 	return r;

@@ -54,11 +54,11 @@ static void report(const struct cmd_global *g, const char *dir, const struct cmd
 		(void)fprintf(stderr, "coffer: %s: the volume had %llu damaged blocks when it was backed up; they are as they were\n", dir,
 			      (unsigned long long)s->manifest.problems);
 	if (g->json)
-		(void)printf("{\"snapshot\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"signature\":\"%s\"}\n", s->name, (unsigned long long)c->files,
-			     (unsigned long long)c->bytes, signer);
+		(void)printf("{\"snapshot\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"signature\":\"%s\",\"tagged\":%s}\n", s->name, (unsigned long long)c->files,
+			     (unsigned long long)c->bytes, signer, s->manifest.has_tag ? "true" : "false");
 	else if (!g->quiet)
-		(void)printf("%s: snapshot %s, %llu entries, %s, every byte as it was stored; %s\nBefore it can be mounted here: coffer trust %s\n", dir, s->name,
-			     (unsigned long long)c->files, bytes, signer, dir);
+		(void)printf("%s: snapshot %s, %llu entries, %s, every byte as it was stored; %s, %s\nBefore it can be mounted here: coffer trust %s\n", dir, s->name,
+			     (unsigned long long)c->files, bytes, signer, cmd_backup_tagged(&s->manifest), dir);
 }
 
 int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir,

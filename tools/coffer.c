@@ -33,7 +33,7 @@ static const struct cmd commands[] = {
 	{ "audit", cmd_audit, "verify|show|report [FILE|DIR]... [--anchors FILE] [--host ID] [--since T] [--tenant NAME] [--html FILE]",
 	  "verify, print or sum up the agent's audit log, without the agent" },
 	{ "bench", cmd_bench, "[DIR]", "rates of the cryptography here, and of a directory" },
-	{ "backup", cmd_backup, "run VOLUME [STORE] [--dry-run] [--force] | list STORE | show STORE [SNAPSHOT] | verify STORE [SNAPSHOT] [--signer KEY] | diff STORE SNAPSHOT [SNAPSHOT] | prune STORE --keep-daily N ... [--dry-run] | drill STORE [SNAPSHOT] [--check COMMAND] [--scratch DIR] [--signer KEY]",
+	{ "backup", cmd_backup, "run VOLUME [STORE] [--dry-run] [--force] | list STORE | show STORE [SNAPSHOT] | verify STORE [SNAPSHOT] [--signer KEY] [--authentic] | diff STORE SNAPSHOT [SNAPSHOT] | prune STORE --keep-daily N ... [--dry-run] | drill STORE [SNAPSHOT] [--check COMMAND] [--scratch DIR] [--signer KEY]",
 	  "copy a volume's ciphertext into a store (file:///DIR), without its key; look at what is there" },
 	{ "restore", cmd_restore, "STORE SNAPSHOT|latest DIR [--suid] [--dev] [--signer KEY]", "a snapshot back into a new directory" },
 	{ "doctor", cmd_doctor, "[VOLUME|MOUNTPOINT] [--workload sqlite|postgres|duckdb|clickhouse|lucene]", "check this host and a volume, and say what to do" },

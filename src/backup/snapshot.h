@@ -21,4 +21,8 @@ int snapshot_volume(struct store *s, const char *uuid, struct repo *ret_r, struc
 /* A snapshot's full name: `latest`, its name, or a beginning of its name or of its ID. -ENOENT, -EEXIST. */
 int snapshot_find(const struct repo *r, const char *text, char ret_name[static REPO_SNAPSHOT_MAX], struct store_error *err) must_check;
 
+/* The bytes of the coffer.volume that a snapshot has: what names its keys. malloc'ed. -ENOENT: it has none; -EUCLEAN: it is none that a volume can have; else as
+ * snapshot_walk and repo_get. */
+int snapshot_config(const struct repo *r, const struct manifest *m, uint8_t **ret_p, size_t *ret_len, struct store_error *err) must_check;
+
 #endif
