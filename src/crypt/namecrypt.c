@@ -8,6 +8,7 @@
  * needed are all refused, so that an entry cannot be planted twice under two spellings. */
 #include "crypt/namecrypt.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -164,6 +165,24 @@ int namecrypt_hash(const char *full, size_t len, char ret_hash[static NAME_HASH_
 	if (r < 0)
 		return r;
 	(void)namecrypt_b64url_encode(digest, sizeof(digest), ret_hash);
+	return 0;
+}
+
+int namecrypt_entry(const char *full, size_t len, char ret_entry[static LOWER_NAME_LEN_MAX + 1], char ret_link[static LOWER_NAME_LEN_MAX + 1])
+{
+	char hash[NAME_HASH_LEN + 1];
+	int r;
+
+	ret_link[0] = '\0';
+	if (!namecrypt_is_long(len)) {
+		memcpy(ret_entry, full, len + 1);
+		return 0;
+	}
+	r = namecrypt_hash(full, len, hash);
+	if (r < 0)
+		return r;
+	(void)snprintf(ret_entry, LOWER_NAME_LEN_MAX + 1, LONG_PREFIX "%s", hash);
+	(void)snprintf(ret_link, LOWER_NAME_LEN_MAX + 1, LONG_NAME_PREFIX "%s", hash);
 	return 0;
 }
 

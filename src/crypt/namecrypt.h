@@ -40,6 +40,8 @@ static inline bool namecrypt_is_long(size_t full_len)
 }
 /* b64url(SHA-256(full)), NUL-terminated. */
 int namecrypt_hash(const char *full, size_t len, char ret_hash[static NAME_HASH_LEN + 1]) must_check;
+/* The lower entry of a whole lower name, and, where it takes the long form, the link beside it; else that is empty. */
+int namecrypt_entry(const char *full, size_t len, char ret_entry[static LOWER_NAME_LEN_MAX + 1], char ret_link[static LOWER_NAME_LEN_MAX + 1]) must_check;
 
 /* coffer.dir: the link target of an id and epoch, and back. -EUCLEAN malformed. */
 int namecrypt_dir_link_put(const uint8_t dir_id[static DIR_ID_LEN], uint16_t names_epoch,

@@ -191,23 +191,13 @@ bool name_is_hidden(const char *entry)
 
 int name_encrypt(struct volume *v, const uint8_t id[static DIR_ID_LEN], const char *plain, struct name *ret_n)
 {
-	char hash[NAME_HASH_LEN + 1];
 	int r;
 
 	r = namecrypt_encrypt(v->names, id, plain, strlen(plain), ret_n->full, &ret_n->full_len);
 	if (r < 0)
 		return r;
 	ret_n->is_long = namecrypt_is_long(ret_n->full_len);
-	if (!ret_n->is_long) {
-		memcpy(ret_n->entry, ret_n->full, ret_n->full_len + 1);
-		return 0;
-	}
-	r = namecrypt_hash(ret_n->full, ret_n->full_len, hash);
-	if (r < 0)
-		return r;
-	(void)snprintf(ret_n->entry, sizeof(ret_n->entry), LONG_PREFIX "%s", hash);
-	(void)snprintf(ret_n->link, sizeof(ret_n->link), LONG_NAME_PREFIX "%s", hash);
-	return 0;
+	return namecrypt_entry(ret_n->full, ret_n->full_len, ret_n->entry, ret_n->link);
 }
 
 /* The whole lower name of a long entry, its hash checked. */
