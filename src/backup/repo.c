@@ -84,6 +84,45 @@ int repo_get(const struct repo *r, enum repo_kind kind, const uint8_t hash[stati
 	return 0;
 }
 
+static int get_part(const struct repo *r, const struct record_piece *e, uint8_t **ret_p, struct store_error *err)
+{
+	uint8_t got[RECORD_HASH_LEN];
+	AUTO_FREE void *p = NULL;
+	char name[REPO_NAME_MAX];
+	size_t len;
+	int c;
+
+	repo_object_name(r, REPO_PACK, e->pack, name);
+	c = store_get(r->store, name, e->at, e->len, &p, &len, err);
+	if (c == -ENOENT)
+		return say(err, c, name, "is not in the store");
+	if (c == 0)
+		c = digest_sha256(p, len, got);
+	if (c < 0)
+		return c;
+	if (len != e->len || memcmp(got, e->hash, RECORD_HASH_LEN) != 0)
+		return say(err, -EBADMSG, name, "has not the piece that the snapshot names");
+	*ret_p = take_ptr(p);
+	return 0;
+}
+
+int repo_get_piece(const struct repo *r, const struct record_piece *e, uint8_t **ret_p, struct store_error *err)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	size_t len;
+	int c;
+
+	if (e->packed)
+		return get_part(r, e, ret_p, err);
+	c = repo_get(r, REPO_SEGMENT, e->hash, &p, &len, err);
+	if (c < 0)
+		return c;
+	if (len != e->len)
+		return say(err, -EBADMSG, "a piece", "is not what its record says");
+	*ret_p = take_ptr(p);
+	return 0;
+}
+
 /* ---- volumes */
 
 struct volumes {

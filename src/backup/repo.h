@@ -35,6 +35,8 @@ int repo_put(const struct repo *r, enum repo_kind kind, const uint8_t hash[stati
 /* The whole object. -ENOENT, -EBADMSG. Caller frees. */
 int repo_get(const struct repo *r, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN], uint8_t **ret_p, size_t *ret_len,
 	     struct store_error *err) must_check;
+/* One piece, out of a pack no more than it; it has the hash that its record says. The same errors. */
+int repo_get_piece(const struct repo *r, const struct record_piece *e, uint8_t **ret_p, struct store_error *err) must_check;
 
 /* The volumes that have backups in a store. malloc'ed. -EFBIG. */
 int repo_volumes(struct store *s, uint8_t (**ret_uuids)[UUID_LEN], size_t *ret_n, struct store_error *err) must_check;

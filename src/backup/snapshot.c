@@ -1,11 +1,15 @@
 /* snapshot.c: see snapshot.h. One list is in memory at a time. */
 #include "backup/snapshot.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "backup/merkle.h"
 #include "base/text.h"
+#include "crypt/digest.h"
+
+#define SPOOL_START 1u                   /* an offset of 0 says that a list is not there */
 
 struct reading {
 	const struct snapshot_walk *w;
@@ -66,6 +70,65 @@ static int do_list(struct reading *s, const uint8_t *p, size_t len, uint32_t rec
 	return r == 0 && at != len ? malformed(err) : r;
 }
 
+/* ---- lists */
+
+void snapshot_spool_init(struct snapshot_spool *s, int dirfd, const struct manifest *m)
+{
+	*s = (struct snapshot_spool){ .fd = -1, .end = SPOOL_START, .at = calloc(m->nlists ? m->nlists : 1, sizeof(*s->at)) };
+	if (s->at)
+		s->fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+void snapshot_spool_done(struct snapshot_spool *s)
+{
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	free(s->at);
+	*s = (struct snapshot_spool){ .fd = -1 };
+}
+
+static bool spool_get(const struct snapshot_spool *s, const struct manifest *m, size_t i, uint8_t **ret_p)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	uint8_t hash[RECORD_HASH_LEN];
+
+	if (!s || s->fd < 0 || s->at[i] == 0)
+		return false;
+	p = malloc(m->lists[i].len);
+	if (!p || pread(s->fd, p, m->lists[i].len, (off_t)s->at[i]) != (ssize_t)m->lists[i].len || digest_sha256(p, m->lists[i].len, hash) < 0 ||
+	    memcmp(hash, m->lists[i].hash, RECORD_HASH_LEN) != 0)
+		return false;
+	*ret_p = take_ptr(p);
+	return true;
+}
+
+static void spool_put(struct snapshot_spool *s, size_t i, const uint8_t *p, size_t len)
+{
+	if (!s || s->fd < 0 || pwrite(s->fd, p, len, (off_t)s->end) != (ssize_t)len)
+		return;
+	s->at[i] = s->end;
+	s->end += len;
+}
+
+/* List i has the length that the manifest says. */
+static int get_list(const struct repo *r, const struct manifest *m, size_t i, struct snapshot_spool *spool, uint8_t **ret_p, struct store_error *err)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	size_t len;
+	int e;
+
+	if (spool_get(spool, m, i, ret_p))
+		return 0;
+	e = repo_get(r, REPO_LIST, m->lists[i].hash, &p, &len, err);
+	if (e < 0)
+		return e;
+	if (len != m->lists[i].len)
+		return say(err, -EUCLEAN, "the snapshot's list", "is of another length than its manifest says");
+	spool_put(spool, i, p, len);
+	*ret_p = take_ptr(p);
+	return 0;
+}
+
 int snapshot_walk(const struct repo *r, const struct manifest *m, const struct snapshot_walk *w, struct store_error *err)
 {
 	AUTO_FREE struct reading *s = calloc(1, sizeof(*s));
@@ -78,13 +141,10 @@ int snapshot_walk(const struct repo *r, const struct manifest *m, const struct s
 	*err = (struct store_error){ 0 };
 	for (size_t i = 0; i < m->nlists && e == 0; i++) {
 		AUTO_FREE uint8_t *p = NULL;
-		size_t len;
 
-		e = repo_get(r, REPO_LIST, m->lists[i].hash, &p, &len, err);
-		if (e == 0 && len != m->lists[i].len)
-			e = say(err, -EUCLEAN, "the snapshot's list", "is of another length than its manifest says");
+		e = get_list(r, m, i, w->spool, &p, err);
 		if (e == 0)
-			e = do_list(s, p, len, m->lists[i].records, err);
+			e = do_list(s, p, m->lists[i].len, m->lists[i].records, err);
 		if (e == 0 && (s->order.entries > m->entries || s->order.bytes > m->bytes))
 			e = say(err, -EUCLEAN, "the snapshot", "has more in it than its manifest says");
 	}

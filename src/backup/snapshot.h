@@ -5,12 +5,24 @@
 
 #include "backup/repo.h"
 
+/* The lists of one snapshot, kept in a file without a name, for whoever reads them more than once. What cannot be kept is fetched again; all is held against its
+ * hash each time. */
+struct snapshot_spool {
+	int fd;                          /* -1: nothing is kept */
+	uint64_t end;
+	uint64_t *at;                    /* of each list; 0: not kept */
+};
+/* Below dirfd, for the lists of m. Never fails: then it keeps nothing. */
+void snapshot_spool_init(struct snapshot_spool *s, int dirfd, const struct manifest *m);
+void snapshot_spool_done(struct snapshot_spool *s);
+
 /* Return 0 to go on; anything else ends the walk and is returned. Each may be NULL. */
 struct snapshot_walk {
 	void *ctx;
 	/* depth: of the entry's directory below the volume's; no is the entry's number. */
 	int (*entry)(void *ctx, uint64_t no, unsigned depth, const struct record_entry *e);
 	int (*pieces)(void *ctx, const struct record_piece *pieces, size_t n); /* of the last entry */
+	struct snapshot_spool *spool;
 };
 
 /* -EUCLEAN, -EBADMSG, -ENOENT with a message, errors of the store, what the walk returned. */
