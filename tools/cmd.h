@@ -62,6 +62,8 @@ void cmd_volume_done(struct cmd_volume *v);
 #define AUTO_CMD_VOLUME __attribute__((cleanup(cmd_volume_done)))
 /* 0, or an exit code after a message. */
 int cmd_volume_open(const char *path, struct cmd_volume *ret_v) must_check;
+/* The same of the bytes of a coffer.volume, v->config, that came from elsewhere: v->parsed. */
+int cmd_volume_parse(const char *path, struct cmd_volume *v) must_check;
 /* The instance of an open volume directory. -errno. */
 int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_instance *ret_i) must_check;
 /* What cmd_keys.c gives to cmd_keys_copy.c. */

@@ -55,6 +55,23 @@ static int parse_threads(const char *text, uint64_t *ret_n)
 	return 0;
 }
 
+static int add_path(struct cmd_backup_args *a, const char *name, const char *path)
+{
+	int r = a->pick ? 0 : pick_new(&a->pick);
+
+	if (r == 0)
+		r = pick_add(a->pick, path);
+	if (r == -EINVAL)
+		return cmd_usage(name, "--path %s: has `..` in it", path);
+	if (r == -EISDIR)
+		return cmd_usage(name, "--path %s: is the whole volume; say no --path for that", path);
+	if (r == -E2BIG)
+		return cmd_usage(name, "--path: at most %u", PICK_PATHS_MAX);
+	if (r == -ENAMETOOLONG)
+		return cmd_usage(name, "--path %s: no name is so long", path);
+	return r < 0 ? cmd_fail(EXIT_CODE_NO_RESOURCE, path, "out of memory") : 0;
+}
+
 /* One option at argv[*i]: 0, or an exit code. */
 static int one_option(struct cmd_backup_args *a, const char *name, unsigned options, char **argv, int *i)
 {
@@ -78,6 +95,11 @@ static int one_option(struct cmd_backup_args *a, const char *name, unsigned opti
 		if (strlen(value) != 2 * SIGN_PUBLIC_LEN || strspn(value, "0123456789abcdef") != 2 * SIGN_PUBLIC_LEN)
 			return cmd_usage(name, "--signer %s: not a public key: 64 hexadecimal digits, as list shows them", value);
 		a->signer = value;
+		++*i;
+	} else if (strcmp(o, "--path") == 0 && options & CMD_BACKUP_PATHS && value) {
+		r = add_path(a, name, value);
+		if (r != 0)
+			return r;
 		++*i;
 	} else if (strcmp(o, "--parallel") == 0 && value) {
 		if (parse_threads(value, &a->threads) < 0)
@@ -116,6 +138,7 @@ void cmd_backup_args_done(struct cmd_backup_args *a)
 	store_conf_done(&a->conf);
 	free(a->store);
 	free(a->source);
+	pick_free(a->pick);
 }
 
 /* ---- failures */

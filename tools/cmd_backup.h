@@ -19,6 +19,7 @@ struct cmd_backup_args {
 	const char *signer;              /* --signer: a public key in hexadecimal; NULL: anybody's, or none */
 	bool dry_run, force, suid, dev;
 	bool authentic;                  /* --authentic */
+	struct pick *pick;               /* --path; NULL: all. Owned */
 	/* cmd_backup_named: */
 	char *store;                     /* owned */
 	char *source;                    /* where the volume is, or was; owned */
@@ -33,6 +34,7 @@ struct cmd_backup_args {
 #define CMD_BACKUP_SUID_DEV 8u
 #define CMD_BACKUP_SIGNER 16u
 #define CMD_BACKUP_AUTHENTIC 256u
+#define CMD_BACKUP_PATHS 32u
 
 /* 0, or an exit code after a message. name: the command's in coffer.c. */
 int cmd_backup_args(struct cmd_backup_args *a, const char *name, unsigned options, int argc, char **argv) must_check;
@@ -85,6 +87,11 @@ bool cmd_backup_stopped(void);
 /* A snapshot whose signature was looked at, into a directory: an exit code after a message. */
 int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir,
 			 struct restore_counts *ret_c) must_check;
+
+/* Find a->pick in the snapshot, with the volume's key, which the agent gives for the directory as long as this lasts. dir is what fd was opened as. An exit code after a
+ * message. */
+int cmd_restore_pick(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir, int fd,
+		     struct snapshot_spool *spool) must_check;
 
 int cmd_backup_run(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_list(const struct cmd_global *g, int argc, char **argv);

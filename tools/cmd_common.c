@@ -115,9 +115,22 @@ int cmd_instance(int root_fd, const uint8_t uuid[static UUID_LEN], struct proto_
 	return 0;
 }
 
-int cmd_volume_open(const char *path, struct cmd_volume *ret_v)
+int cmd_volume_parse(const char *path, struct cmd_volume *v)
 {
 	char what[128];
+	int r;
+
+	v->parsed = calloc(1, sizeof(*v->parsed));
+	if (!v->parsed)
+		return cmd_fail(EXIT_CODE_NO_RESOURCE, path, "out of memory");
+	r = volume_config_parse(v->config, v->config_len, v->parsed, what);
+	if (r == -EOPNOTSUPP)
+		return cmd_fail(EXIT_CODE_UNSUPPORTED, path, "this version cannot use it: %s; use a newer coffer", what);
+	return r < 0 ? cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, "not a volume: %s is malformed", NAME_VOLUME) : 0;
+}
+
+int cmd_volume_open(const char *path, struct cmd_volume *ret_v)
+{
 	struct stat st;
 	int r;
 
@@ -133,14 +146,9 @@ int cmd_volume_open(const char *path, struct cmd_volume *ret_v)
 		return cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, "not a volume: %s is malformed", NAME_VOLUME);
 	if (r < 0)
 		return cmd_fail(cmd_exit_of(r), path, "%s: %s", NAME_VOLUME, err_text(r));
-	ret_v->parsed = calloc(1, sizeof(*ret_v->parsed));
-	if (!ret_v->parsed)
-		return cmd_fail(EXIT_CODE_NO_RESOURCE, path, "out of memory");
-	r = volume_config_parse(ret_v->config, ret_v->config_len, ret_v->parsed, what);
-	if (r == -EOPNOTSUPP)
-		return cmd_fail(EXIT_CODE_UNSUPPORTED, path, "this version cannot use it: %s; use a newer coffer", what);
-	if (r < 0)
-		return cmd_fail(EXIT_CODE_NOT_A_VOLUME, path, "not a volume: %s is malformed", NAME_VOLUME);
+	r = cmd_volume_parse(path, ret_v);
+	if (r != 0)
+		return r;
 	r = cmd_instance(ret_v->root_fd, ret_v->parsed->uuid, &ret_v->instance);
 	return r < 0 ? cmd_fail(cmd_exit_of(r), path, "cannot be identified: %s", err_text(r)) : 0;
 }

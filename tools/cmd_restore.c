@@ -24,26 +24,30 @@ static bool on_progress(void *ctx, const struct restore_counts *c)
 	return !cmd_backup_stopped();
 }
 
-static int open_dir(const char *dir, const struct cmd_backup_snapshot *s, int *ret_fd, bool *ret_resume)
+static int no_room_for(const char *dir, int r)
+{
+	if (r == -ENOTEMPTY)
+		return cmd_fail(EXIT_CODE_EXISTS, dir, "not empty, and no unfinished restore of the same; nothing is ever overwritten");
+	return r < 0 ? cmd_fail(cmd_exit_of(r), dir, "cannot be written: %s", err_text(r)) : 0;
+}
+
+static int open_dir(const char *dir, int *ret_fd, bool *ret_made)
 {
 	AUTO_CLOSE int fd = -1;
-	int r;
+	bool made;
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+	made = mkdir(dir, 0700) == 0;
+	if (!made && errno != EEXIST)
 		return cmd_fail(cmd_exit_of(-errno), dir, "cannot be made: %s", err_text(-errno));
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return cmd_fail(cmd_exit_of(-errno), dir, "cannot be opened: %s", err_text(-errno));
-	r = restore_prepare(fd, &s->repo, s->name, ret_resume);
-	if (r == -ENOTEMPTY)
-		return cmd_fail(EXIT_CODE_EXISTS, dir, "not empty, and no unfinished restore of this snapshot; nothing is ever overwritten");
-	if (r < 0)
-		return cmd_fail(cmd_exit_of(r), dir, "cannot be written: %s", err_text(r));
+	*ret_made = made;
 	*ret_fd = take_fd(&fd);
 	return 0;
 }
 
-static void report(const struct cmd_global *g, const char *dir, const struct cmd_backup_snapshot *s, const struct restore_counts *c, const char *signer)
+static void report(const struct cmd_global *g, const char *dir, const struct cmd_backup_snapshot *s, const struct restore_counts *c, const char *signer, bool partial)
 {
 	char bytes[PROGRESS_SIZE_MAX];
 
@@ -54,37 +58,60 @@ static void report(const struct cmd_global *g, const char *dir, const struct cmd
 		(void)fprintf(stderr, "coffer: %s: the volume had %llu damaged blocks when it was backed up; they are as they were\n", dir,
 			      (unsigned long long)s->manifest.problems);
 	if (g->json)
-		(void)printf("{\"snapshot\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"signature\":\"%s\",\"tagged\":%s}\n", s->name, (unsigned long long)c->files,
-			     (unsigned long long)c->bytes, signer, s->manifest.has_tag ? "true" : "false");
+		(void)printf("{\"snapshot\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"partial\":%s,\"signature\":\"%s\",\"tagged\":%s}\n", s->name,
+			     (unsigned long long)c->files, (unsigned long long)c->bytes, partial ? "true" : "false", signer, s->manifest.has_tag ? "true" : "false");
 	else if (!g->quiet)
-		(void)printf("%s: snapshot %s, %llu entries, %s, every byte as it was stored; %s, %s\nBefore it can be mounted here: coffer trust %s\n", dir, s->name,
-			     (unsigned long long)c->files, bytes, signer, cmd_backup_tagged(&s->manifest), dir);
+		(void)printf("%s: %ssnapshot %s, %llu entries, %s, every byte as it was stored; %s, %s%s\nBefore it can be mounted here: coffer trust %s\n", dir,
+			     partial ? "a part of " : "", s->name, (unsigned long long)c->files, bytes, signer, cmd_backup_tagged(&s->manifest),
+			     partial ? "\nWhat was not asked for is not in it, and it cannot be backed up as the volume" : "", dir);
+}
+
+static int run(const struct cmd_global *g, const struct restore_params *p, const char *dir, struct restore_counts *ret_c)
+{
+	struct restoring *v = p->ctx;
+	char why[CMD_WHY_MAX] = "";
+	struct store_error err;
+	int r;
+
+	progress_start(&v->bar, g, "restore", p->pick ? pick_bytes(p->pick) : p->m->bytes);
+	cmd_backup_signals();
+	log_hold();
+	r = restore_run(p, ret_c, &err);
+	progress_clear(&v->bar);
+	(void)log_release(why, sizeof(why));
+	if (r < 0 && !err.message[0] && *why)
+		return cmd_fail(cmd_exit_of(r), dir, "stopped: %s", why);
+	return r < 0 ? cmd_backup_fail(dir, r, &err) : 0;
 }
 
 int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir,
 			 struct restore_counts *ret_c)
 {
 	struct restoring v;
-	struct restore_params p = { .ctx = &v, .repo = &s->repo, .m = &s->manifest, .snapshot = s->name, .suid = a->suid, .dev = a->dev,
+	struct snapshot_spool spool;
+	struct restore_params p = { .ctx = &v, .repo = &s->repo, .m = &s->manifest, .snapshot = s->name, .pick = a->pick, .suid = a->suid, .dev = a->dev,
 				    .threads = (unsigned)a->threads, .progress = on_progress };
-	char why[CMD_WHY_MAX] = "";
-	struct store_error err;
 	AUTO_CLOSE int fd = -1;
+	bool made = false;
 	int r;
 
-	r = open_dir(dir, s, &fd, &p.resume);
+	r = open_dir(dir, &fd, &made);
 	if (r != 0)
 		return r;
+	snapshot_spool_init(&spool, a->pick ? fd : -1, &s->manifest);
 	p.root_fd = fd;
-	progress_start(&v.bar, g, "restore", s->manifest.bytes);
-	cmd_backup_signals();
-	log_hold();
-	r = restore_run(&p, ret_c, &err);
-	progress_clear(&v.bar);
-	(void)log_release(why, sizeof(why));
-	if (r < 0 && !err.message[0] && *why)
-		return cmd_fail(cmd_exit_of(r), dir, "stopped: %s", why);
-	return r < 0 ? cmd_backup_fail(dir, r, &err) : 0;
+	p.spool = &spool;
+	r = no_room_for(dir, restore_is_fit(fd));
+	if (r == 0 && a->pick)
+		r = cmd_restore_pick(g, a, s, dir, fd, &spool);
+	if (r == 0)
+		r = no_room_for(dir, restore_prepare(fd, &s->repo, s->name, a->pick, &p.resume));
+	if (r != 0 && made)
+		(void)rmdir(dir);
+	if (r == 0)
+		r = run(g, &p, dir, ret_c);
+	snapshot_spool_done(&spool);
+	return r;
 }
 
 static int restore(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s)
@@ -97,7 +124,7 @@ static int restore(const struct cmd_global *g, const struct cmd_backup_args *a, 
 	if (r == 0)
 		r = cmd_restore_snapshot(g, a, s, a->arg[2], &c);
 	if (r == 0)
-		report(g, a->arg[2], s, &c, signer);
+		report(g, a->arg[2], s, &c, signer, a->pick);
 	return r;
 }
 
@@ -107,7 +134,7 @@ int cmd_restore(const struct cmd_global *g, int argc, char **argv)
 	struct cmd_backup_args a;
 	int r;
 
-	r = cmd_backup_args(&a, "restore", CMD_BACKUP_VOLUME | CMD_BACKUP_SUID_DEV | CMD_BACKUP_SIGNER, argc, argv);
+	r = cmd_backup_args(&a, "restore", CMD_BACKUP_VOLUME | CMD_BACKUP_SUID_DEV | CMD_BACKUP_SIGNER | CMD_BACKUP_PATHS, argc, argv);
 	if (r == 0 && a.n != 3)
 		r = cmd_usage("restore", "needs STORE or NAME, SNAPSHOT or latest, and DIR");
 	if (r == 0)

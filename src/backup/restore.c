@@ -14,9 +14,13 @@
 
 #define MARKER_MAX 256
 
-static void marker_text(const struct repo *r, const char *snapshot, char ret_text[static MARKER_MAX])
+static int marker_text(const struct repo *r, const char *snapshot, const struct pick *pick, char ret_text[static MARKER_MAX])
 {
-	(void)snprintf(ret_text, MARKER_MAX, "coffer-restore 1 %s %s\n", r->uuid_text, snapshot);
+	char id[PICK_ID_MAX] = "";
+	int e = pick ? pick_id(pick, id) : 0;
+
+	(void)snprintf(ret_text, MARKER_MAX, "coffer-restore 1 %s %s%s%s\n", r->uuid_text, snapshot, pick ? " " : "", id);
+	return e;
 }
 
 /* But for what a restore that was killed at its very beginning has left. */
@@ -35,25 +39,40 @@ static int is_empty(int fd)
 	return n == 0;
 }
 
-int restore_prepare(int root_fd, const struct repo *r, const char *snapshot, bool *ret_resume)
+/* The marker that is there; NULL: the directory is empty. */
+static int look(int root_fd, uint8_t **ret_have)
 {
-	AUTO_FREE uint8_t *have = NULL;
-	char text[MARKER_MAX];
 	size_t len;
 	int e;
 
-	marker_text(r, snapshot, text);
-	e = fileio_read_at(root_fd, RESTORE_MARKER, MARKER_MAX, &have, &len);
-	if (e == 0) {
-		*ret_resume = strcmp((const char *)have, text) == 0;
-		return *ret_resume ? 0 : -ENOTEMPTY;
-	}
+	e = fileio_read_at(root_fd, RESTORE_MARKER, MARKER_MAX, ret_have, &len);
 	if (e != -ENOENT)
 		return e == -EUCLEAN || e == -EFBIG ? -ENOTEMPTY : e;
-	*ret_resume = false;
 	e = is_empty(root_fd);
-	if (e <= 0)
-		return e < 0 ? e : -ENOTEMPTY;
+	return e == 0 ? -ENOTEMPTY : e < 0 ? e : 0;
+}
+
+int restore_is_fit(int root_fd)
+{
+	AUTO_FREE uint8_t *have = NULL;
+
+	return look(root_fd, &have);
+}
+
+int restore_prepare(int root_fd, const struct repo *r, const char *snapshot, const struct pick *pick, bool *ret_resume)
+{
+	AUTO_FREE uint8_t *have = NULL;
+	char text[MARKER_MAX];
+	int e;
+
+	e = marker_text(r, snapshot, pick, text);
+	if (e == 0)
+		e = look(root_fd, &have);
+	if (e < 0)
+		return e;
+	*ret_resume = have && strcmp((const char *)have, text) == 0;
+	if (have)
+		return *ret_resume ? 0 : -ENOTEMPTY;
 	return fileio_replace_at(root_fd, RESTORE_MARKER, text, strlen(text), 0600);
 }
 
@@ -68,14 +87,19 @@ static int end_file(struct restore *s)
 
 static int on_entry(void *ctx, uint64_t no, unsigned depth, const struct record_entry *e)
 {
+	enum pick_what what;
 	struct restore *s = ctx;
 	int r;
 
+	what = s->p->pick ? pick_what(s->p->pick, no) : PICK_ALL;
 	r = end_file(s);
-	if (r == 0 && no > 0)
+	s->skip = what == PICK_NOT;
+	if (s->skip)
+		return r;
+	if (r == 0 && no > 0 && what == PICK_ALL)
 		r = restore_leave(s, depth + 1);
 	if (r == 0)
-		r = restore_make(s, no, e);
+		r = what == PICK_ALL ? restore_make(s, no, e) : restore_make_content(s, no, e);
 	if (r < 0 && r != -EUCLEAN && s->pool.error == 0)
 		(void)log_ret(r, "%s", s->path ? s->path : "");
 	s->counts.files++;
@@ -87,6 +111,8 @@ static int on_pieces(void *ctx, const struct record_piece *pieces, size_t n)
 	struct restore *s = ctx;
 	int r = 0;
 
+	if (s->skip)
+		return 0;
 	if (s->in_volume) { /* coffer.volume is small: all its pieces are in one record */
 		if (s->nvolume_pieces > 0)
 			return -EUCLEAN;
@@ -114,14 +140,15 @@ static int make_lock(struct restore *s)
 
 static int room(const struct restore_params *p, struct store_error *err)
 {
+	uint64_t bytes = p->pick ? pick_bytes(p->pick) : p->m->bytes, entries = p->pick ? pick_entries(p->pick) : p->m->entries;
 	struct statvfs st;
 
 	if (fstatvfs(p->root_fd, &st) < 0)
 		return -errno;
-	if (p->resume || (p->m->bytes / (st.f_frsize ? st.f_frsize : st.f_bsize) <= st.f_bavail && (st.f_files == 0 || p->m->entries <= st.f_favail)))
+	if (p->resume || (bytes / (st.f_frsize ? st.f_frsize : st.f_bsize) <= st.f_bavail && (st.f_files == 0 || entries <= st.f_favail)))
 		return 0;
-	(void)snprintf(err->message, sizeof(err->message), "the snapshot has %llu entries and %llu MiB, and there is no room for them",
-		       (unsigned long long)p->m->entries, (unsigned long long)(p->m->bytes >> 20));
+	(void)snprintf(err->message, sizeof(err->message), "the snapshot has %llu entries and %llu MiB%s, and there is no room for them",
+		       (unsigned long long)entries, (unsigned long long)(bytes >> 20), p->pick ? " of what is wanted" : "");
 	return -ENOSPC;
 }
 
@@ -134,6 +161,10 @@ static int finish(struct restore *s)
 		r = restore_fetch_wait(s);
 	if (r == 0)
 		r = restore_leave(s, 1);
+	if (r == 0 && s->p->pick)
+		r = restore_drop_contents(s);
+	if (r == 0 && s->p->pick)
+		r = restore_make_partial(s);
 	if (r == 0)
 		r = make_lock(s);
 	if (r == 0 && syncfs(s->p->root_fd) < 0)
@@ -164,7 +195,7 @@ static void done(struct restore *s)
 int restore_run(const struct restore_params *p, struct restore_counts *ret_c, struct store_error *ret_err)
 {
 	AUTO_FREE struct restore *s = calloc(1, sizeof(*s));
-	struct snapshot_walk w = { .ctx = s, .entry = on_entry, .pieces = on_pieces };
+	struct snapshot_walk w = { .ctx = s, .entry = on_entry, .pieces = on_pieces, .spool = p->spool };
 	int r;
 
 	*ret_err = (struct store_error){ 0 };

@@ -4,9 +4,10 @@
 #ifndef COFFER_BACKUP_RESTORE_H
 #define COFFER_BACKUP_RESTORE_H
 
-#include "backup/snapshot.h"
+#include "backup/pick.h"
 
 #define RESTORE_MARKER "coffer.restore"
+#define RESTORE_PARTIAL "coffer.partial" /* in the root of what was restored in part: "coffer-partial 1 UUID SNAPSHOT\n" */
 #define RESTORE_THREADS_MAX 32u
 
 struct restore_counts {
@@ -19,6 +20,8 @@ struct restore_params {
 	const struct repo *repo;
 	const struct manifest *m;
 	const char *snapshot;
+	const struct pick *pick;         /* behind pick_find; NULL: all */
+	struct snapshot_spool *spool;    /* or NULL */
 	int root_fd;                     /* borrowed */
 	bool resume;                     /* restore_prepare said so */
 	bool suid, dev;                  /* give set-user-ID and set-group-ID; make devices */
@@ -27,8 +30,12 @@ struct restore_params {
 	bool (*progress)(void *ctx, const struct restore_counts *c);
 };
 
-/* Is it a directory for this snapshot? Makes the marker. -ENOTEMPTY: something else is there. */
-int restore_prepare(int root_fd, const struct repo *r, const char *snapshot, bool *ret_resume) must_check;
+/* Could it be a directory for a restore? It is empty, or has a marker. -ENOTEMPTY. */
+int restore_is_fit(int root_fd) must_check;
+/* Is it a directory for this snapshot, and these entries of it (NULL: all)? Makes the marker. -ENOTEMPTY: something else is there. */
+int restore_prepare(int root_fd, const struct repo *r, const char *snapshot, const struct pick *pick, bool *ret_resume) must_check;
+/* What a volume is a part of: the name of the snapshot; empty: it is none. Nothing vouches for it. -errno. */
+int restore_partial_of(int root_fd, char ret_snapshot[static REPO_SNAPSHOT_MAX]) must_check;
 /* -EINTR, -EUCLEAN, -EBADMSG, -ENOENT (with a message), -ENOSPC, errors of the store and of the filesystem (no message; logged). */
 int restore_run(const struct restore_params *p, struct restore_counts *ret_c, struct store_error *ret_err) must_check;
 

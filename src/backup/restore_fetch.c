@@ -134,7 +134,9 @@ int restore_fetch_now(struct restore *s, const struct record_piece *e, uint8_t *
 	size_t len = e->len;
 	int r;
 
-	if (e->packed) {
+	if (e->packed && s->p->pick && !pick_whole_pack(s->p->pick, e->pack)) {
+		r = repo_get_piece(s->p->repo, e, &p, err);
+	} else if (e->packed) {
 		p = malloc(e->len);
 		r = p ? slice(s, e, p, err) : -ENOMEM;
 	} else {

@@ -64,6 +64,7 @@ struct restore {
 	char *path;
 	size_t path_max;
 	struct restore_file *file;       /* whose pieces come */
+	bool skip;                       /* the pieces are nobody's */
 	struct restore_link *links;
 	size_t nlinks, links_max;
 	bool in_volume;                  /* the pieces are coffer.volume's */
@@ -76,6 +77,9 @@ struct restore {
 
 /* restore_make.c: one entry, in the directory that is open last. */
 int restore_make(struct restore *s, uint64_t no, const struct record_entry *e) must_check;
+/* One whose content alone is wanted: in the root, under a name that goes when all other names are there. */
+int restore_make_content(struct restore *s, uint64_t no, const struct record_entry *e) must_check;
+int restore_drop_contents(struct restore *s) must_check;
 int restore_make_volume(struct restore *s) must_check;
 /* Directories are done until depth are left. */
 int restore_leave(struct restore *s, size_t depth) must_check;
@@ -90,5 +94,8 @@ int restore_fetch_wait(struct restore *s) must_check;
 int restore_file_unref(struct restore *s, struct restore_file *f) must_check;
 /* A piece into memory: *ret_p has len bytes. Caller frees. */
 int restore_fetch_now(struct restore *s, const struct record_piece *e, uint8_t **ret_p, struct store_error *err) must_check;
+
+/* restore_part.c: what says that it is a part. */
+int restore_make_partial(struct restore *s) must_check;
 
 #endif

@@ -144,6 +144,12 @@ static int open_file(const struct restore *s, int dirfd, const char *name)
 	return fd;
 }
 
+/* Of these every block must have its place. */
+static bool is_solid(const struct restore *s, const char *name)
+{
+	return s->ndirs == 1 && (strcmp(name, NAME_LOG) == 0 || strcmp(name, NAME_STATE) == 0);
+}
+
 static int make_file(struct restore *s, const struct record_entry *e)
 {
 	struct restore_file *f;
@@ -160,7 +166,7 @@ static int make_file(struct restore *s, const struct record_entry *e)
 		(void)close(fd);
 		return r < 0 ? r : -ENOMEM;
 	}
-	*f = (struct restore_file){ .fd = fd, .work = 1, .solid = strncmp(e->name, "coffer.", 7) == 0, .mode = mode_of(s, e), .uid = e->uid, .gid = e->gid,
+	*f = (struct restore_file){ .fd = fd, .work = 1, .solid = is_solid(s, e->name), .mode = mode_of(s, e), .uid = e->uid, .gid = e->gid,
 				    .mtime = { .tv_sec = e->mtime_s, .tv_nsec = e->mtime_ns } };
 	s->file = f;
 	return 0;
@@ -194,7 +200,7 @@ static int make_node(const struct restore *s, const struct record_entry *e)
 	return r < 0 ? -errno : set_meta(s, e);
 }
 
-static int remember(struct restore *s, uint64_t no)
+static int remember(struct restore *s, uint64_t no, const char *path)
 {
 	if (s->nlinks == s->links_max) {
 		size_t max = s->links_max ? s->links_max * 2 : 64;
@@ -206,7 +212,7 @@ static int remember(struct restore *s, uint64_t no)
 		s->links_max = max;
 	}
 	s->links[s->nlinks].no = no;
-	s->links[s->nlinks].path = strdup(s->path);
+	s->links[s->nlinks].path = strdup(path);
 	return s->links[s->nlinks++].path ? 0 : -ENOMEM;
 }
 
@@ -274,22 +280,10 @@ static int keep_volume(struct restore *s, const struct record_entry *e)
 	return 0;
 }
 
-int restore_make(struct restore *s, uint64_t no, const struct record_entry *e)
+static int make_entry(struct restore *s, uint64_t no, const struct record_entry *e)
 {
 	int r;
 
-	s->in_volume = false;
-	if (s->ndirs > 0 && !name_is_ours(s, e))
-		return -EUCLEAN;
-	r = put_path(s, e->name);
-	if (r == 0 && e->flags & RECORD_FLAG_LINKED)
-		r = remember(s, no);
-	if (r < 0)
-		return r;
-	if (s->ndirs == 1)
-		s->quarantine = e->type == RECORD_DIR && strcmp(e->name, NAME_QUARANTINE) == 0;
-	if (s->ndirs == 1 && strcmp(e->name, NAME_VOLUME) == 0)
-		return keep_volume(s, e);
 	switch (e->type) {
 	case RECORD_FILE:
 		return make_file(s, e);
@@ -310,6 +304,65 @@ int restore_make(struct restore *s, uint64_t no, const struct record_entry *e)
 	default:
 		return make_node(s, e);
 	}
+}
+
+int restore_make(struct restore *s, uint64_t no, const struct record_entry *e)
+{
+	int r;
+
+	s->in_volume = false;
+	if (s->ndirs > 0 && !name_is_ours(s, e))
+		return -EUCLEAN;
+	r = put_path(s, e->name);
+	if (r == 0 && e->flags & RECORD_FLAG_LINKED)
+		r = remember(s, no, s->path);
+	if (r < 0)
+		return r;
+	if (s->ndirs == 1)
+		s->quarantine = e->type == RECORD_DIR && strcmp(e->name, NAME_QUARANTINE) == 0;
+	if (s->ndirs == 1 && strcmp(e->name, NAME_VOLUME) == 0)
+		return keep_volume(s, e);
+	return make_entry(s, no, e);
+}
+
+/* The name of an entry whose content alone is wanted, until it has another one. */
+static void content_name(uint64_t no, char ret_name[static RECORD_NAME_MAX + 1])
+{
+	(void)snprintf(ret_name, RECORD_NAME_MAX + 1, RESTORE_MARKER ".%llu", (unsigned long long)no);
+}
+
+int restore_make_content(struct restore *s, uint64_t no, const struct record_entry *e)
+{
+	AUTO_FREE struct record_entry *there = malloc(sizeof(*there));
+	size_t ndirs = s->ndirs;
+	int r;
+
+	if (!there)
+		return -ENOMEM;
+	*there = *e;
+	content_name(no, there->name);
+	s->in_volume = false;
+	r = e->flags & RECORD_FLAG_SPACE || ndirs == 0 ? -EUCLEAN : remember(s, no, there->name);
+	if (r < 0)
+		return r;
+	s->ndirs = 1; /* those around it may be open, for others, and stay so */
+	r = make_entry(s, no, there);
+	s->ndirs = ndirs;
+	return r;
+}
+
+int restore_drop_contents(struct restore *s)
+{
+	char name[RECORD_NAME_MAX + 1];
+	const uint64_t *nos;
+	size_t n = pick_contents(s->p->pick, &nos);
+
+	for (size_t i = 0; i < n; i++) {
+		content_name(nos[i], name);
+		if (unlinkat(s->p->root_fd, name, 0) < 0 && errno != ENOENT) /* a device that was left out */
+			return -errno;
+	}
+	return 0;
 }
 
 int restore_make_volume(struct restore *s)

@@ -13,7 +13,7 @@ from .names import LOWER_MAX, ROOT_ID, XATTR, Names, name_hash
 from .ring import Log
 
 ROOT_FILES = {b"coffer.volume", b"coffer.state", b"coffer.log", b"coffer.reserve", b"coffer.lock",
-              b"coffer.quarantine"}
+              b"coffer.quarantine", b"coffer.partial"}
 _LONG = re.compile(rb"coffer\.(long|name)\.([A-Za-z0-9_-]{43})")
 O_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
