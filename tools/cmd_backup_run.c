@@ -269,6 +269,18 @@ static int open_log(struct run *s, int root_fd, bool *ret_clean)
 						(unsigned long long)info.missing);
 }
 
+/* Its newest snapshot would be one that most files are gone from, and prune would keep that. */
+static int no_part(const char *name, int root_fd)
+{
+	char of[REPO_SNAPSHOT_MAX];
+	int r = restore_partial_of(root_fd, of);
+
+	if (r < 0)
+		return cmd_fail(cmd_exit_of(r), name, RESTORE_PARTIAL ": %s", err_text(r));
+	return *of ? cmd_fail(EXIT_CODE_UNSUPPORTED, name, "not backed up: it is a part of snapshot %s; if it is to be the whole volume from now on, remove "
+			      RESTORE_PARTIAL " first", of) : 0;
+}
+
 int cmd_backup_run(const struct cmd_global *g, int argc, char **argv)
 {
 	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
@@ -291,6 +303,8 @@ int cmd_backup_run(const struct cmd_global *g, int argc, char **argv)
 		r = cmd_descriptors(s.name);
 	if (r == 0)
 		r = cmd_volume_open(path, &v);
+	if (r == 0)
+		r = no_part(s.name, v.root_fd);
 	if (r == 0)
 		r = claim(&s, path, v.root_fd, &lock);
 	if (r == 0)

@@ -2,6 +2,7 @@
 #include "tools/cmd.h"
 #include "tools/progress.h"
 
+#include "backup/restore.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "fs/repair.h"
@@ -18,6 +19,7 @@ struct fsck {
 	char *plain, *backing;           /* its paths; NULL: none */
 	uint64_t count;
 	struct progress bar;
+	char part_of[REPO_SNAPSHOT_MAX]; /* empty: it is the whole volume */
 };
 
 /* ---- problems */
@@ -184,6 +186,8 @@ static void report_text(const struct fsck *f, const struct outcome *u)
 
 	(void)printf("%s: %llu directories, %llu files, %llu blocks verified, %llu problems\n", f->path, (unsigned long long)n->dirs,
 		     (unsigned long long)n->files, (unsigned long long)n->blocks, (unsigned long long)n->problems);
+	if (*f->part_of)
+		(void)printf("%s: a part of snapshot %s: whether anything is missing that was not restored nobody looked\n", f->path, f->part_of);
 	if (f->repair)
 		(void)printf("%s: %llu repaired, %llu left\n", f->path, (unsigned long long)u->actions, (unsigned long long)u->left);
 }
@@ -250,6 +254,8 @@ static int fsck_volume(struct fsck *f)
 	int r, rc;
 
 	r = cmd_volume_open(f->path, &v);
+	if (r == 0 && restore_partial_of(v.root_fd, f->part_of) < 0)
+		f->part_of[0] = '\0';
 	if (r == 0)
 		r = cmd_descriptors(f->path);
 	if (r == 0)

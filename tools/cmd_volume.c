@@ -1,6 +1,7 @@
 /* cmd_volume.c: init, info, trust: commands about a volume that is not mounted. */
 #include "tools/cmd.h"
 
+#include "backup/restore.h"
 #include "base/fileio.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -205,7 +206,7 @@ static int info_slots(const struct volume_config *c, struct json *o)
 	return json_put_json(o, "slots", a);
 }
 
-static int info_json(const struct volume_config *c, const char *uuid, char **ret_text)
+static int info_json(const struct volume_config *c, const char *uuid, const char *part_of, char **ret_text)
 {
 	AUTO_JSON struct json *o = json_new_object();
 	int r;
@@ -223,6 +224,8 @@ static int info_json(const struct volume_config *c, const char *uuid, char **ret
 		r = json_put_int(o, "epoch", c->epoch);
 	if (r == 0)
 		r = json_put_bool(o, "authenticated", false);
+	if (r == 0 && *part_of)
+		r = json_put_str(o, "part_of", part_of);
 	if (r == 0)
 		r = info_slots(c, o);
 	return r < 0 ? r : json_dump(o, ret_text);
@@ -233,7 +236,7 @@ int cmd_info(const struct cmd_global *g, int argc, char **argv)
 	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
 	AUTO_FREE char *path = NULL, *text = NULL;
 	const struct volume_config *c;
-	char uuid[33];
+	char uuid[33], part_of[REPO_SNAPSHOT_MAX];
 	int r;
 
 	if (argc != 2)
@@ -245,8 +248,11 @@ int cmd_info(const struct cmd_global *g, int argc, char **argv)
 		return r;
 	c = v.parsed;
 	volume_config_uuid_text(c->uuid, uuid);
+	r = restore_partial_of(v.root_fd, part_of);
+	if (r < 0)
+		return cmd_fail(cmd_exit_of(r), path, RESTORE_PARTIAL ": %s", err_text(r));
 	if (g->json) {
-		r = info_json(c, uuid, &text);
+		r = info_json(c, uuid, part_of, &text);
 		if (r < 0)
 			return cmd_fail(cmd_exit_of(r), path, "%s", err_text(r));
 		(void)puts(text);
@@ -256,6 +262,8 @@ int cmd_info(const struct cmd_global *g, int argc, char **argv)
 		     FORMAT_VERSION, c->epoch, (unsigned long long)c->config_version, c->created);
 	for (size_t i = 0; i < c->slot_count; i++)
 		(void)printf("key      %s%s\n", c->slots[i].kms, c->slots[i].active ? "" : " (retired)");
+	if (*part_of)
+		(void)printf("part     of snapshot %s: what was not restored is not in it\n", part_of);
 	(void)puts("(read without the key: not authenticated)");
 	return 0;
 }

@@ -88,6 +88,8 @@ for name in big other/zz-second dir/third other/fifo2 dir/fifo; do # of each row
 done
 restore 0 --path dir --path other --suid && same "with other names" dir other && [ "$(find "$tmp/r" ! -type d -links 2 | wc -l)" = 4 ] && ok "which are the same file then" || not_ok "names: $(find "$tmp/r" ! -type d -links 2)"
 
+expect 5 coffer backup run "$tmp/r" "$store" && grep -q 'a part of snapshot' "$tmp/err" && [ "$(find "$tmp"/store/*/snapshots -type f | wc -l)" = 1 ] && ok "not backed up as the volume" || not_ok "backed up: $(cat "$tmp/out" "$tmp/err")"
+expect 0 coffer info "$tmp/r" && grep -q '^part *of snapshot 20' "$tmp/out" && expect 0 coffer --json info "$tmp/r" && grep -q '"part_of":"20' "$tmp/out" && expect 0 coffer fsck "$tmp/r" && grep -q 'a part of snapshot 20' "$tmp/out" && ok "info and fsck say that it is a part" || not_ok "info: $(cat "$tmp/out")"
 
 # How much is read: the file, not the pack it is in, not the rest.
 whole=$(read_by "$bin/coffer" restore "$store" latest "$tmp/whole")
