@@ -1,4 +1,4 @@
-/* alloc_fails.h: the n-th allocation from now fails, once. For one test program, linked with --wrap of what it includes: malloc and calloc here; a test that wraps more
+/* alloc_fails.h: the n-th allocation from now fails, once or with all behind it. For one test program, linked with --wrap of what it includes: malloc and calloc here; a test that wraps more
  * asks alloc_fails() there. */
 #ifndef COFFER_TESTS_ALLOC_FAILS_H
 #define COFFER_TESTS_ALLOC_FAILS_H
@@ -8,6 +8,7 @@
 
 static long countdown = -1;     /* allocations until one fails; -1: none does */
 static bool failed;
+static bool for_good;           /* and so do all behind that one, until countdown is -1 again */
 
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
@@ -16,8 +17,14 @@ void *__real_calloc(size_t n, size_t size);
 
 static bool alloc_fails(void)
 {
-	if (countdown < 0 || countdown-- > 0)
+	if (countdown < 0)
 		return false;
+	if (countdown > 0) {
+		countdown--;
+		return false;
+	}
+	if (!for_good)
+		countdown = -1;
 	failed = true;
 	return true;
 }

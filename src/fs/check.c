@@ -126,6 +126,15 @@ static void report(struct walk *w, enum check_kind kind, bool harmless, uint64_t
 		w->p->problem(w->p->ctx, &pr);
 }
 
+/* Want of memory is not damage: it ends the walk. */
+static int report_io(struct walk *w, int error)
+{
+	if (error == -ENOMEM)
+		return error;
+	report(w, CHECK_IO, false, 0, error);
+	return 0;
+}
+
 static void report_content(void *ctx, enum check_kind kind, uint64_t number, int error)
 {
 	report(ctx, kind, kind == CHECK_TOMBSTONE, number, error);
@@ -182,10 +191,8 @@ static int check_regular(struct walk *w, int dirfd, const char *entry)
 		if (r < 0)
 			lower_close(w->v->lower, fd);
 	}
-	if (r < 0) {
-		report(w, CHECK_IO, false, 0, r);
-		return 0;
-	}
+	if (r < 0)
+		return report_io(w, r);
 	layout_put64(key + 8, st.st_ino);
 	r = st.st_nlink > 1 ? seen_add(&w->inodes, key) : 0;
 	if (r == 0) {
@@ -206,11 +213,11 @@ static int check_symlink(struct walk *w, int dirfd, const char *entry)
 
 	w->counts.symlinks++;
 	n = w->v->lower->ops->readlinkat(w->v->lower, dirfd, entry, lower, sizeof(lower));
-	if (n < 0) {
-		report(w, CHECK_IO, false, 0, (int)n);
-		return 0;
-	}
+	if (n < 0)
+		return report_io(w, (int)n);
 	r = namecrypt_symlink_decrypt(w->v->names, key_ring_names_epoch(w->v->ring), lower, (size_t)n, plain, &len);
+	if (r == -ENOMEM)
+		return r;
 	if (r < 0)
 		report(w, CHECK_SYMLINK, false, 0, r);
 	return 0;
@@ -228,10 +235,8 @@ static int check_entry(struct walk *w, int dirfd, const char *entry)
 		report(w, CHECK_TYPE, false, 0, -EXDEV);
 		return 0;
 	}
-	if (r < 0) {
-		report(w, CHECK_IO, false, 0, r);
-		return 0;
-	}
+	if (r < 0)
+		return report_io(w, r);
 	switch (st.st_mode & S_IFMT) {
 	case S_IFREG:
 		return check_regular(w, dirfd, entry);
@@ -281,12 +286,12 @@ static int check_name(struct walk *w, int dirfd, const uint8_t *id, const char *
 		return r;
 	}
 	r = name_decrypt(w->v, id, dirfd, entry, plain, &len);
-	if (r < 0) {
+	if (r < 0 && r != -ENOMEM) {
 		bool is_long = strncmp(entry, LONG_PREFIX, sizeof(LONG_PREFIX) - 1) == 0;
 
 		report(w, r == -EBADMSG ? (is_long ? CHECK_LONG_NAME : CHECK_NAME) : CHECK_IO, false, 0, r);
-		r = r == -ENOMEM ? r : mend(w, dirfd, id, entry, false);
-	} else {
+		r = mend(w, dirfd, id, entry, false);
+	} else if (r == 0) {
 		r = path_push(&w->plain, plain, len, &old_plain);
 		if (r == 0) {
 			r = check_entry(w, dirfd, entry);
@@ -328,10 +333,8 @@ static int check_entries(struct walk *w, int fd, const uint8_t *id)
 		b->n = 0;
 		b->more = false;
 		r = w->v->lower->ops->readdir(w->v->lower, fd, b->next, collect, b);
-		if (r < 0) {
-			report(w, CHECK_IO, false, 0, r);
-			return 0;
-		}
+		if (r < 0)
+			return report_io(w, r);
 		for (k = 0; k < b->n; k++) {
 			r = check_name(w, fd, id, b->name[k]);
 			if (r < 0)
@@ -346,11 +349,14 @@ static int check_entries(struct walk *w, int fd, const uint8_t *id)
 /* 1: id is known, go on; 0: nothing to be gone through. */
 static int check_id(struct walk *w, int fd, uint8_t *id)
 {
-	int r;
+	int r, empty;
 
 	r = name_read_id(w->v, fd, id);
-	if (r == -ENOENT && name_dir_is_empty(w->v, fd) == 1)
+	empty = r == -ENOENT ? name_dir_is_empty(w->v, fd) : 0;
+	if (empty == 1)
 		return 0;
+	if (empty < 0 || r == -ENOMEM)
+		return report_io(w, empty < 0 ? empty : r);
 	if (r < 0) {
 		report(w, CHECK_DIR_ID, false, 0, r == -ENOENT ? -ENODATA : r);
 		return 0;
@@ -372,10 +378,8 @@ static int check_dir(struct walk *w, int dirfd, const char *entry)
 		return 0;
 	}
 	r = reopen_at(w->v, dirfd, entry, O_RDONLY | O_DIRECTORY, 0, &fd);
-	if (r < 0) {
-		report(w, CHECK_IO, false, 0, r);
-		return 0;
-	}
+	if (r < 0)
+		return report_io(w, r);
 	w->depth++;
 	r = w->depth > 1 ? check_id(w, fd, id) : 1;
 	own = w->own;

@@ -69,6 +69,8 @@ static int check_group(struct file *f, uint32_t group)
 
 	f->rep->counts->groups++;
 	n = lower_pread(f->l, f->fd, f->buf, GROUP_LOWER, layout_group_off(group));
+	if (n == -ENOMEM)
+		return (int)n;
 	if (n < 0) {
 		problem(f, CHECK_IO, group, (int)n);
 		return 0;
@@ -99,6 +101,8 @@ static int check_header(struct file *f, const struct stat *st)
 		return 0;
 	memset(f->buf, 0, BLOCK_SIZE);
 	n = lower_pread(f->l, f->fd, f->buf, BLOCK_SIZE, 0);
+	if (n == -ENOMEM)
+		return (int)n;
 	if (n < 0) {
 		problem(f, CHECK_IO, 0, (int)n);
 		return 0;

@@ -260,6 +260,7 @@ static int mend(struct repair *rp, const struct check_place *at, int fd, const s
 	struct group_header head;
 	struct blockcrypt *bc = blockcrypt_get();
 	struct reapply *re = NULL;
+	ssize_t n;
 	int r;
 
 	if (!bc)
@@ -268,8 +269,13 @@ static int mend(struct repair *rp, const struct check_place *at, int fd, const s
 		a->kind = REPAIR_TAKEN; /* and copied, under another of its names */
 		return 0;
 	}
-	if (lower_pread(v->lower, fd, p, sizeof(p), 0) == HEADER_LEN && group_open_first(bc, v->ring, p, &head) == 0 &&
-	    head.flags & GROUP_FLAG_DAMAGED) {
+	n = lower_pread(v->lower, fd, p, sizeof(p), 0);
+	if (n < 0) /* a disk may fail once, and without the header nobody asks what was saved */
+		n = lower_pread(v->lower, fd, p, sizeof(p), 0);
+	r = n == HEADER_LEN ? group_open_first(bc, v->ring, p, &head) : -ENODATA;
+	if (r == -ENOMEM)
+		return r;
+	if (r == 0 && head.flags & GROUP_FLAG_DAMAGED) {
 		r = reapply_open(v->vio, fd, &head, rp->qfd, &re);
 		if (r < 0 && r != -ENOENT && r != -EUCLEAN)
 			return r;

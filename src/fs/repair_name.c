@@ -249,6 +249,7 @@ static int is_ours(struct repair *rp, int dirfd, const char *entry, const struct
 	char lower[SYMLINK_LOWER_MAX + 1], plain[SYMLINK_PLAIN_MAX + 1];
 	ssize_t n;
 	size_t len;
+	int r;
 
 	if (st->st_dev != rp->v->dev)
 		return -EXDEV;
@@ -259,7 +260,10 @@ static int is_ours(struct repair *rp, int dirfd, const char *entry, const struct
 	if (!S_ISLNK(st->st_mode))
 		return 0;
 	n = rp->v->lower->ops->readlinkat(rp->v->lower, dirfd, entry, lower, sizeof(lower));
-	return n > 0 && namecrypt_symlink_decrypt(rp->v->names, key_ring_names_epoch(rp->v->ring), lower, (size_t)n, plain, &len) == 0;
+	if (n < 0)
+		return (int)n;
+	r = namecrypt_symlink_decrypt(rp->v->names, key_ring_names_epoch(rp->v->ring), lower, (size_t)n, plain, &len);
+	return r == -ENOMEM ? r : r == 0;
 }
 
 /* ---- directories whose names are lost */
@@ -370,8 +374,9 @@ static int other_id(struct repair *rp, const struct check_place *at)
 	r = name_read_id(rp->v, at->dirfd, id);
 	if (r < 0)
 		return r;
-	if (memcmp(id, at->id, DIR_ID_LEN) != 0 && name_decrypt(rp->v, id, at->dirfd, at->entry, plain, &len) == 0)
-		return 1;
+	r = memcmp(id, at->id, DIR_ID_LEN) != 0 ? name_decrypt(rp->v, id, at->dirfd, at->entry, plain, &len) : -EBADMSG;
+	if (r == 0 || r == -ENOMEM)
+		return r == 0 ? 1 : r;
 	r = id_fits(rp, at->dirfd, id);
 	if (r != 0)
 		return r < 0 ? r : 0;
@@ -385,10 +390,11 @@ int repair_nameless(struct repair *rp, const struct check_place *at, struct repa
 	size_t len;
 	int r;
 
-	if (name_decrypt(rp->v, at->id, at->dirfd, at->entry, plain, &len) == 0) {
+	r = name_decrypt(rp->v, at->id, at->dirfd, at->entry, plain, &len);
+	if (r == 0)
 		a->kind = REPAIR_NOTHING;
-		return 0;
-	}
+	if (r == 0 || r == -ENOMEM)
+		return r;
 	r = other_id(rp, at);
 	if (r == 1)
 		a->kind = REPAIR_DIR_ID;

@@ -38,29 +38,38 @@ struct run {
 
 /* ---- reading */
 
-static int read_group(struct run *s, uint32_t no)
+static int read_home(struct run *s, uint32_t no)
 {
 	ssize_t n;
 	unsigned k;
 
-	if (s->re && reapply_group(s->re, no, s->buf, &s->len) == 0)
-		return 0;
 	n = lower_pread(s->v->lower, s->fd, s->buf, GROUP_LOWER, layout_group_off(no));
 	if (n >= 0) {
 		memset(s->buf + n, 0, GROUP_LOWER - (size_t)n);
 		s->len = (size_t)n;
 		return 0;
 	}
+	if (n == -ENOMEM)
+		return (int)n;
 	/* One bad sector must not take the others away. */
 	memset(s->buf, 0, GROUP_LOWER);
 	for (k = 0; k <= GROUP_BLOCKS; k++) {
 		n = lower_pread(s->v->lower, s->fd, s->buf + k * (size_t)BLOCK_SIZE, BLOCK_SIZE,
 				layout_group_off(no) + k * (uint64_t)BLOCK_SIZE);
+		if (n == -ENOMEM)
+			return (int)n;
 		if (n < 0)
 			memset(s->buf + k * (size_t)BLOCK_SIZE, 0, BLOCK_SIZE);
 	}
 	s->len = GROUP_LOWER;
 	return 0;
+}
+
+static int read_group(struct run *s, uint32_t no)
+{
+	int r = read_home(s, no);
+
+	return r == 0 && s->re ? reapply_over(s->re, no, s->buf, &s->len) : r;
 }
 
 /* ---- telling */
@@ -144,16 +153,13 @@ static int judge_blocks(struct run *s, uint32_t no, uint16_t epoch, enum salvage
 /* A group whose seals fit: 1. What the log had may not fit while what lies at home does: then that, which is older. */
 static int judge_sealed(struct run *s, uint32_t no)
 {
-	struct reapply *re = s->re;
 	struct group_header h;
 	bool older = s->res.header_lost || s->res.older;
 	int r;
 
 	r = group_open(s->bc, s->v->ring, s->first.file_id, no, s->buf, &h);
-	if (r < 0 && r != -ENOMEM && re) {
-		s->re = NULL;
-		r = read_group(s, no);
-		s->re = re;
+	if (r < 0 && r != -ENOMEM && s->re) {
+		r = read_home(s, no);
 		older = true;
 		if (r == 0)
 			r = group_open(s->bc, s->v->ring, s->first.file_id, no, s->buf, &h);
@@ -256,20 +262,23 @@ static int do_group(struct run *s, uint32_t no)
 
 /* ---- the header */
 
-/* Does the header of group no name this file, by its own tag? */
-static bool names_itself(struct run *s, uint32_t no, const uint8_t *p, struct group_header *ret_h)
+/* Does the header of group no name this file, by its own tag? 1 yes, 0 no. */
+static int names_itself(struct run *s, uint32_t no, const uint8_t *p, struct group_header *ret_h)
 {
 	struct group_header h;
 	struct key_tag key;
 	int r;
 
-	if (group_header_parse(p, &h) < 0 || h.group != no || key_ring_file_tag(s->v->ring, h.epoch, h.file_id, &key) < 0)
-		return false;
+	if (group_header_parse(p, &h) < 0 || h.group != no)
+		return 0;
+	r = key_ring_file_tag(s->v->ring, h.epoch, h.file_id, &key);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
 	r = group_check_header(s->bc, &key, &h);
 	keys_wipe(&key);
 	if (r == 0)
 		*ret_h = h;
-	return r == 0;
+	return r == -ENOMEM ? r : r == 0;
 }
 
 /* The file's id, when group 0's header does not verify: 1 found. */
@@ -281,9 +290,11 @@ static int find_id(struct run *s)
 	int r;
 
 	for (no = 1; no < groups && no < GROUPS_MAX; no++) {
-		if (lower_pread(s->v->lower, s->fd, p, sizeof(p), layout_group_off((uint32_t)no)) == HEADER_LEN &&
-		    names_itself(s, (uint32_t)no, p, &s->first))
-			return 1;
+		r = 0;
+		if (lower_pread(s->v->lower, s->fd, p, sizeof(p), layout_group_off((uint32_t)no)) == HEADER_LEN)
+			r = names_itself(s, (uint32_t)no, p, &s->first);
+		if (r != 0)
+			return r;
 		if (s->p->progress && no % GROUP_BLOCKS == 0 && !s->p->progress(s->p->ctx))
 			return -EINTR;
 	}

@@ -315,6 +315,8 @@ int xattr_check(struct volume *v, int fd, void (*bad)(void *ctx, int error), voi
 		return -ENOMEM;
 	if (len > 0)
 		len = v->lower->ops->flistxattr(v->lower, fd, list, XATTR_BYTES_MAX);
+	if (len == -ENOMEM)
+		return (int)len;
 	if (len < 0) {
 		bad(ctx, (int)len);
 		return 0;

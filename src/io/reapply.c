@@ -77,6 +77,14 @@ static int find_log(struct reapply *r)
 
 /* ---- reading it ---- */
 
+/* A block of the saved log. A disk may fail once, and there is no other copy. */
+static int read_saved(struct reapply *r, uint64_t pos, uint8_t *p)
+{
+	int rc = lower_pread_full(r->v->l, r->log_fd, p, BLOCK_SIZE, pos * BLOCK_SIZE);
+
+	return rc == 0 ? 0 : lower_pread_full(r->v->l, r->log_fd, p, BLOCK_SIZE, pos * BLOCK_SIZE);
+}
+
 struct part {
 	uint64_t sequence;
 	uint32_t part;
@@ -119,7 +127,7 @@ static int gather(struct reapply *r)
 
 	rc = replay_gather_file(rp, r->head.file_id, &r->f);
 	while (rc == 0) {
-		rc = lower_pread_full(r->v->l, r->log_fd, r->block, BLOCK_SIZE, pos * BLOCK_SIZE);
+		rc = read_saved(r, pos, r->block);
 		if (rc == 0)
 			rc = log_desc_open(rp->bc, r->v->p.ring, r->block, &rp->d);
 		if (rc < 0)
@@ -192,10 +200,11 @@ static void header_of(const struct reapply *r, const struct replay_group *g, uin
 	*ret_h = h;
 }
 
+/* All of it; the first error in reading what was saved. */
 static int lay_over(struct reapply *r, const struct replay_group *g, uint8_t *p, size_t *len)
 {
 	unsigned i;
-	int rc;
+	int rc, first = 0;
 
 	if (g->base == LOG_BASE_EMPTY)
 		memset(p + HEADER_LEN, 0, ENTRIES_LEN);
@@ -208,39 +217,49 @@ static int lay_over(struct reapply *r, const struct replay_group *g, uint8_t *p,
 		group_entry_put(&b->entry, p + HEADER_LEN + (size_t)b->index * ENTRY_LEN);
 		if (b->pos == REPLAY_NO_POS)
 			continue;
-		rc = lower_pread_full(r->v->l, r->log_fd, p + at, BLOCK_SIZE, b->pos * BLOCK_SIZE);
+		rc = read_saved(r, b->pos, p + at);
 		if (rc < 0)
-			memset(p + at, 0, BLOCK_SIZE); /* verifies as nothing */
+			memset(p + at, 0, BLOCK_SIZE);
+		first = first < 0 ? first : rc;
 		if (at + BLOCK_SIZE > *len)
 			*len = at + BLOCK_SIZE;
 	}
-	return 0;
+	return first;
 }
 
-int reapply_group(struct reapply *r, uint32_t no, uint8_t *p, size_t *ret_len)
+static int make_over(struct reapply *r, uint32_t no, uint8_t *p, size_t *len)
 {
 	const struct replay_group *g = replay_gather_group(r->f, no);
 	struct group_header h;
-	size_t len;
-	ssize_t n;
-	int rc = 0;
+	int rc = g ? lay_over(r, g, p, len) : 0;
 
-	n = lower_pread(r->v->l, r->fd, p, GROUP_LOWER, layout_group_off(no));
+	if (!g && no != 0)
+		return 0;
+	header_of(r, g, no, &h);
+	group_header_put(&h, p);
+	if (*len < BLOCK_SIZE)
+		*len = BLOCK_SIZE;
+	return rc;
+}
+
+int reapply_over(struct reapply *r, uint32_t no, uint8_t *p, size_t *len)
+{
+	int rc = make_over(r, no, p, len);
+
+	return rc == -ENOMEM ? rc : 0;
+}
+
+/* To be written home: so all of it was read. */
+static int read_group(struct reapply *r, uint32_t no, uint8_t *p)
+{
+	ssize_t n = lower_pread(r->v->l, r->fd, p, GROUP_LOWER, layout_group_off(no));
+	size_t len;
+
 	if (n < 0)
 		return (int)n;
-	memset(p + n, 0, GROUP_LOWER - (size_t)n);
 	len = (size_t)n;
-	if (g)
-		rc = lay_over(r, g, p, &len);
-	if (rc == 0 && (g || no == 0)) {
-		header_of(r, g, no, &h);
-		group_header_put(&h, p);
-		if (len < BLOCK_SIZE)
-			len = BLOCK_SIZE;
-	}
-	if (rc == 0)
-		*ret_len = len;
-	return rc;
+	memset(p + len, 0, GROUP_LOWER - len);
+	return make_over(r, no, p, &len);
 }
 
 /* ---- bringing it home ---- */
@@ -248,11 +267,10 @@ int reapply_group(struct reapply *r, uint32_t no, uint8_t *p, size_t *ret_len)
 static int write_group(struct reapply *r, const struct replay_group *g, uint8_t *p)
 {
 	struct lower *l = r->v->l;
-	size_t len;
 	unsigned i;
 	int rc;
 
-	rc = reapply_group(r, g->no, p, &len);
+	rc = read_group(r, g->no, p);
 	for (i = 0; i < g->n && rc == 0; i++) {
 		const struct replay_block *b = &g->blocks[i];
 		uint64_t block = (uint64_t)g->no * GROUP_BLOCKS + b->index;
@@ -269,10 +287,9 @@ static int write_group(struct reapply *r, const struct replay_group *g, uint8_t 
 static int write_first(struct reapply *r, uint8_t *p)
 {
 	struct lower *l = r->v->l;
-	size_t len;
 	int rc;
 
-	rc = reapply_group(r, 0, p, &len);
+	rc = read_group(r, 0, p);
 	if (rc == 0)
 		rc = lower_pwrite(l, r->fd, p + HEADER_LEN, ENTRIES_LEN, HEADER_LEN, false);
 	if (rc == 0)

@@ -12,9 +12,10 @@ struct reapply;
 int reapply_open(struct vio *v, int fd, const struct group_header *head, int quarantine_fd, struct reapply **ret_r) must_check;
 void reapply_close(struct reapply *r); /* NULL is fine */
 
-/* Group no as replay would have left it: GROUP_LOWER bytes into p, of which *ret_len are there (the rest is zero). Nothing of it is verified:
- * that is the caller's, by the seals that are in it. */
-int reapply_group(struct reapply *r, uint32_t no, uint8_t *p, size_t *ret_len) must_check;
+/* Make of group no as it lies at home what replay would have left: GROUP_LOWER bytes at p, of which *len are there (the rest is zero). Nothing of it is
+ * verified: that is the caller's, by the seals that are in it. A block that cannot be read from what was saved becomes zeros, which verify as nothing.
+ * -ENOMEM. */
+int reapply_over(struct reapply *r, uint32_t no, uint8_t *p, size_t *len) must_check;
 /* Every group that the log touched verified: write it home, the header last and alone, so that the mark goes only when all else is flushed. May be cut and
  * repeated. Removes what was saved. */
 int reapply_home(struct reapply *r) must_check;
