@@ -14,6 +14,7 @@
 #define OPEN_MAX 24u             /* files */
 #define DIRS_MAX 4096u
 #define BATCH 256
+#define AGAIN_MAX 64u            /* rounds over the same files */
 #define FSCK_DIR "lost+found"            /* in the root of an ext4 that is all the volume's */
 
 /* ---- files */
@@ -45,7 +46,7 @@ static int retire(struct scrub *s)
 		if (!*at)
 			s->files_end = at;
 		s->open_files--;
-		s->counts.files++;
+		s->counts.files += !f->again;
 		r = scrub_tell(s, f);
 		file_free(s, f);
 	}
@@ -115,20 +116,50 @@ static int submit_all(struct scrub *s)
 	return r;
 }
 
-/* A read that failed: without O_DIRECT if that was why; else block by block is the retry of whoever has the key. */
-static ssize_t read_again(struct scrub *s, struct scrub_slot *slot, size_t want)
+static int unreadable(struct scrub *s, struct scrub_file *f, uint32_t group, int error)
 {
-	ssize_t n;
-	int fd;
+	int r;
+
+	if (error == -ENOMEM)
+		return error;
+	if (group == 0)
+		f->known = f->over = true;
+	r = scrub_problem(s, f, SCRUB_IO, group, error);
+	return r < 0 || s->certain ? r : scrub_suspect_add(s, f, group);
+}
+
+/* The groups of a read, one by one. */
+static int check_singly(struct scrub *s, struct scrub_slot *slot, int fd)
+{
+	struct scrub_file *f = slot->f;
+	int r = 0;
+
+	for (unsigned i = 0; i < SCRUB_CHUNK_GROUPS && r == 0; i++) {
+		uint32_t group = slot->group + i;
+		ssize_t n;
+
+		if (i > 0 && (f->over || !f->known || !group_exists(&f->shape, group)))
+			break;
+		n = lower_pread(s->l, fd, slot->buf, GROUP_LOWER, layout_group_off(group));
+		s->counts.bytes += n > 0 ? (uint64_t)n : 0;
+		r = n < 0 ? unreadable(s, f, group, (int)n) : scrub_check_groups(s, f, group, 1, slot->buf, (size_t)n);
+	}
+	return r;
+}
+
+/* A read that failed, again: without O_DIRECT if that was why; so that a bad sector hides no more than its group, and what passes nothing. */
+static int check_again(struct scrub *s, struct scrub_slot *slot)
+{
+	int fd, r;
 
 	if (slot->req.result != -EINVAL || !slot->f->direct)
-		return slot->req.result;
+		return check_singly(s, slot, slot->f->fd);
 	fd = s->l->ops->reopen(s->l, slot->f->fd, O_RDONLY);
 	if (fd < 0)
-		return fd;
-	n = lower_pread(s->l, fd, slot->buf, want, slot->req.off);
+		return unreadable(s, slot->f, slot->group, fd);
+	r = check_singly(s, slot, fd);
 	lower_close(s->l, fd);
-	return n;
+	return r;
 }
 
 static int complete(struct scrub *s)
@@ -136,26 +167,20 @@ static int complete(struct scrub *s)
 	struct ioq_req *req = ioq_wait(s->q);
 	struct scrub_slot *slot;
 	struct scrub_file *f;
-	ssize_t n;
 	int r;
 
 	if (!req)
 		return 0;
 	slot = req->user;
 	f = slot->f;
-	n = read_again(s, slot, SCRUB_CHUNK_LEN);
-	if (n < 0) {
-		if (slot->group == 0)
-			f->known = f->over = true;
-		r = scrub_problem(s, f, SCRUB_IO, slot->group, (int)n);
-		if (r == 0 && !s->certain)
-			r = scrub_suspect_add(s, f, slot->group);
+	if (req->result < 0) {
+		r = check_again(s, slot);
 	} else {
-		s->counts.bytes += (uint64_t)n;
-		r = scrub_check_groups(s, f, slot->group, slot->buf, (size_t)n);
-		if (slot->group == 0)
-			f->next_group = SCRUB_CHUNK_GROUPS;
+		s->counts.bytes += (uint64_t)req->result;
+		r = scrub_check_groups(s, f, slot->group, SCRUB_CHUNK_GROUPS, slot->buf, (size_t)req->result);
 	}
+	if (slot->group == 0)
+		f->next_group = SCRUB_CHUNK_GROUPS;
 	slot->f = NULL;
 	f->in_flight--;
 	if (r == 0 && s->p->progress && !s->p->progress(s->p->ctx, &s->counts))
@@ -229,26 +254,24 @@ static int fail_path(struct scrub *s, char *path, int error)
 	return r < 0 ? r : scrub_tell(s, &f);
 }
 
-static int add_file(struct scrub *s, int dirfd, const char *name, char *path)
+/* fd: the file, or why it could not be opened. Consumed. */
+static int add_open(struct scrub *s, int fd, bool direct, bool again, char *path)
 {
-	struct scrub_file *f;
+	struct scrub_file *f = calloc(1, sizeof(*f));
 	struct stat st;
-	int fd, r;
+	int r;
 
-	fd = s->l->ops->openat(s->l, dirfd, name, O_RDONLY | O_DIRECT, 0);
-	f = calloc(1, sizeof(*f));
 	if (!f) {
 		lower_close(s->l, fd < 0 ? -1 : fd);
 		return -ENOMEM;
 	}
-	f->direct = fd >= 0;
-	if (fd == -EINVAL)
-		fd = s->l->ops->openat(s->l, dirfd, name, O_RDONLY, 0);
+	f->direct = direct;
+	f->again = again;
 	f->fd = fd < 0 ? -1 : fd;
 	r = fd < 0 ? fd : s->l->ops->fstat(s->l, fd, &st);
 	f->path = r == 0 ? strdup(path) : NULL;
 	if (r < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 || !f->path) {
-		s->counts.files += r == 0;
+		s->counts.files += r == 0 && !again;
 		r = r < 0 ? fail_path(s, path, r) : f->path ? 0 : -ENOMEM;
 		file_free(s, f);
 		return r;
@@ -259,6 +282,16 @@ static int add_file(struct scrub *s, int dirfd, const char *name, char *path)
 	s->files_end = &f->next;
 	s->open_files++;
 	return pump(s, OPEN_MAX);
+}
+
+static int add_file(struct scrub *s, int dirfd, const char *name, char *path)
+{
+	int fd = s->l->ops->openat(s->l, dirfd, name, O_RDONLY | O_DIRECT, 0);
+	bool direct = fd >= 0;
+
+	if (fd == -EINVAL)
+		fd = s->l->ops->openat(s->l, dirfd, name, O_RDONLY, 0);
+	return add_open(s, fd, direct, false, path);
 }
 
 static int walk(struct scrub *s, int dirfd, char *path, size_t len, dev_t dev, unsigned depth);
@@ -361,6 +394,40 @@ static void done(struct scrub *s)
 	free(s->bufs);
 }
 
+/* Files whose first group could not be read, or not understood, until the mount held still. */
+static int walk_again(struct scrub *s)
+{
+	AUTO_FREE char **list = s->again;
+	size_t n = s->nagain;
+	bool direct;
+	int r = 0;
+
+	s->again = NULL;
+	s->nagain = s->again_max = 0;
+	for (size_t i = 0; i < n; i++) {
+		int fd = r == 0 ? scrub_open(s, list[i], &direct) : -ECANCELED;
+
+		if (r == 0)
+			r = add_open(s, fd, fd >= 0 && direct, true, list[i]);
+		free(list[i]);
+	}
+	return r < 0 ? r : pump(s, 0);
+}
+
+static int settle(struct scrub *s)
+{
+	int r = scrub_suspect_settle(s);
+
+	for (unsigned n = 0; r == 0 && s->nagain > 0; n++) {
+		if (n == AGAIN_MAX)
+			return -ETIMEDOUT;
+		r = walk_again(s);
+		if (r == 0)
+			r = scrub_suspect_settle(s);
+	}
+	return r;
+}
+
 int scrub_run(struct lower *l, int root_fd, const struct scrub_params *p, struct scrub_counts *ret_c)
 {
 	struct scrub s = { .l = l, .root_fd = root_fd, .p = p, .certain = !p->live };
@@ -379,7 +446,7 @@ int scrub_run(struct lower *l, int root_fd, const struct scrub_params *p, struct
 	if (r == 0)
 		r = pump(&s, 0);
 	if (r == 0)
-		r = scrub_suspect_settle(&s);
+		r = settle(&s);
 	done(&s);
 	if (r == 0)
 		*ret_c = s.counts;

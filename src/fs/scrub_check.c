@@ -156,12 +156,12 @@ int scrub_check_group(struct scrub *s, struct scrub_file *f, uint32_t group, uin
 	return check_blocks(s, f, group, p, len, in_log);
 }
 
-int scrub_check_groups(struct scrub *s, struct scrub_file *f, uint32_t first, uint8_t *buf, size_t len)
+int scrub_check_groups(struct scrub *s, struct scrub_file *f, uint32_t first, unsigned count, uint8_t *buf, size_t len)
 {
 	unsigned i;
 	int r = 0;
 
-	for (i = 0; i < SCRUB_CHUNK_GROUPS && r == 0; i++) {
+	for (i = 0; i < count && r == 0; i++) {
 		size_t at = i * (size_t)GROUP_LOWER, n = len > at ? len - at : 0;
 
 		if ((first != 0 || i != 0) && (!f->known || !group_exists(&f->shape, first + i) || (f->over && f->shape.alloc_groups == 0)))

@@ -14,6 +14,8 @@ struct scrub_suspect {
 	char *path;
 	uint64_t ino;
 	uint32_t group;
+	bool rest;                       /* group 0, without which nothing behind it was looked at */
+	bool again;                      /* and now it can be */
 };
 
 struct scrub_file {
@@ -25,6 +27,7 @@ struct scrub_file {
 	bool first_sent, known;          /* chunk 0 was asked for; shape is known */
 	bool over;                       /* nothing more is asked for */
 	bool suspect;                    /* of the group being looked at */
+	bool again;                      /* it was counted before */
 	uint8_t file_id[FILE_ID_LEN];
 	struct file_shape shape;
 	uint64_t next_group;
@@ -52,6 +55,8 @@ struct scrub {
 	unsigned open_files;
 	struct scrub_suspect *suspects;
 	size_t nsuspects, suspects_max;
+	char **again;                    /* paths of files of which only group 0 has been looked at */
+	size_t nagain, again_max;
 	bool certain;                    /* what does not fit is told: not mounted, or held */
 	bool collect;                    /* not told yet: the hold may turn out to have ended */
 	struct scrub_problem *held;      /* backing_path is malloc'ed */
@@ -60,8 +65,8 @@ struct scrub {
 };
 
 /* ---- scrub_check.c: what is in memory */
-/* Groups of f from first on that lie in buf, of which len bytes are there. */
-int scrub_check_groups(struct scrub *s, struct scrub_file *f, uint32_t first, uint8_t *buf, size_t len) must_check;
+/* Up to count groups of f from first on that lie in buf, of which len bytes are there. */
+int scrub_check_groups(struct scrub *s, struct scrub_file *f, uint32_t first, unsigned count, uint8_t *buf, size_t len) must_check;
 /* One group; *ret_bad: something does not fit. */
 int scrub_check_group(struct scrub *s, struct scrub_file *f, uint32_t group, uint8_t *p, size_t len) must_check;
 int scrub_tell(struct scrub *s, struct scrub_file *f) must_check; /* the run that is pending */
@@ -72,6 +77,8 @@ int scrub_shape(struct scrub *s, struct scrub_file *f, const uint8_t *p, size_t 
 /* ---- scrub_suspect.c: what has to be read again while the mount holds still */
 int scrub_suspect_add(struct scrub *s, const struct scrub_file *f, uint32_t group) must_check;
 int scrub_suspect_settle(struct scrub *s) must_check;
+/* Open a path below the volume, never through a link, past the page cache if that can be had. */
+int scrub_open(struct scrub *s, const char *path, bool *ret_direct) must_check;
 void scrub_suspect_done(struct scrub *s);
 
 #endif

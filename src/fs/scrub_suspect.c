@@ -27,12 +27,11 @@ int scrub_suspect_add(struct scrub *s, const struct scrub_file *f, uint32_t grou
 	path = strdup(f->path);
 	if (!path)
 		return -ENOMEM;
-	s->suspects[s->nsuspects++] = (struct scrub_suspect){ .path = path, .ino = f->ino, .group = group };
+	s->suspects[s->nsuspects++] = (struct scrub_suspect){ .path = path, .ino = f->ino, .group = group, .rest = group == 0 && f->over };
 	s->counts.suspects++;
 	return s->nsuspects < SUSPECTS_MAX ? 0 : scrub_suspect_settle(s);
 }
 
-/* Open a path below the volume, never through a link. */
 static int open_path(struct scrub *s, const char *path)
 {
 	char name[256];
@@ -57,23 +56,46 @@ static int open_path(struct scrub *s, const char *path)
 	}
 }
 
-static int look_again(struct scrub *s, const struct scrub_suspect *u, uint8_t *buf)
+int scrub_open(struct scrub *s, const char *path, bool *ret_direct)
+{
+	int direct, fd = open_path(s, path);
+
+	*ret_direct = false;
+	if (fd < 0)
+		return fd;
+	direct = s->l->ops->reopen(s->l, fd, O_RDONLY | O_DIRECT);
+	if (direct < 0)
+		return fd;
+	lower_close(s->l, fd);
+	*ret_direct = true;
+	return direct;
+}
+
+/* It has gone, and with it what was wrong; or it is there, and cannot be opened. */
+static int not_opened(struct scrub *s, struct scrub_file *f, const struct scrub_suspect *u, int error)
+{
+	int r;
+
+	if (error == -ENOENT || error == -ENOTDIR || error == -ELOOP)
+		return 0;
+	if (error == -ENOMEM)
+		return error;
+	r = scrub_problem(s, f, SCRUB_IO, u->group, error);
+	return r < 0 ? r : scrub_tell(s, f);
+}
+
+static int look_again(struct scrub *s, struct scrub_suspect *u, uint8_t *buf)
 {
 	struct scrub_file f = { .path = u->path, .ino = u->ino };
 	struct stat st;
 	ssize_t n = 0;
-	int direct, r;
+	int r;
 
-	f.fd = open_path(s, u->path);
+	f.fd = scrub_open(s, u->path, &f.direct);
 	if (f.fd < 0)
-		return f.fd == -ENOMEM ? f.fd : 0; /* it has gone, and with it what was wrong */
+		return not_opened(s, &f, u, f.fd);
 	r = s->l->ops->fstat(s->l, f.fd, &st);
 	if (r == 0 && S_ISREG(st.st_mode) && st.st_ino == u->ino) {
-		direct = s->l->ops->reopen(s->l, f.fd, O_RDONLY | O_DIRECT);
-		if (direct >= 0) {
-			lower_close(s->l, f.fd);
-			f.fd = direct;
-		}
 		f.size = (uint64_t)st.st_size;
 		n = lower_pread(s->l, f.fd, buf, GROUP_LOWER, 0);
 		if (n > 0) /* group 0 for the shape; if it is not the suspect what it has is told by its own turn */
@@ -85,6 +107,7 @@ static int look_again(struct scrub *s, const struct scrub_suspect *u, uint8_t *b
 		}
 		if (r == 0 && n < 0)
 			r = scrub_problem(s, &f, SCRUB_IO, u->group, (int)n);
+		u->again = u->rest && n > 0 && f.known && !f.over && f.shape.alloc_groups > 1;
 	}
 	lower_close(s->l, f.fd);
 	return r < 0 ? r : scrub_tell(s, &f);
@@ -123,6 +146,30 @@ static int round_of(struct scrub *s, size_t n, uint8_t *buf)
 	return r < 0 ? r : rr < 0 && rr != -ETIMEDOUT ? rr : rr == 0;
 }
 
+/* The first n have been looked at. */
+static int settled(struct scrub *s, size_t n)
+{
+	size_t want = s->nagain + n;
+
+	if (want > s->again_max) {
+		char **list = reallocarray(s->again, want, sizeof(*list));
+
+		if (!list)
+			return -ENOMEM;
+		s->again = list;
+		s->again_max = want;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (s->suspects[i].again)
+			s->again[s->nagain++] = s->suspects[i].path;
+		else
+			free(s->suspects[i].path);
+	}
+	s->nsuspects -= n;
+	memmove(s->suspects, s->suspects + n, s->nsuspects * sizeof(*s->suspects));
+	return 0;
+}
+
 int scrub_suspect_settle(struct scrub *s)
 {
 	uint8_t *buf;
@@ -139,12 +186,8 @@ int scrub_suspect_settle(struct scrub *s)
 		r = round_of(s, n, buf);
 		if (r == 0 && ++lost > ROUNDS_LOST_MAX)
 			r = -ETIMEDOUT;
-		if (r != 1)
-			continue;
-		for (size_t i = 0; i < n; i++)
-			free(s->suspects[i].path);
-		s->nsuspects -= n;
-		memmove(s->suspects, s->suspects + n, s->nsuspects * sizeof(*s->suspects));
+		if (r == 1)
+			r = settled(s, n);
 	}
 	free(buf);
 	return r < 0 ? r : 0;
@@ -154,6 +197,9 @@ void scrub_suspect_done(struct scrub *s)
 {
 	while (s->nsuspects > 0)
 		free(s->suspects[--s->nsuspects].path);
+	while (s->nagain > 0)
+		free(s->again[--s->nagain]);
 	free(s->suspects);
+	free(s->again);
 	free(s->held);
 }

@@ -27,7 +27,7 @@ static void look(const uint8_t *p, size_t len, bool certain)
 	memset(buf, 0, sizeof(buf));
 	memcpy(buf, p, len);
 	told = 0;
-	assert(scrub_check_groups(&s, &f, 0, buf, len) == 0);
+	assert(scrub_check_groups(&s, &f, 0, SCRUB_CHUNK_GROUPS, buf, len) == 0);
 	assert(scrub_tell(&s, &f) == 0);
 	assert(s.counts.groups <= SCRUB_CHUNK_GROUPS && s.counts.blocks <= (uint64_t)SCRUB_CHUNK_GROUPS * GROUP_BLOCKS);
 	assert(told == s.counts.problems);

@@ -1,11 +1,47 @@
+/* Linked with --wrap. */
+#include "alloc_fails.h"
 #include "fs_fixture.h"
 
 #include "fs/scrub.h"
 #include "io/freeze.h"
 #include "io/vio_impl.h"
+#include "lib/fault.h"
+
+#define CALLS_MAX 2000
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t n);
+int __wrap_posix_memalign(void **ret_p, size_t align, size_t n);
+char *__wrap_strdup(const char *s);
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__real_aligned_alloc(size_t align, size_t n);
+int __real_posix_memalign(void **ret_p, size_t align, size_t n);
+char *__real_strdup(const char *s);
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return alloc_fails() ? NULL : __real_reallocarray(p, n, size);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+	return alloc_fails() ? NULL : __real_aligned_alloc(align, n);
+}
+
+int __wrap_posix_memalign(void **ret_p, size_t align, size_t n)
+{
+	return alloc_fails() ? ENOMEM : __real_posix_memalign(ret_p, align, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return alloc_fails() ? NULL : __real_strdup(s);
+}
+
+static struct lower *below;      /* what a scrub reads through */
 
 static struct {
-	unsigned n;
+	unsigned n, io;          /* problems; of these SCRUB_IO */
 	enum scrub_kind kind;
 	uint64_t number, count;
 	char path[512];
@@ -31,6 +67,7 @@ static void note(void *ctx, const struct scrub_problem *p)
 {
 	(void)ctx;
 	saw.n++;
+	saw.io += p->kind == SCRUB_IO;
 	saw.kind = p->kind;
 	saw.number = p->number;
 	saw.count = p->count;
@@ -39,21 +76,30 @@ static void note(void *ctx, const struct scrub_problem *p)
 
 static int hold(void *ctx)
 {
+	long was = countdown;
+	int r;
+
 	(void)ctx;
 	saw.holds++;
 	if (saw.heal)
 		flip(saw.heal, saw.heal_off);
 	saw.heal = NULL;
-	return fixture_v ? volume_freeze(fixture_v) : 0;
+	countdown = -1; /* the mount's memory is another */
+	r = fixture_v ? volume_freeze(fixture_v) : 0;
+	countdown = was;
+	return r;
 }
 
 static int release(void *ctx)
 {
 	int r = saw.release, rr;
+	long was = countdown;
 
 	(void)ctx;
 	saw.release = 0;
+	countdown = -1;
 	rr = fixture_v ? volume_thaw(fixture_v) : 0;
+	countdown = was;
 	return r < 0 ? r : rr;
 }
 
@@ -62,8 +108,8 @@ static int run_scrub(bool live, struct scrub_counts *ret_c)
 	struct scrub_params p = { .problem = note, .live = live, .hold = live ? hold : NULL, .release = live ? release : NULL };
 	int fd = fixture_root(), r;
 
-	saw.n = saw.holds = 0;
-	r = scrub_run(lower_real(), fd, &p, ret_c);
+	saw.n = saw.io = saw.holds = 0;
+	r = scrub_run(below ? below : lower_real(), fd, &p, ret_c);
 	(void)close(fd);
 	return r;
 }
@@ -318,6 +364,117 @@ static void a_hostile_log_and_state_only_say_less(void **state)
 	fixture_open();
 }
 
+/* ---- what fails on the way */
+
+#define ROTTEN_BLOCK (2 * GROUP_BLOCKS + 2)
+
+static const char *make_rot(void)
+{
+	const char *path = make_tree();
+
+	flip(path, 2 * GROUP_LOWER + 3 * BLOCK_SIZE + 1);
+	return path;
+}
+
+/* One failing call: then the scrub ends with an error, or tells that it could not read something, or finds the rot all the same. */
+static void no_failing_call_hides_rot(void **state)
+{
+	static const struct { uint64_t kinds, times; } how[] = { { FAULT_ALL & ~FAULT_OF(close), 1 }, { FAULT_OF(preadv), 1 }, { FAULT_OF(preadv), FAULT_FOREVER } };
+	struct scrub_counts c;
+
+	(void)state;
+	(void)make_rot();
+	for (size_t k = 0; k < 2 * sizeof(how) / sizeof(how[0]); k++) {
+		bool happened = true, live = k % 2;
+		uint64_t n;
+
+		for (n = 1; happened; n++) {
+			struct fault *f = fault_new(lower_real());
+			int r;
+
+			assert_true(n < CALLS_MAX);
+			fault_fail(f, how[k / 2].kinds, n, EIO, how[k / 2].times, 0);
+			below = fault_lower(f);
+			r = run_scrub(live, &c);
+			below = NULL;
+			happened = fault_happened(f);
+			if (r < 0 ? r != -EIO || !happened : saw.n == 0)
+				fail_msg("%s, %s %llu failed: %s, and nothing is told", live ? "mounted" : "not mounted", fault_what(f), (unsigned long long)n, err_text(r));
+			/* A read is tried again, so what passes changes nothing; but not while the mount holds still. */
+			if (r == 0 && how[k / 2].kinds == FAULT_OF(preadv) && how[k / 2].times == 1) {
+				assert_int_equal(saw.n, 1);
+				assert_true(saw.kind == SCRUB_BLOCK ? saw.number == ROTTEN_BLOCK : live && saw.io == 1);
+				assert_int_equal(c.files, 3);
+			}
+			fault_free(f);
+		}
+		assert_true(n > 3);
+	}
+}
+
+static uint64_t bad_sector;
+
+static ssize_t bad_preadv(struct lower *l, int fd, const struct iovec *iov, int n, uint64_t off)
+{
+	uint64_t end = off;
+
+	for (int k = 0; k < n; k++)
+		end += iov[k].iov_len;
+	return off <= bad_sector && bad_sector < end ? -EIO : lower_real()->ops->preadv(l, fd, iov, n, off);
+}
+
+/* A sector that cannot be read costs its group, not what is read in the same call, nor what lies behind. */
+static void a_bad_sector_hides_no_other_group(void **state)
+{
+	struct lower_ops ops = *lower_real()->ops;
+	struct lower bad = { .ops = &ops };
+	struct scrub_counts c;
+
+	(void)state;
+	ops.preadv = bad_preadv;
+	(void)make_rot();
+	bad_sector = GROUP_LOWER + 9 * BLOCK_SIZE; /* read in one call with group 0 */
+	for (int live = 0; live < 2; live++) {
+		below = &bad;
+		assert_int_equal(run_scrub(live, &c), 0);
+		below = NULL;
+		assert_int_equal(saw.n, 2);
+		assert_int_equal(saw.io, 1);
+		assert_int_equal(c.problems, 2);
+		assert_int_equal(c.files, 3);
+		assert_int_equal(c.blocks, GROUP_BLOCKS + 3 + 1);
+	}
+}
+
+static void want_of_memory_is_no_rot(void **state)
+{
+	struct scrub_counts c;
+
+	(void)state;
+	(void)make_rot();
+	for (int k = 0; k < 4; k++) {
+		bool happened = true, live = k % 2;
+		long n;
+
+		for (n = 0; happened; n++) {
+			int r;
+
+			assert_true(n < CALLS_MAX);
+			failed = false;
+			for_good = k / 2;
+			countdown = n;
+			r = run_scrub(live, &c);
+			countdown = -1;
+			happened = failed;
+			if (r < 0)
+				assert_true(r == -ENOMEM && happened);
+			else
+				assert_true(saw.n == 1 && saw.number == ROTTEN_BLOCK && c.problems == 1);
+		}
+		assert_true(n > 5);
+	}
+}
+
 /* ---- freezing */
 
 static void a_freeze_brings_all_home_and_ends_by_itself(void **state)
@@ -355,6 +512,9 @@ int main(void)
 		fixture_test(the_log_is_laid_over_an_unclean_volume),
 		fixture_test(a_state_without_form_ends_it),
 		fixture_test(a_hostile_log_and_state_only_say_less),
+		fixture_test(no_failing_call_hides_rot),
+		fixture_test(a_bad_sector_hides_no_other_group),
+		fixture_test(want_of_memory_is_no_rot),
 		fixture_test(a_freeze_brings_all_home_and_ends_by_itself),
 	};
 
