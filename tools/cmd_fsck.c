@@ -149,13 +149,54 @@ static void fsck_action(void *ctx, const struct repair_action *told)
 	(void)fprintf(stderr, " (%s)\n", a->backing_path);
 }
 
-/* ---- the end */
+/* ---- what opening the volume mended: its own files. In words the log has it. */
 
 struct outcome {
 	struct check_counts n;           /* of the first pass */
 	uint64_t left, actions;
 	struct vio_stats io;
 };
+
+static bool opened_mended(const struct vio_stats *io)
+{
+	return io->state_remade || io->log_remade || io->lost_first;
+}
+
+static int opened_json(const char *what, const char *file, const struct vio_stats *lost)
+{
+	AUTO_JSON struct json *o = json_new_object();
+	AUTO_FREE char *text = NULL;
+	char to[80];
+	int r;
+
+	r = json_put_str(o, "repair", what);
+	if (r == 0)
+		r = json_put_str(o, "backing_path", file);
+	if (r == 0 && lost) {
+		(void)snprintf(to, sizeof(to), NAME_QUARANTINE "/%llu.ring", (unsigned long long)lost->lost_first);
+		r = json_put_str(o, "to", to);
+	}
+	if (r == 0 && lost)
+		r = json_put_int(o, "lost_first", (int64_t)lost->lost_first);
+	if (r == 0 && lost)
+		r = json_put_int(o, "lost_last", (int64_t)lost->lost_last);
+	if (r == 0)
+		r = json_dump(o, &text);
+	(void)puts(r == 0 ? text : "{\"repair\":\"not printable\"}");
+	return 1;
+}
+
+/* How many; told if they are to be JSON. */
+static uint64_t fsck_opened(const struct fsck *f, const struct vio_stats *io)
+{
+	if (!f->g->json)
+		return (uint64_t)io->state_remade + io->log_remade + (io->lost_first > 0);
+	return (io->state_remade ? (uint64_t)opened_json("state-remade", NAME_STATE, NULL) : 0) +
+	       (io->log_remade ? (uint64_t)opened_json("log-remade", NAME_LOG, NULL) : 0) +
+	       (io->lost_first ? (uint64_t)opened_json("log-cut", NAME_LOG, io) : 0);
+}
+
+/* ---- the end */
 
 static int report_json(const struct fsck *f, const struct outcome *u)
 {
@@ -203,7 +244,7 @@ static int fsck_report(const struct fsck *f, const struct outcome *u)
 		report_text(f, u);
 	if (u->left)
 		return EXIT_CODE_DAMAGE;
-	return u->n.problems || u->io.lost_first || u->io.state_remade ? EXIT_CODE_REPAIRED : 0;
+	return u->n.problems || opened_mended(&u->io) ? EXIT_CODE_REPAIRED : 0;
 }
 
 static bool fsck_progress(void *ctx, const struct check_counts *n)
@@ -229,7 +270,7 @@ static int fsck_run(struct fsck *f, struct volume *vol, struct outcome *u)
 		if (r == 0) {
 			u->n = res.first;
 			u->left = res.last.problems;
-			u->actions = res.actions;
+			u->actions += res.actions;
 		}
 	}
 	fsck_tell(f);
@@ -273,6 +314,8 @@ static int fsck_volume(struct fsck *f)
 	if (r < 0)
 		return cmd_open_fail(f->path, r, holder);
 	(void)log_release(NULL, 0);
+	volume_stats(vol, &st);
+	u.actions = fsck_opened(f, &st.io);
 	r = fsck_run(f, vol, &u);
 	volume_stats(vol, &st);
 	u.io = st.io;

@@ -466,6 +466,7 @@ static int mend_log(struct vio *v, uint64_t log_blocks)
 		r = v->l->ops->fsync(v->l, v->p.root_fd);
 	lower_close(v->l, v->log_fd);
 	v->log_fd = -1;
+	v->log_remade = r == 0;
 	if (r == 0)
 		log_warning("%s: was not there, or too short; made anew", NAME_LOG);
 	return r;
@@ -658,6 +659,7 @@ void vio_stats(struct vio *v, struct vio_stats *ret_s)
 		.checkpoints = atomic_load(&v->checkpoints),
 		.last_commit_ms = atomic_load(&v->last_commit_ms),
 		.state_remade = v->state_remade,
+		.log_remade = v->log_remade,
 		.lost_first = v->lost_first,
 		.lost_last = v->lost_last,
 		.read_only = vio_is_read_only(v),

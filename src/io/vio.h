@@ -97,7 +97,7 @@ int vio_checkpoint(struct vio *v) must_check;
 struct vio_stats {
 	uint64_t log_size_bytes, log_used_bytes, dirty_bytes, read_bytes, write_bytes, integrity_failures, replayed_transactions;
 	uint64_t commits, checkpoints, stamps_used;
-	bool state_remade;
+	bool state_remade, log_remade;
 	uint64_t lost_first, lost_last;  /* sequences that accept_log_loss gave up; 0: none */
 	uint64_t last_commit_ms;         /* CLOCK_BOOTTIME of the last commit's end, 0: none */
 	uint64_t integrity[METER_KINDS]; /* of integrity_failures: those of this floor */

@@ -218,7 +218,7 @@ struct vio {
 	_Atomic uint64_t integrity[METER_KINDS];
 	struct meter commit_time, checkpoint_time;
 	uint64_t replayed, lost_first, lost_last;
-	bool state_remade;
+	bool state_remade, log_remade;
 };
 
 /* ---- cache.c: nodes, views, versions, the buffer pool */

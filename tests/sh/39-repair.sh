@@ -2,7 +2,7 @@
 # Goals, through the commands and a mount:
 # 1. fsck --repair of files with a cut, a zeroed header and a flipped bit, a name that does not decrypt and a foreign file: exit 9, then fsck 0.
 # 2. Every good byte is there afterwards, none is wrong; the damaged names answer EIO until they are removed; the lists name the bad bytes.
-# 3. A lost state and a gap in the log are refused with what to do, and mended with --accept-log-loss.
+# 3. A lost state, a gap in the log and a lost log are refused with what to do, and mended with --accept-log-loss; --json says so.
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
 
@@ -47,14 +47,25 @@ kill_mount v
 
 dd if=/dev/urandom of="$tmp/v/coffer.state" bs=8192 count=1 conv=notrunc status=none
 refuses 8 'accept-log-loss' v coffer mount "$tmp/v" "$mnt"
-expect 9 coffer fsck "$tmp/v" --repair --accept-log-loss && ok "a lost state is made anew" || not_ok "a lost state"
+expect 9 coffer --json fsck "$tmp/v" --repair --accept-log-loss && grep -q '{"repair":"state-remade","backing_path":"coffer.state"}' "$tmp/out" && grep -q '"repaired":1,' "$tmp/out" &&
+	ok "a lost state is made anew, and that is told" || not_ok "a lost state: $(cat "$tmp/out")"
 expect 0 coffer fsck "$tmp/v" && expect 0 coffer mount "$tmp/v" "$mnt" && [ "$(tail -c 4 "$mnt/good")" = more ] && ok "and nothing that was fsynced is lost" || not_ok "lost"
-for n in 1 2 3 4; do
-	echo "$n" >>"$mnt/good"
-	sync "$mnt/good"
+for form in --quiet --json; do
+	for n in 1 2 3 4; do
+		echo "$n" >>"$mnt/good"
+		sync "$mnt/good"
+	done
+	kill_mount v
+	/usr/bin/python3 "$top_srcdir/tests/mount/break_log.py" "$tmp/v/coffer.log" 2
+	refuses 8 'accept-log-loss' v coffer mount "$tmp/v" "$mnt"
+	expect 9 coffer $form fsck "$tmp/v" --repair --accept-log-loss && cat "$tmp/err" "$tmp/out" >"$tmp/said"
+	grep -q -e 'transactions .* are missing: dropped' -e '{"repair":"log-cut","backing_path":"coffer.log","to":"coffer.quarantine/[0-9]*.ring","lost_first":[0-9]*,"lost_last":[0-9]*}' "$tmp/said" &&
+		ok "$form: a gap in the log is given up" || not_ok "$form: a gap: $(cat "$tmp/said")"
+	expect 0 coffer fsck "$tmp/v" && expect 0 coffer mount "$tmp/v" "$mnt" && ok "fsck" || not_ok "fsck"
 done
-kill_mount v
-/usr/bin/python3 "$top_srcdir/tests/mount/break_log.py" "$tmp/v/coffer.log" 2
-refuses 8 'accept-log-loss' v coffer mount "$tmp/v" "$mnt"
-expect 9 coffer fsck "$tmp/v" --repair --accept-log-loss && grep -q 'transactions .* are missing: dropped' "$tmp/err" && ok "a gap in the log is given up" || not_ok "a gap: $(cat "$tmp/err")"
-expect 0 coffer fsck "$tmp/v" && ok "fsck" || not_ok "fsck"
+expect 0 coffer umount "$mnt"
+rm "$tmp/v/coffer.log"
+refuses 8 'coffer.log' v coffer mount "$tmp/v" "$mnt"
+expect 9 coffer --json fsck "$tmp/v" --repair --accept-log-loss && grep -q '{"repair":"log-remade","backing_path":"coffer.log"}' "$tmp/out" && grep -q '"repaired":1,' "$tmp/out" &&
+	ok "a log that is gone is made anew" || not_ok "a log that is gone: $(cat "$tmp/out")"
+expect 0 coffer fsck "$tmp/v" && expect 0 coffer mount "$tmp/v" "$mnt" && cat "$mnt/good" >/dev/null && ok "and the rest is there" || not_ok "after a log that is gone"
