@@ -591,17 +591,18 @@ static void *lean_mount_main(void *arg)
 	return NULL;
 }
 
-static bool run_lean_mount(void *arg, uint64_t n, bool *ret_happened)
+static bool lean_mount_of(const struct arg *a, uint64_t n, bool read_only, bool *ret_happened)
 {
-	const struct arg *a = arg;
 	long before = memory_live();
 	struct world *w = lean_world(a->base);
 	struct lean_thread lt = { .w = w, .n = n };
+	uint64_t digest = simfs_digest(w->fs);
 	struct oracle o;
 	const char *e;
 	pthread_t id;
 	bool ok = true;
 
+	w->read_only = read_only;
 	oracle_copy(&a->base->o, &o);
 	if (pthread_create(&id, NULL, lean_mount_main, &lt) != 0)
 		abort();
@@ -616,10 +617,22 @@ static bool run_lean_mount(void *arg, uint64_t n, bool *ret_happened)
 	oracle_done(&w->o);
 	oracle_copy(&o, &w->o);
 	world_kill(w);
+	if (ok && read_only && simfs_digest(w->fs) != digest)
+		ok = torture_wrong("mounted read-only", "something has changed");
 	ok = ok && no_descriptors(w) && check_end(w);
 	oracle_done(&o);
 	world_free(w);
 	return no_leak(before) && ok;
+}
+
+static bool run_lean_mount(void *arg, uint64_t n, bool *ret_happened)
+{
+	return lean_mount_of(arg, n, false, ret_happened);
+}
+
+static bool run_lean_look(void *arg, uint64_t n, bool *ret_happened)
+{
+	return lean_mount_of(arg, n, true, ret_happened);
 }
 
 /* ---- a disk that is full */
@@ -752,6 +765,7 @@ int main(int argc, char **argv)
 		{ "memory", run_lean, { files, &lean }, NULL, 1 }, { "memory-bulk", run_lean, { files, &bulk }, NULL, 3 },
 		{ "memory-punch", run_lean, { files, &punch }, NULL, 7 }, { "memory-ranges", run_lean, { files, &ranges }, NULL, 7 },
 		{ "memory-leave", run_lean_leave, { files, &unclean }, NULL, 1 }, { "memory-mount", run_lean_mount, { log, NULL }, NULL, 1 },
+		{ "memory-mount-read-only", run_lean_look, { log, NULL }, NULL, 1 },
 		{ "memory-names", names_run, { NULL, NULL }, disk, 17 },
 	};
 
