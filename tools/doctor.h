@@ -1,5 +1,5 @@
-/* doctor.h: what coffer-doctor(1) finds: rows, one a check. doctor.c keeps and shows them; the others make them: doctor_host.c the host, doctor_keys.c agent and key services,
- * doctor_volume.c a volume's directory and mount point, doctor_foreign.c what in it is not ours, doctor_work.c what engines do to a mount. None of them stops at a finding. */
+/* doctor.h: what coffer-doctor(1) finds: rows, one a check. doctor.c keeps and shows them; the others make them: doctor_host.c the host, doctor_keys.c agent and key services, doctor_tls.c the way to
+ * these, doctor_volume.c a volume's directory and mount point, doctor_foreign.c what in it is not ours, doctor_work.c what engines do to a mount. None of them stops at a finding. */
 #ifndef COFFER_TOOLS_DOCTOR_H
 #define COFFER_TOOLS_DOCTOR_H
 
@@ -34,6 +34,8 @@ struct doctor_target {
 
 /* Its key: really unwrapped, as for fsck. */
 void doctor_key(struct doctor *d, const struct doctor_target *t);
+/* Handshakes with its key services: those that this host pinned, asked of the agent; without one those that its tenants.d lists. What a volume names for itself is not asked. */
+void doctor_tls(struct doctor *d, struct client *c, const struct cmd_volume *v);
 void doctor_volume(struct doctor *d, const struct doctor_target *t);
 void doctor_foreign(struct doctor *d, const struct doctor_target *t, int root_fd);
 /* Run what that engine does in a scratch directory of the mount. -ENOENT: no such engine. */

@@ -1,5 +1,5 @@
 /* doctor_keys.c: the agent, its mounts, and the key service of a volume. The service is asked in earnest: by the agent, with its credential, over its TLS (1.3 and nothing older),
- * for this volume's key; what comes is wiped. That stands in the audit log as any unlock does, with purpose "doctor". */
+ * for this volume's key; what comes is wiped (doctor_tls.c looks at the TLS itself). That stands in the audit log as any unlock does, with purpose "doctor". */
 #include "tools/doctor.h"
 #include "tools/status_view.h"
 
@@ -72,7 +72,7 @@ void doctor_key(struct doctor *d, const struct doctor_target *t)
 	AUTO_SECRET struct secret *root = NULL;
 	AUTO_KEY_RING struct key_ring *ring = NULL;
 	struct client_unlocked u = { 0 };
-	uint64_t began;
+	uint64_t began, took;
 	bool local;
 	int r;
 
@@ -80,18 +80,21 @@ void doctor_key(struct doctor *d, const struct doctor_target *t)
 		doctor_row(d, "volume", DOCTOR_FAIL, NULL, "%s is no volume that can be opened", t->source);
 		return;
 	}
-	if (!c || client_connect(c) < 0)
+	if (!c || client_connect(c) < 0) {
+		doctor_tls(d, NULL, &v);
 		return; /* the agent has its row */
+	}
+	doctor_tls(d, c, &v);
 	began = clock_boot_ms();
 	r = client_unlock(c, "doctor", v.config, v.config_len, &v.instance, &u, &root);
+	took = clock_boot_ms() - began;
 	if (r < 0) {
 		refused(d, c);
 		return;
 	}
 	local = strncmp(u.key_uri, "local:", 6) == 0;
 	doctor_row(d, "key service", local ? DOCTOR_WARN : DOCTOR_OK, "for production: a key in a KMS or Vault (docs/kms.md)",
-		   local ? "%s gives the key, in %llu ms: a file on this host" : "%s gives the key, in %llu ms, over TLS 1.3", u.key_uri,
-		   (unsigned long long)(clock_boot_ms() - began));
+		   local ? "%s gives the key, in %llu ms: a file on this host" : "%s gives the key, in %llu ms", u.key_uri, (unsigned long long)took);
 	if (!local)
 		doctor_row(d, "credential", u.credential[0] ? DOCTOR_OK : DOCTOR_WARN, "the agent is of an older version: restart it", "%s",
 			   u.credential[0] ? u.credential : "the agent does not say which it used");

@@ -289,8 +289,7 @@ static int headers_make(const struct http_request *req, struct curl_slist **ret_
 
 #define SET(option, value) (ok = ok && curl_easy_setopt(c, option, value) == CURLE_OK)
 
-/* Whom we talk to, and how we know. */
-static bool set_peer(CURL *c, const struct http_request *req)
+bool http_set_peer(void *c, const struct http_request *req)
 {
 	bool ok = true;
 
@@ -408,7 +407,7 @@ static int perform(const struct http_request *req, const char *method, struct sl
 	int r;
 
 	r = headers_make(req, &headers);
-	if (r < 0 || !c || !set_peer(c, req) ||
+	if (r < 0 || !c || !http_set_peer(c, req) ||
 	    !set_transfer(c, req, &t, headers, slot ? slot->share : NULL, error) || !set_body(c, req, method)) {
 		(void)snprintf(a->message, sizeof(a->message), "%s",
 			       r == -EINVAL ? "a header has a line end in it" : "no (locked) memory");
@@ -429,24 +428,30 @@ static bool scheme_ok(const struct http_request *req)
 	return strncmp(req->url.text, "https://", 8) == 0 || (req->metadata && url_plain_ok(req->url.text, req->loopback_ok));
 }
 
-int http_call(const struct http_request *req, struct http_answer *ret_answer)
+int http_set_up(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, set_up);
+	return http.init == CURLE_OK ? 0 : -ENOMEM;
+}
+
+int http_call(const struct http_request *req, struct http_answer *ret_answer)
+{
 	struct http_answer *a = ret_answer;
 	const char *method = method_of(req);
 	char key[KEY_MAX];
 	struct slot *slot;
-	int r;
+	int r, up = http_set_up();
 
 	*a = (struct http_answer){ 0 };
-	pthread_once(&once, set_up);
 	if (!method || req->data_len > HTTP_BULK_MAX || req->body_max > HTTP_BULK_MAX || url_done(&req->url) < 0 || !scheme_ok(req) ||
 	    slot_key(req, key) < 0) {
 		(void)snprintf(a->message, sizeof(a->message), "no request can be made of it");
 		return -EINVAL;
 	}
 	r = req->body_max ? 0 : secret_new(HTTP_BODY_MAX, &a->body);
-	if (r < 0 || http.init != CURLE_OK) {
+	if (r < 0 || up < 0) {
 		(void)snprintf(a->message, sizeof(a->message), "no (locked) memory");
 		return -ENOMEM;
 	}

@@ -35,6 +35,7 @@ static const struct {
 	{ "wrong version number", "the server does not speak TLS (1.3 is required)" },
 	{ "unable to get local issuer", "the server's certificate is from an authority that is not trusted here" },
 	{ "self-signed certificate", "the server's certificate is from an authority that is not trusted here" },
+	{ "certificate is not yet valid", "the server's certificate is not valid yet" },
 	{ "certificate has expired", "the server's certificate has expired" },
 	{ "no alternative certificate subject name", "the server's certificate is for another name" },
 	{ "does not match target host name", "the server's certificate is for another name" },

@@ -22,7 +22,7 @@ jansson src/base/json\.c
 ini.h src/base/ini\.c
 xxhash src/base/hash\.h
 systemd/ src/base/notify\.c
-curl/ src/net/http(_fault)?\.c
+curl/ src/net/http(_fault|_probe)?\.c
 expat src/net/xml\.c
 getenv( src/base/env\.[ch]
 getrandom( src/base/secret\.[ch]
