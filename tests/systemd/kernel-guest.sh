@@ -1,6 +1,7 @@
 #!/bin/bash
 # Goals, on Debian 12's own kernel, 6.1 (boot-kernel): three boots, the last after a power cut.
 # 1. A volume of fstab with options of systemd is there at boot. mount -t coffer. What is written, read, mapped and synced. A reboot leaves nothing to replay.
+#    A tenant's slice says what it used (here there are controllers), a mount is restarted below a writer.
 # 2. Without SO_PEERPIDFD, the agent takes its peers for what they are: one user in one unit is served, and nobody else.
 # 3. The machine killed while files are written, renamed and synced: what was synced is there.
 # shellcheck disable=SC2016,SC2317 # what check is given it runs
@@ -60,6 +61,17 @@ assert os.pread(fd, 4, 5000) == b"text"'
 	check "the unit of that name and user gets the key" systemctl start coffer@acme
 	check "and serves that user" setpriv --reuid=acme --regid=acme --clear-groups sh -c 'echo mine >/mnt/acme/file && sync /mnt/acme/file'
 	check "nobody else" not ls /mnt/acme
+	check "its tenant's slice has memory, processor and disk on its account" sh -c 'for what in MemoryCurrent CPUUsageNSec IOWriteBytes TasksCurrent; do
+		systemctl show -P $what coffer-acme.slice | tee /dev/stderr | grep -qx "[1-9][0-9]*" || exit 1; done'
+	mount=$(main_pid coffer@acme)
+	setpriv --reuid=acme --regid=acme --clear-groups bash -c 'exec 9>>/mnt/acme/ticks || exit 1; for ((i = 0; i < 6000; i++)); do [ ! -e /run/enough ] || exit 0; echo tick >&9 || exit 1; sleep 0.05; done; exit 1' &
+	ticks() { [ "$(setpriv --reuid=acme --regid=acme --clear-groups stat -c %s /mnt/acme/ticks)" -gt "$1" ]; }
+	check "a writer" until_ok 60 ticks 0
+	check "the mount is restarted below it" systemctl reload coffer@acme
+	check "as the same process" [ "$(main_pid coffer@acme)" = "$mount" ]
+	check "the writer goes on" until_ok 60 ticks "$(setpriv --reuid=acme --regid=acme --clear-groups stat -c %s /mnt/acme/ticks)"
+	touch /run/enough
+	check "and was told of no error" wait $!
 	check "it stops" systemctl stop coffer@acme
 	mkdir /mnt/own && chown acme: /mnt/own
 	check "that user in another unit is denied" code 11 in_unit other.service acme coffer mount /srv/acme /mnt/own

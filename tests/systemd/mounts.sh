@@ -56,6 +56,8 @@ systemctl daemon-reload
 check "with the mount it starts" systemctl start $pg
 check "in the tenant's slice" grep -q 'coffer.slice/coffer-acme\\x2d1.slice/coffer@acme.service' "/proc/$(main_pid coffer@acme)/cgroup"
 check "the unit says what it does" [ "$(show StatusText coffer@acme)" = "serving /mnt/acme" ]
+check "the tenant's slice is accounted for" [ "$(for what in CPU Memory IO Tasks; do show ${what}Accounting 'coffer-acme\x2d1.slice'; done | xargs)" = "yes yes yes yes" ]
+check "and has used the processor" sh -c 'systemctl show -P CPUUsageNSec "coffer-acme\\x2d1.slice" | tee /dev/stderr | grep -qx "[1-9][0-9]*"'
 check "spared when memory is short" [ "$(show OOMScoreAdjust coffer@acme)" = -900 ]
 ticks() { [ "$(stat -c %s /mnt/acme/ticks 2>/dev/null || echo 0)" -gt "$1" ]; }
 check "the database works" until_ok 60 ticks 0
