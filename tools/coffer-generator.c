@@ -1,7 +1,7 @@
 /* coffer-generator.c: a generator of systemd.generator(7): what units cannot know of a volume by its name alone, from volumes.d.
  *
  *   coffer@NAME.service.d/50-volume.conf          Slice=coffer-TENANT.slice (with tenant=); the source and the way to the mount point must be there
- *   coffer-backup@NAME.service.d/50-volume.conf   the same slice; the source and a file:// store must be there; with store= what the run is called with
+ *   coffer-backup@NAME.service.d/50-volume.conf   the same slice; the source and a file:// store must be there, and that may be written to
  *   coffer-scrub@NAME.service.d/50-volume.conf    the same slice, and the source
  *   coffer-backup@NAME.timer.d/50-volume.conf     OnCalendar= (with schedule=)
  *
@@ -92,18 +92,6 @@ static int put(const char *out, const char *unit, const char *name, const char *
 	return fileio_write_full(fd, t->buf, t->len);
 }
 
-/* One word of a variable that systemd takes apart into words again: there a backslash keeps what follows it, and % is a percent. */
-static void add_word(struct text *t, const char *s)
-{
-	add_text(t, " \"");
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			add_text(t, "\\");
-		add(t, s, 1);
-	}
-	add_text(t, "\"");
-}
-
 static void begin(struct text *t, const char *name)
 {
 	t->len = 0;
@@ -141,39 +129,9 @@ static int put_mount(const char *out, const char *name, const struct volume_conf
 	return put(out, "coffer@", name, ".service", t);
 }
 
-/* STORE and its options, as coffer-backup(1) takes them. */
-static int put_store(struct text *t, const struct volume_conf *c)
-{
-	const struct {
-		const char *option, *value;
-	} options[] = {
-		{ "--endpoint", c->endpoint },
-		{ "--region", c->region },
-		{ "--credentials", c->credentials },
-		{ "--ca-file", c->ca_file },
-	};
-	AUTO_FREE struct text *words = calloc(1, sizeof(*words));
-
-	if (!words)
-		return -ENOMEM;
-	add_text(words, "COFFER_BACKUP=");
-	add_word(words, c->store);
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (options[i].value) {
-			add_word(words, options[i].option);
-			add_word(words, options[i].value);
-		}
-	t->cut = t->cut || words->cut;
-	add_text(t, "Environment=");
-	add_quoted(t, words->buf);
-	add_text(t, "\n");
-	return 0;
-}
-
 static int put_backup(const char *out, const char *name, const struct volume_conf *c, struct text *t)
 {
 	const char *dir = c->store && strncmp(c->store, "file://", 7) == 0 ? c->store + 7 : NULL;
-	int r = 0;
 
 	begin(t, name);
 	add_text(t, "[Unit]\nRequiresMountsFor=");
@@ -189,9 +147,7 @@ static int put_backup(const char *out, const char *name, const struct volume_con
 		add_quoted(t, dir);
 		add_text(t, "\n");
 	}
-	if (c->store && c->path_style != 0) /* for which there is no option: the program finds it, and STORE, in volumes.d by itself */
-		r = put_store(t, c);
-	return r < 0 ? r : put(out, "coffer-backup@", name, ".service", t);
+	return put(out, "coffer-backup@", name, ".service", t);
 }
 
 static int put_scrub(const char *out, const char *name, const struct volume_conf *c, struct text *t)

@@ -65,14 +65,13 @@ cat >/run/systemd/system/coffer-backup@acme.service.d/inside.conf <<'EOS'
 [Service]
 ExecStart=
 ExecStart=/bin/sh -c 'grep ^CapPrm: /proc/self/status >/srv/store/caps; for d in /srv /srv/acme /etc/coffer /var/lib/coffer /usr; do ! touch $d/written || echo $d >>/srv/store/written; done'
-ExecStart=/bin/sh -c 'printf "<%%s>" "$@" >/srv/store/words' - $COFFER_BACKUP
 EOS
-configured '/srv/a cme' 'file:///srv/store' '[store]' endpoint=https://h:9 'credentials=file:/etc/a "b\100%i $HOME' 'ca-file=/x y.pem'
+configured '/srv/a "c\100%i $HOME' file:///srv/store
 check "from inside" systemctl start coffer-backup@acme
 check "it can do nothing but read" grep -qx 'CapPrm:.*0000000000000004' /srv/store/caps
 check "and writes nowhere else" [ ! -e /srv/store/written ]
-check "each value is one word, whatever is in it" [ "$(cat /srv/store/words)" = '<file:///srv/store><--endpoint><https://h:9><--credentials><file:/etc/a "b\100%i $HOME><--ca-file></x y.pem>' ]
-rm /run/systemd/system/coffer-backup@acme.service.d/inside.conf /srv/store/caps /srv/store/words
+check "each value is one word, whatever is in it" sh -c 'systemctl show -P RequiresMountsFor coffer-backup@acme | tee /dev/stderr | grep -qF "\$HOME"'
+rm /run/systemd/system/coffer-backup@acme.service.d/inside.conf /srv/store/caps
 configured /srv/acme file:///srv/store 'schedule=daily%i'
 check "a schedule that is none is told, and there is no store" sh -c 'journalctl -q -b --no-pager | grep -F "acme.conf:7: schedule= must be" && ! systemctl start coffer-backup@acme'
 
