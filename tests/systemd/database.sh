@@ -3,6 +3,7 @@
 # 1. It never starts on the bare directory, though a copy of it that would start lie there: the mount failing, locked, or late because no key service answers at boot.
 # 2. The other tenant's user and unit get neither files, nor key, nor credential, nor a look at the mount.
 # 3. The mount killed, or its key taken away: errors, not lies; it, the database and its clients come back by unit rules, with every commit they were told of.
+# 4. A planned restart of the mount, also into the program of an upgrade: no process of the database or its clients ends, no query fails.
 # shellcheck disable=SC2016,SC2317 # what check is given it runs
 # shellcheck source=tests/systemd/functions.sh
 . /root/functions.sh
@@ -46,6 +47,9 @@ if [ "${REBOOTS:-0}" = 0 ]; then
 
 	# shellcheck source=tests/systemd/database-isolation.sh
 	. /root/database-isolation.sh
+
+	# shellcheck source=tests/systemd/database-upgrade.sh
+	. /root/database-upgrade.sh
 
 	mount=$(main_pid coffer@acme) base=$(main_pid $pg)
 	kill -KILL "$mount"

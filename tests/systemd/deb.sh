@@ -1,12 +1,11 @@
 #!/bin/bash
-# Goals, in a container with systemd as PID 1: the Debian packages of /root/debs, installed, upgraded (the same, called 0.1.0-2), removed, purged, installed again.
+# Goals, in a container with systemd as PID 1: the Debian packages of /root/debs, installed, upgraded to 0.1.1, removed, purged, installed again.
 # A live mount and its database go on over an upgrade; the agent may be another one behind it; a removal brings units' mounts to rest and is refused while
 # others are mounted; a purge leaves keys, pins and the audit log.
 # shellcheck disable=SC2016,SC2317 # what is checked is run by check
 # shellcheck source=tests/systemd/functions.sh
 . /root/functions.sh
-# The tree has all that they depend on, but for the certificates.
-install() { DEBIAN_FRONTEND=noninteractive dpkg --ignore-depends=ca-certificates -i "$@"; }
+install() { DEBIAN_FRONTEND=noninteractive dpkg -i "$@"; } # the tree has all that they depend on
 another() { local now; now=$(main_pid "$1") && [ "$now" != 0 ] && [ "$now" != "$2" ] && state_is "$1" active; }
 listed() { coffer --json status | grep -q '"mountpoint":"/mnt/acme"'; }
 ticks() { [ "$(stat -c %s /mnt/acme/ticks 2>/dev/null || echo 0)" -gt "$1" ]; }
@@ -35,7 +34,8 @@ check "its unit and its database" systemctl start coffer@acme
 check "which works" until_ok 60 ticks 0
 check "mount(8) finds its helper" sh -c 'coffer --quiet init /srv/hand --tenant hand && mount -t coffer /srv/hand /mnt/hand && umount -c /mnt/hand'
 mount=$(main_pid coffer@acme) base=$(main_pid db) agent=$(main_pid coffer-agent)
-check "an upgrade" install /root/debs/coffer-agent_0.1.0-2_*.deb /root/debs/coffer_0.1.0-2_*.deb
+check "an upgrade" install /root/debs/coffer-agent_0.1.1-1_*.deb /root/debs/coffer_0.1.1-1_*.deb
+check "the command is the new one" sh -c 'coffer --version | grep -x "coffer 0.1.1"'
 check "the mount is the same process" [ "$(main_pid coffer@acme)" = "$mount" ]
 check "so is its database" [ "$(main_pid db)" = "$base" ]
 check "which goes on" until_ok 60 ticks "$(stat -c %s /mnt/acme/ticks)"
@@ -53,7 +53,7 @@ check "and takes the program along" sh -c '! command -v coffer && [ ! -e /sbin/m
 check "its configuration stays" [ -e /etc/needrestart/conf.d/coffer.conf ]
 check "purged" sh -c 'dpkg -P coffer coffer-agent 2>&1 | tee /tmp/why; grep -q "/etc/coffer is left" /tmp/why && ! systemctl is-active coffer-agent.socket'
 check "nothing is left but what cannot be had again" sh -c '[ ! -e /etc/needrestart/conf.d/coffer.conf ] && [ -z "$(dpkg -l | grep coffer)" ] && ls /etc/coffer/keys/* /var/lib/coffer/*audit* && [ ! -e /run/systemd/generator/coffer@acme.service.d ]'
-check "installed again" install /root/debs/coffer-agent_0.1.0-2_*.deb /root/debs/coffer_0.1.0-2_*.deb
+check "installed again" install /root/debs/coffer-agent_0.1.1-1_*.deb /root/debs/coffer_0.1.1-1_*.deb
 systemctl daemon-reload
 check "the volume opens" systemctl start coffer@acme
 check "with what was in it" grep -q tick /mnt/acme/ticks

@@ -1,11 +1,12 @@
 #!/bin/bash
-# The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, database.sh over two, peers.sh, policy.sh, mounts.sh, credentials.sh, backup.sh, restart.sh and seen.sh, beside each other.
+# The units, under a real systemd: DESTDIR of a make install in containers (boot-systemd). units.sh over a reboot, peers.sh, policy.sh, mounts.sh, credentials.sh, backup.sh, restart.sh and seen.sh, beside each other;
+# with packages deb.sh and, over two reboots, database.sh.
 # Usage: run.sh DESTDIR [SCRIPT...], or run.sh DIRECTORY-OF-PACKAGES [deb] [database]
 set -u
 here=$(dirname "$(readlink -f "$0")")
 root=$1
 shift
-[ $# -gt 0 ] || set -- database units peers policy mounts credentials backup restart seen
+[ $# -gt 0 ] || set -- units peers policy mounts credentials backup restart seen
 [ -z "${OUT:-}" ] || mkdir -p "$OUT"
 out=${OUT:-$(mktemp -d "${TMPDIR:-/tmp}/coffer-units.XXXXXX")}
 "$here/boot-systemd" -n || { echo "not ok - no tree for the container: tests/systemd/boot-systemd makes it, with mmdebstrap and a network"; exit 1; }
@@ -25,12 +26,12 @@ one() { # SCRIPT: its output and the container's journal in $out
 	fi
 	local more=()
 	if [ "$1" = database ]; then
-		for name in functions setup isolation; do more+=(-c "$here/database-$name.sh:/root/database-$name.sh"); done
+		for name in functions setup isolation upgrade; do more+=(-c "$here/database-$name.sh:/root/database-$name.sh"); done
 		more+=(-c "$here/../kms/bao.py:/root/bao.py" -b "$("$here/../kms/servers" -n):/opt/bao")
 	fi
 	"$here/boot-systemd" -w "$store/srv:/srv" "${copies[@]}" \
 		"${more[@]}" -c "$here/peer.py:/root/peer.py" -c "$store/unreadable.so:/root/unreadable.so" -c "$here/functions.sh:/root/functions.sh" -c "$here/$1.sh:/root/$1.sh" \
-		-r -T 400 -j "$out/$1.journal" -- bash "/root/$1.sh" >"$out/$1.out" 2>&1 || status=$?
+		-r -T 600 -j "$out/$1.journal" -- bash "/root/$1.sh" >"$out/$1.out" 2>&1 || status=$?
 	rm -rf "$store"
 	return "$status"
 }
