@@ -257,12 +257,13 @@ static int parse_word(const char **p, const char *end, size_t n, uint8_t *ret_by
 static int parse_line(const char *line, size_t len, struct manifest *m)
 {
 	static const size_t magic = sizeof(MAGIC) - 1;
-	const char *p = line + magic, *end = line + len;
+	const char *p, *end = line + len;
 	bool has_signature = false;
 	int r;
 
 	if (len < magic || memcmp(line, MAGIC, magic) != 0)
 		return -EUCLEAN;
+	p = line + magic;
 	r = parse_word(&p, end, SIGN_PUBLIC_LEN, m->public_key, &m->is_signed);
 	if (r == 0)
 		r = parse_word(&p, end, SIGN_LEN, m->signature, &has_signature);
