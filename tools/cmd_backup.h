@@ -69,14 +69,16 @@ const char *cmd_backup_tagged(const struct manifest *m);
 /* Whose key it was held against. */
 struct cmd_backup_key {
 	char tenant[TENANT_LEN_MAX + 1];
-	char key_uri[KMS_URI_MAX + 1];
+	char key_uri[KMS_URI_MAX + 1];   /* empty: the mount has looked, which has the key */
 };
-/* Is the snapshot's tag by the volume's key? That is asked for where the volume is on this host and pinned, else by what the snapshot itself says of its keys, which this
- * host's rules must allow. *ret_ok; 0, or an exit code after a message: then it is not known. */
+/* Is the snapshot's tag by the volume's key? Where the volume is on this host its mount says it, or, not mounted, its pin says whose key is asked for; else it is what the
+ * snapshot itself says of its keys, which this host's rules must allow. *ret_ok; 0, or an exit code after a message: then it is not known. */
 int cmd_backup_authentic(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, struct cmd_backup_key *ret_k, bool *ret_ok) must_check;
 /* The same with the directory v of a connection that may unlock it. */
 int cmd_backup_authentic_with(struct client *c, const char *path, const struct cmd_volume *v, const struct cmd_backup_snapshot *s, struct cmd_backup_key *ret_k,
 			      bool *ret_ok) must_check;
+/* For people: which key that is. */
+const char *cmd_backup_key_by(const struct cmd_backup_key *k);
 /* The message for a tag that is not by that key, or not there; EXIT_CODE_WRONG_KEY. */
 int cmd_backup_not_authentic(const struct cmd_backup_snapshot *s, const struct cmd_backup_key *k);
 

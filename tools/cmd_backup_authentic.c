@@ -1,7 +1,7 @@
 /* cmd_backup_authentic.c: is a snapshot by somebody who had the volume's key? (docs/backup.md section 2, "Tag".)
  *
- * The key is the root key, by an unlock like any other: policy, pin, key service, a row of the audit log. Where the volume's own directory is on this host, its pin says
- * which key that must be. Elsewhere the snapshot's coffer.volume says it, and that is anybody's word until the rules of this host (kms= of its tenant) or the person who
+ * Where the volume is mounted its mount has the key and says yes or no, to whom may administer it. Else the key is the root key, by an unlock like any other: policy, pin,
+ * key service, a row of the audit log. Where the volume's own directory is on this host, its pin says which key that must be. Elsewhere the snapshot's coffer.volume says it, and that is anybody's word until the rules of this host (kms= of its tenant) or the person who
  * reads the line have looked at it: so tenant and key are always named. */
 #include "tools/cmd_backup.h"
 
@@ -22,12 +22,17 @@ const char *cmd_backup_tagged(const struct manifest *m)
 	return strcmp(m->way, "unmounted") == 0 ? "no tag: it was not mounted" : "no tag, though it was mounted";
 }
 
+const char *cmd_backup_key_by(const struct cmd_backup_key *k)
+{
+	return k->key_uri[0] ? k->key_uri : "as its mount has it";
+}
+
 int cmd_backup_not_authentic(const struct cmd_backup_snapshot *s, const struct cmd_backup_key *k)
 {
 	if (!s->manifest.has_tag)
 		return cmd_fail(EXIT_CODE_WRONG_KEY, s->name, "not authentic: it has %s; of such a one nobody can say that it is not somebody else's",
 				cmd_backup_tagged(&s->manifest));
-	return cmd_fail(EXIT_CODE_WRONG_KEY, s->name, "NOT authentic: its tag is not by the key of tenant %s (%s); who put it there had not that key", k->tenant, k->key_uri);
+	return cmd_fail(EXIT_CODE_WRONG_KEY, s->name, "NOT authentic: its tag is not by the key of tenant %s (%s); who put it there had not that key", k->tenant, cmd_backup_key_by(k));
 }
 
 int cmd_backup_authentic_with(struct client *c, const char *path, const struct cmd_volume *v, const struct cmd_backup_snapshot *s, struct cmd_backup_key *ret_k,
@@ -59,6 +64,28 @@ static int open_source(const struct cmd_backup_args *a, const struct cmd_backup_
 	r = cmd_volume_open(a->source, v);
 	*ret_here = r == 0 && memcmp(v->parsed->uuid, s->repo.uuid, UUID_LEN) == 0;
 	return r;
+}
+
+/* 1: there is no mount that could say it. */
+static int by_mount(struct client *c, const struct cmd_backup_args *a, const struct cmd_volume *v, const struct cmd_backup_snapshot *s, struct cmd_backup_key *ret_k,
+		    bool *ret_ok)
+{
+	AUTO_FREE char *source = realpath(a->source, NULL), *mountpoint = source ? cmd_mountpoint_of_source(source) : NULL;
+	char text[MANIFEST_STATEMENT_MAX];
+	int r;
+
+	if (!mountpoint)
+		return 1;
+	if (manifest_statement(&s->manifest, text) < 0)
+		return cmd_fail(EXIT_CODE_DAMAGE, s->name, "the manifest is malformed");
+	r = client_backup_check(c, mountpoint, cmd_mounter(mountpoint), text, s->manifest.tag);
+	if (r == -ENOTCONN || r == -EOPNOTSUPP) /* of an agent that it has not found again, or of before there were tags */
+		return 1;
+	if (r < 0 && r != -EKEYREJECTED)
+		return cmd_agent_fail(c, mountpoint);
+	memcpy(ret_k->tenant, v->parsed->tenant, sizeof(ret_k->tenant));
+	*ret_ok = r == 0;
+	return 0;
 }
 
 static int write_config(const struct cmd_backup_snapshot *s, const char *dir)
@@ -122,5 +149,8 @@ int cmd_backup_authentic(const struct cmd_global *g, const struct cmd_backup_arg
 		return r;
 	if (client_connect(c) < 0)
 		return cmd_agent_fail(c, "agent");
-	return here ? cmd_backup_authentic_with(c, a->source, &v, s, ret_k, ret_ok) : by_scratch(c, s, ret_k, ret_ok);
+	if (!here)
+		return by_scratch(c, s, ret_k, ret_ok);
+	r = by_mount(c, a, &v, s, ret_k, ret_ok);
+	return r == 1 ? cmd_backup_authentic_with(c, a->source, &v, s, ret_k, ret_ok) : r;
 }

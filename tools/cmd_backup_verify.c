@@ -58,7 +58,7 @@ static int report_json(const struct verifying *v, const struct verify_counts *c)
 		r = json_put_bool(o, "authentic", v->ok);
 	if (r == 0 && v->key.tenant[0])
 		r = json_put_str(o, "tenant", v->key.tenant);
-	if (r == 0 && v->key.tenant[0])
+	if (r == 0 && v->key.key_uri[0])
 		r = json_put_str(o, "key_uri", v->key.key_uri);
 	if (r == 0)
 		r = json_dump(o, &text);
@@ -78,7 +78,7 @@ static int report(const struct verifying *v, const struct verify_counts *c)
 		(void)printf("%s: %llu objects, %s, %llu problems; %s, %s, ", v->s->name, (unsigned long long)c->objects, bytes, (unsigned long long)c->problems,
 			     c->problems ? "NOT complete" : "complete and unrotted", v->signer);
 		if (v->asked)
-			(void)printf("authentic: tagged with the key of tenant %s (%s)\n", v->key.tenant, v->key.key_uri);
+			(void)printf("authentic: tagged with the key of tenant %s (%s)\n", v->key.tenant, cmd_backup_key_by(&v->key));
 		else
 			(void)puts(cmd_backup_tagged(&v->s->manifest));
 	}

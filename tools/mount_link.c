@@ -126,7 +126,14 @@ static int on_backup_tag(void *arg, const char *statement, uint8_t ret_tag[stati
 	return volume_backup_tag(m->volume, statement, ret_tag);
 }
 
+static int on_backup_check(void *arg, const char *statement, const uint8_t tag[static BACKUP_TAG_LEN])
+{
+	struct mounting *m = arg;
+
+	return volume_backup_check(m->volume, statement, tag);
+}
+
 const struct client_mount_ops mount_link_ops = {
 	.stats = on_stats, .sync = on_sync, .lock = on_lock, .config = on_config, .unlock = on_unlock, .freeze = on_freeze, .thaw = on_thaw,
-	.backup_tag = on_backup_tag,
+	.backup_tag = on_backup_tag, .backup_check = on_backup_check,
 };

@@ -58,6 +58,8 @@ int client_backup_sign(struct client *c, const struct proto_instance *instance, 
 /* Have it tagged by the key of the volume that is mounted there (mounter: as for client_sync), of a hold that lasted to its end (client_thaw). -ENOKEY: the mount is locked;
  * -EPERM: not allowed, or the mount was not held still for it. */
 int client_backup_tag(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN]) must_check;
+/* Is this the tag of that statement by the key of the volume that is mounted there? The mount says it; no key is asked for. -EKEYREJECTED: it is not. */
+int client_backup_check(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, const uint8_t tag[static BACKUP_TAG_LEN]) must_check;
 /* Tell that a scrub, a backup or its verification has ended well, on any connection; the audit log and metrics have it then. */
 int client_done(struct client *c, const struct proto_instance *instance, enum proto_done what, const char *detail) must_check;
 
@@ -185,6 +187,8 @@ struct client_mount_ops {
 	int (*thaw)(void *arg);
 	/* Tag the statement of a backup. */
 	int (*backup_tag)(void *arg, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN]);
+	/* Is it this one? -EKEYREJECTED. */
+	int (*backup_check)(void *arg, const char *statement, const uint8_t tag[static BACKUP_TAG_LEN]);
 };
 
 /* Register and start the threads. On success *c is taken over and NULL; on failure (no memory, no threads) it is still the caller's.

@@ -93,7 +93,8 @@ int client_backup_sign(struct client *c, const struct proto_instance *instance, 
 	return 0;
 }
 
-int client_backup_tag(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN])
+/* tag: what it should be, or NULL. */
+static int ask_tag(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, const uint8_t *tag, uint8_t ret_tag[static BACKUP_TAG_LEN])
 {
 	AUTO_CLIENT_REPLY struct proto_reply reply = { 0 };
 	int r;
@@ -101,6 +102,9 @@ int client_backup_tag(struct client *c, const char *mountpoint, int64_t mounter,
 	client_request_begin(c, PROTO_OP_BACKUP_TAG);
 	client_text_copy(mountpoint, sizeof(c->req.mountpoint), c->req.mountpoint);
 	c->req.mounter = mounter;
+	c->req.has_tag = tag;
+	if (tag)
+		memcpy(c->req.tag, tag, BACKUP_TAG_LEN);
 	r = statement_fill(c, statement);
 	if (r == 0)
 		r = client_call(c, &c->req, -1, CLIENT_DEADLINE_MS, &reply, NULL);
@@ -108,4 +112,17 @@ int client_backup_tag(struct client *c, const char *mountpoint, int64_t mounter,
 		return r;
 	memcpy(ret_tag, reply.tag, BACKUP_TAG_LEN);
 	return 0;
+}
+
+int client_backup_tag(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, uint8_t ret_tag[static BACKUP_TAG_LEN])
+{
+	return ask_tag(c, mountpoint, mounter, statement, NULL, ret_tag);
+}
+
+int client_backup_check(struct client *c, const char *mountpoint, int64_t mounter, const char *statement, const uint8_t tag[static BACKUP_TAG_LEN])
+{
+	uint8_t same[BACKUP_TAG_LEN];
+	int r = ask_tag(c, mountpoint, mounter, statement, tag, same);
+
+	return r == 0 && !secret_equal(same, tag, BACKUP_TAG_LEN) ? client_fail(c, -EPROTO, "the mount has answered with another tag") : r;
 }

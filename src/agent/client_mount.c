@@ -144,6 +144,8 @@ static int work_run(struct client_mount *m, struct proto_event *ev)
 	case PROTO_PUSH_THAW:
 		return m->ops.thaw ? m->ops.thaw(m->arg) : -EOPNOTSUPP;
 	case PROTO_PUSH_BACKUP_TAG:
+		if (ev->has_tag) /* it goes back as it came */
+			return m->ops.backup_check ? m->ops.backup_check(m->arg, ev->statement, ev->tag) : -EOPNOTSUPP;
 		r = m->ops.backup_tag ? m->ops.backup_tag(m->arg, ev->statement, ev->tag) : -EOPNOTSUPP;
 		ev->has_tag = r >= 0;
 		return r;

@@ -159,6 +159,8 @@ struct proto_request {
 	struct proto_instance instance;             /* pin, unlock, trust, register, keys, recover */
 	char purpose[PROTO_TEXT_MAX];               /* unlock: mount, fsck, … (for the audit log) */
 	char statement[BACKUP_STATEMENT_MAX];       /* backup-sign, backup-tag: what is signed or tagged (crypt/backup_statement.h) */
+	bool has_tag;                               /* backup-tag: is it this one? Then none is made */
+	uint8_t tag[BACKUP_TAG_LEN];
 	int64_t of;                                 /* ack: id of the init or unlock */
 	bool older;                                 /* trust */
 	bool scratch;                               /* trust: only as long as this connection */
@@ -222,7 +224,7 @@ struct proto_event {
 	char statement[BACKUP_STATEMENT_MAX];       /* pushed: backup-tag */
 	bool has_stats;                             /* done, stats */
 	struct proto_stats stats;
-	bool has_tag;                               /* done, backup-tag */
+	bool has_tag;                               /* done, backup-tag; pushed: is it this one? */
 	uint8_t tag[BACKUP_TAG_LEN];
 };
 

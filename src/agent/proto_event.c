@@ -132,6 +132,14 @@ int proto_stats_put(struct json *o, const struct proto_stats *s)
 	return r;
 }
 
+static int tag_parse(const struct json *o, struct proto_event *ev)
+{
+	int r = proto_hex_parse(o, "tag", BACKUP_TAG_LEN, ev->tag);
+
+	ev->has_tag = r >= 0;
+	return r < 0 && r != -ENOENT ? -EUCLEAN : 0;
+}
+
 static int done_parse(const struct json *o, struct proto_event *ev)
 {
 	static const char *const known[] = { "v",     "id",    "event",	  "ok", "class",
@@ -157,11 +165,7 @@ static int done_parse(const struct json *o, struct proto_event *ev)
 	if (r < 0 && r != -ENOENT)
 		return -EUCLEAN;
 	ev->has_stats = r >= 0;
-	r = proto_hex_parse(o, "tag", BACKUP_TAG_LEN, ev->tag);
-	if (r < 0 && r != -ENOENT)
-		return -EUCLEAN;
-	ev->has_tag = r >= 0;
-	return 0;
+	return tag_parse(o, ev);
 }
 
 int proto_event_parse(const struct json *o, struct proto_event *ret_ev)
@@ -193,6 +197,9 @@ int proto_event_parse(const struct json *o, struct proto_event *ret_ev)
 		r = proto_str_parse(o, "statement", sizeof(ev.statement), ev.statement);
 		if (r < 0 && r != -ENOENT)
 			return -EUCLEAN;
+		r = tag_parse(o, &ev);
+		if (r < 0)
+			return r;
 	}
 	*ret_ev = ev;
 	return 0;
@@ -237,6 +244,8 @@ int proto_event_put(const struct proto_event *ev, char **ret_text)
 		r = json_put_bool(o, "detail", true);
 	if (r >= 0 && !ev->done && ev->statement[0])
 		r = json_put_str(o, "statement", ev->statement);
+	if (r >= 0 && !ev->done && ev->has_tag)
+		r = proto_hex_put(o, "tag", BACKUP_TAG_LEN, ev->tag);
 	if (r < 0)
 		return r;
 	return json_dump(o, ret_text);

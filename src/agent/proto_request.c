@@ -213,14 +213,22 @@ static int tag_parse(const struct json *o, struct proto_request *req)
 {
 	int r = sync_parse(o, req);
 
-	return r < 0 ? r : proto_str_parse(o, "statement", sizeof(req->statement), req->statement);
+	if (r >= 0)
+		r = proto_str_parse(o, "statement", sizeof(req->statement), req->statement);
+	if (r < 0)
+		return r;
+	r = proto_hex_parse(o, "tag", BACKUP_TAG_LEN, req->tag);
+	req->has_tag = r >= 0;
+	return absent_ok(r);
 }
 
 static int tag_put(struct json *o, const struct proto_request *req)
 {
 	int r = sync_put(o, req);
 
-	return r < 0 ? r : json_put_str(o, "statement", req->statement);
+	if (r >= 0)
+		r = json_put_str(o, "statement", req->statement);
+	return r >= 0 && req->has_tag ? proto_hex_put(o, "tag", BACKUP_TAG_LEN, req->tag) : r;
 }
 
 /* Exactly one of tenant and uuid. */
@@ -347,7 +355,7 @@ static const struct request_form forms[PROTO_OPS] = {
 	[PROTO_OP_UNSEAL] = { KNOWN("tenant", "name"), unseal_parse, unseal_put },
 	[PROTO_OP_DONE] = { KNOWN("instance", "what", "detail"), proto_told_done_parse, proto_told_done_put },
 	[PROTO_OP_AUDIT] = { KNOWN("tenant", "since", "from"), audit_parse, audit_put },
-	[PROTO_OP_BACKUP_TAG] = { KNOWN("mountpoint", "mounter", "statement"), tag_parse, tag_put },
+	[PROTO_OP_BACKUP_TAG] = { KNOWN("mountpoint", "mounter", "statement", "tag"), tag_parse, tag_put },
 	[PROTO_OP_BACKUP_SIGN] = { KNOWN("instance", "statement"), proto_told_statement_parse, proto_told_statement_put },
 };
 

@@ -257,7 +257,9 @@ int relay_sync(struct agent *a, struct conn *c, const struct proto_request *req,
 	if (r < 0)
 		return r;
 	ev.id = ++a->next_event_id;
-	memcpy(ev.statement, req->statement, sizeof(ev.statement)); /* of backup-tag alone */
+	memcpy(ev.statement, req->statement, sizeof(ev.statement)); /* this and the next: of backup-tag alone */
+	ev.has_tag = req->has_tag;
+	memcpy(ev.tag, req->tag, sizeof(ev.tag));
 	relay->op = req->op;
 	relay->mount = mount;
 	relay->event_id = ev.id;

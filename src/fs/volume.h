@@ -79,6 +79,9 @@ int volume_lock(struct volume *v) must_check;
 int volume_unlock(struct volume *v, const uint8_t *config, size_t len, struct secret **root) must_check;
 bool volume_is_locked(struct volume *v);
 
+/* Is this the tag of that statement by the volume's key? Any time. -EKEYREJECTED: it is not; -ENOKEY: it is locked; -EINVAL. */
+int volume_backup_check(struct volume *v, const char *statement, const uint8_t tag[static BACKUP_TAG_LEN]) must_check;
+
 struct volume_info {
 	uint8_t uuid[UUID_LEN];
 	char tenant[TENANT_LEN_MAX + 1];

@@ -294,12 +294,20 @@ static int tag_it(void *arg, const char *statement, uint8_t ret_tag[static BACKU
 	return 0;
 }
 
-static const struct client_mount_ops tagging_ops = { .backup_tag = tag_it };
+static int check_it(void *arg, const char *statement, const uint8_t tag[static BACKUP_TAG_LEN])
+{
+	(void)arg;
+	(void)statement;
+	return tag[0] == 0x5a ? 0 : -EKEYREJECTED;
+}
+
+static const struct client_mount_ops tagging_ops = { .backup_tag = tag_it, .backup_check = check_it };
 
 struct tagging {
 	const struct agent_volume *about;
 	const char *mountpoint;
 	int serial;
+	uint8_t look; /* at a tag of this byte, instead of having one made; 0: not */
 };
 
 static int tag(struct agent_fixture *f, void *arg)
@@ -310,7 +318,9 @@ static int tag(struct agent_fixture *f, void *arg)
 
 	volume_config_uuid_text(t->about->instance.uuid, uuid);
 	(void)snprintf(text, sizeof(text), "coffer-backup 1\n%s\n%d\n\n%064d\n2026-01-02T03:04:05Z\n%064d\n", uuid, t->serial, 1, 2);
-	memset(want, 0x5a, sizeof(want));
+	memset(want, t->look ? t->look : 0x5a, sizeof(want));
+	if (t->look)
+		return client_backup_check(f->c, t->mountpoint, -1, text, want) < 0 ? client_error(f->c)->exit_code : 0;
 	if (client_backup_tag(f->c, t->mountpoint, -1, text, got) < 0)
 		return client_error(f->c)->exit_code;
 	return memcmp(got, want, sizeof(got)) == 0 ? 0 : 99;
@@ -320,8 +330,9 @@ static void a_mount_tags_for_administrators_and_of_its_own_volume_alone(void **s
 {
 	struct agent_fixture *f = *state;
 	struct volumes v = volumes_make(f);
-	struct tagging own = { v.acme, "/mnt/acme", 7 }, foreign = { v.other, "/mnt/acme", 7 }, unheld = { v.acme, "/mnt/acme", 9 };
-	struct tagging cannot = { v.other, "/mnt/other", 7 }, nowhere = { v.acme, "/mnt/none", 7 };
+	struct tagging own = { v.acme, "/mnt/acme", 7, 0 }, foreign = { v.other, "/mnt/acme", 7, 0 }, unheld = { v.acme, "/mnt/acme", 9, 0 };
+	struct tagging cannot = { v.other, "/mnt/other", 7, 0 }, nowhere = { v.acme, "/mnt/none", 7, 0 };
+	struct tagging fits = { v.acme, "/mnt/acme", 7, 0x5a }, fits_not = { v.acme, "/mnt/acme", 7, 0x5b };
 	int go, go_other;
 	pid_t acme = mount_fork_with(f, ACME, v.acme, "/mnt/acme", &tagging_ops, &go);
 	pid_t other = mount_fork(f, OTHER, v.other, "/mnt/other", &go_other);
@@ -337,6 +348,11 @@ static void a_mount_tags_for_administrators_and_of_its_own_volume_alone(void **s
 	assert_int_equal(agent_fixture_audited(f, "\"backup.tag\""), 2);
 	assert_int_equal(as(0, tag, f, &unheld), 11); /* the mount says no */
 	assert_int_equal(as(0, tag, f, &cannot), 5);
+	assert_int_equal(agent_fixture_audited(f, "\"backup.tag\""), 4);
+	/* A look at one is on nobody's record, and told to the same. */
+	assert_int_equal(as(ADMIN, tag, f, &fits), 0);
+	assert_int_equal(as(0, tag, f, &fits_not), 7);
+	assert_int_equal(as(OTHER, tag, f, &fits), 11);
 	assert_int_equal(agent_fixture_audited(f, "\"backup.tag\""), 4);
 	mount_end(acme, go);
 	mount_end(other, go_other);

@@ -39,8 +39,8 @@ uuid=$(ls "$tmp/store/volumes")
 grep -q "\"detail\":\"manifest [0-9a-f]\{64\}\",\"event\":\"backup.tag\"" "$tmp/state/audit.log" && ok "the audit log has it" || not_ok "audit: $(tail -2 "$tmp/state/audit.log")"
 [ "$(independent "$tagged")" = fits ] && [ "$(independent "$bare")" = none ] && ok "another program computes the same tag" || not_ok "independent: $(independent "$tagged") $(independent "$bare")"
 
-expect 0 named backup verify db --authentic && grep -q 'complete and unrotted, signed by [0-9a-f]*, authentic: tagged with the key of tenant v (local:v-' "$tmp/out" && ok "$(sed 's/.*problems; //; s/by [0-9a-f]*/by .../' "$tmp/out")" || not_ok "by name: $(cat "$tmp/out" "$tmp/err")"
-expect 0 named --json backup verify "$store" --authentic && [ "$(json authentic) $(json tag) $(json tenant)" = "True fits v" ] && [ "$(pins)" = 1 ] && ok "of a store alone, and no pin is left" || not_ok "by store: $(cat "$tmp/out" "$tmp/err")"
+expect 0 named backup verify db --authentic && grep -q 'complete and unrotted, signed by [0-9a-f]*, authentic: tagged with the key of tenant v (as its mount has it)' "$tmp/out" && ! grep -q '"purpose":"backup-verify"' "$tmp/state/audit.log" && ok "$(sed 's/.*problems; //; s/by [0-9a-f]*/by .../' "$tmp/out")" || not_ok "by name: $(cat "$tmp/out" "$tmp/err")"
+expect 0 named --json backup verify "$store" --authentic && [ "$(json authentic) $(json tag) $(json tenant) $(json key_uri)" = "True fits v local:$(basename "$(key_of v)")" ] && [ "$(pins)" = 1 ] && ok "of a store alone, and no pin is left" || not_ok "by store: $(cat "$tmp/out" "$tmp/err")"
 grep -q '"purpose":"backup-verify"' "$tmp/state/audit.log" && ok "each look at the key is on record" || not_ok "no row of the unlock"
 expect 0 coffer --json backup verify "$store" && [ "$(json authentic) $(json tag)" = "None not looked at" ] && ok "without the key nothing is said of it" || not_ok "plain: $(cat "$tmp/out")"
 expect 10 "$bin/coffer" --agent "$tmp/none" backup verify "$store" --authentic && ok "without an agent there is no key" || not_ok "no agent: $(cat "$tmp/err")"
@@ -63,7 +63,20 @@ rm -f "$tmp/store/$uuid/snapshots/2098"* # it was the newest
 expect 0 coffer lock "$tmp/v" --reason x
 wait_for 20 sh -c "! cat '$mnt/file'"
 expect 0 coffer --json backup run "$tmp/v" "$store" && [ "$(json tagged)" = False ] && grep -q 'no tag of the volume.s key: backup-tag: the mount is locked' "$tmp/err" && ok "locked: a backup without a tag, which is told" || not_ok "locked: $(cat "$tmp/out" "$tmp/err")"
-expect 12 named backup verify db "$tagged" --authentic && ok "(nor is the key given for a look)" || not_ok "verify while locked: $(cat "$tmp/out" "$tmp/err")"
+expect 12 named backup verify db "$tagged" --authentic && expect 12 named backup verify "$store" "$tagged" --authentic && ok "(nor can anybody look)" || not_ok "verify while locked: $(cat "$tmp/out" "$tmp/err")"
 expect 0 coffer unlock "$tmp/v"
 expect 0 coffer restore "$store" latest "$tmp/r2" && coffer --quiet trust "$tmp/r2" && expect 0 coffer fsck "$tmp/r2" && ok "and it is whole" || not_ok "of a locked mount: $(cat "$tmp/out" "$tmp/err")"
 expect 0 coffer --json backup run "$tmp/v" "$store" && [ "$(json tagged)" = True ] && expect 0 named backup verify db --authentic && ok "unlocked: a tag again" || not_ok "unlocked: $(cat "$tmp/out" "$tmp/err")"
+
+# Of a tenant whose rules give root no key its mount can say it all the same, to who administers it.
+mkdir -p "$tmp/etc/tenants.d"
+printf '[allow]\nuser=0\nunit=none.service\noperations=unlock\n' >"$tmp/etc/tenants.d/v.conf"
+kill -HUP "$agent"
+wait_for 20 grep -q '"event":"policy.load".*"outcome":"ok".*"seq":[0-9]\{2,\}' "$tmp/state/audit.log"
+expect 11 named backup verify "$store" --authentic && expect 0 named backup verify db --authentic && ok "rules without a key for root: the mount says it" || not_ok "rules: $(cat "$tmp/out" "$tmp/err")"
+expect 0 coffer umount "$mnt"
+expect 11 named backup verify db --authentic && ok "(and not mounted nobody does)" || not_ok "rules, not mounted: $(cat "$tmp/out" "$tmp/err")"
+rm "$tmp/etc/tenants.d/v.conf"
+kill -HUP "$agent"
+wait_for 20 named backup verify db --authentic
+expect 0 named backup verify db --authentic && grep -q "tagged with the key of tenant v (local:" "$tmp/out" && ok "by the pin of the volume's directory" || not_ok "by its pin: $(cat "$tmp/out" "$tmp/err")"

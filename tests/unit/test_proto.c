@@ -124,6 +124,9 @@ static void requests_come_back_as_they_were_put(void **state)
 	strcpy(q->statement, "coffer-backup 1\nline\n");
 	q->mounter = 1001;
 	round_trip(q);
+	q->has_tag = true;
+	memset(q->tag, 0xa7, sizeof(q->tag));
+	round_trip(q);
 	q = request(PROTO_OP_DONE);
 	instance_fill(&q->instance);
 	q->done = PROTO_DONE_VERIFY;
@@ -483,6 +486,12 @@ static void a_tag_is_asked_for_by_its_statement_and_comes_back(void **state)
 	char *text = NULL, *at;
 
 	(void)state;
+	assert_int_equal(proto_event_put(&ev, &text), 0);
+	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_SYNC, &out, &back, &is_event), 0);
+	assert_memory_equal(&ev, &back, sizeof(ev));
+	free(text);
+	ev.has_tag = true;
+	memset(ev.tag, 0xa7, sizeof(ev.tag));
 	assert_int_equal(proto_event_put(&ev, &text), 0);
 	assert_int_equal(proto_reply_parse(text, strlen(text), PROTO_OP_SYNC, &out, &back, &is_event), 0);
 	assert_memory_equal(&ev, &back, sizeof(ev));

@@ -182,6 +182,11 @@ static void a_hold_that_lasted_gives_one_tag(void **state)
 	assert_int_equal(tag_at("2026-01-01", tag, text), -EINVAL);
 	assert_int_equal(tag_at(now, tag, text), 0);
 	assert_int_equal(backup_tag_check(root, fixture_v->info.uuid, text, tag), 0);
+	assert_int_equal(volume_backup_check(fixture_v, text, tag), 0); /* that may be asked any time */
+	tag[31] ^= 1;
+	assert_int_equal(volume_backup_check(fixture_v, text, tag), -EKEYREJECTED);
+	text[20] ^= 1;
+	assert_int_equal(volume_backup_check(fixture_v, text, tag), -EINVAL);
 	assert_int_equal(tag_at(now, tag, text), -EPERM); /* it was of that hold */
 	assert_int_equal(volume_freeze(fixture_v), 0);
 	lock_take(&fixture_v->vio->freeze.m);
@@ -202,6 +207,7 @@ static void a_locked_volume_tags_nothing(void **state)
 	assert_int_equal(volume_thaw(fixture_v), 0);
 	assert_int_equal(text_time(fixture_v->held_s, sizeof(now), now), 0);
 	assert_int_equal(tag_at(now, tag, text), -ENOKEY);
+	assert_int_equal(volume_backup_check(fixture_v, text, tag), -ENOKEY);
 	assert_int_equal(unlock_with(fixture_v, 1), 0);
 	assert_int_equal(tag_at(now, tag, text), 0); /* what was at rest then is what the hold was of */
 }
