@@ -93,45 +93,59 @@ static int on_release(void *ctx)
 	return r == -EBUSY ? -ETIMEDOUT : 0; /* it had ended by itself */
 }
 
-/* The host's signature, if there is an agent and it gives one; a backup without is better than none, and shown as such. */
+/* What is said of a manifest, and who is asked for it. -errno: without that nothing goes on. */
+static int statement_begin(struct run *s, const struct manifest *m, char ret_text[static MANIFEST_STATEMENT_MAX], struct client **ret_c)
+{
+	int r = manifest_statement(m, ret_text);
+
+	if (r < 0)
+		return r;
+	*ret_c = client_new(s->g->agent);
+	return *ret_c ? 0 : -ENOMEM;
+}
+
+/* A backup without is better than none, and shown as such. */
+static void statement_failed(struct run *s, const struct client *c, const char *what)
+{
+	progress_clear(&s->bar);
+	(void)fprintf(stderr, "coffer: %s: the backup %s: %s\n", s->name, what, client_error(c)->message);
+}
+
+/* The host's signature, if there is an agent and it gives one. */
 static int on_sign(void *ctx, struct manifest *m)
 {
 	struct run *s = ctx;
-	AUTO_CLIENT struct client *c = client_new(s->g->agent);
+	AUTO_CLIENT struct client *c = NULL;
 	char text[MANIFEST_STATEMENT_MAX];
-	int r = manifest_statement(m, text);
+	int r = statement_begin(s, m, text, &c);
 
-	if (r < 0 || !c)
-		return r < 0 ? r : -ENOMEM;
+	if (r < 0)
+		return r;
 	r = client_connect(c);
 	if (r >= 0)
 		r = client_backup_sign(c, &s->v->instance, text, m->public_key, m->signature);
 	m->is_signed = r >= 0;
-	if (r < 0) {
-		progress_clear(&s->bar);
-		(void)fprintf(stderr, "coffer: %s: the backup is not signed: %s\n", s->name, client_error(c)->message);
-	}
+	if (r < 0)
+		statement_failed(s, c, "is not signed");
 	return 0;
 }
 
-/* The tag of the volume's key, if the mount has it now; a backup without is as good to restore, and shown as such. */
+/* The tag of the volume's key, if the mount has it now. */
 static int on_tag(void *ctx, struct manifest *m)
 {
 	struct run *s = ctx;
-	AUTO_CLIENT struct client *c = client_new(s->g->agent);
+	AUTO_CLIENT struct client *c = NULL;
 	char text[MANIFEST_STATEMENT_MAX];
-	int r = manifest_statement(m, text);
+	int r = statement_begin(s, m, text, &c);
 
-	if (r < 0 || !c)
-		return r < 0 ? r : -ENOMEM;
+	if (r < 0)
+		return r;
 	r = client_connect(c);
 	if (r >= 0)
 		r = client_backup_tag(c, s->mountpoint, cmd_mounter(s->mountpoint), text, m->tag);
 	m->has_tag = r >= 0;
-	if (r < 0) {
-		progress_clear(&s->bar);
-		(void)fprintf(stderr, "coffer: %s: the backup has no tag of the volume's key: %s\n", s->name, client_error(c)->message);
-	}
+	if (r < 0)
+		statement_failed(s, c, "has no tag of the volume's key");
 	return 0;
 }
 

@@ -2,7 +2,8 @@
 # Goals:
 # 1. A snapshot of a mounted volume has a tag by the volume's key; verify --authentic says whose, by the volume's pin here and, of a store alone, by what the snapshot says of its keys; another program computes the same.
 #    One of a volume that is not mounted, or locked, has none, which is told when it is made and when it is looked at.
-# 2. Who has the store and the host's backup key, but not the volume's key, makes nothing that is authentic: changed, moved, made up, or with the tag taken away. drill says so too, and leaves nothing behind.
+# 2. A snapshot whose keys and tag fit each other, but are somebody else's, is refused where the volume is known or rules say whose keys there may be; elsewhere it is said whose they are.
+# 3. Who has the store and the host's backup key, but not the volume's key, makes nothing that is authentic: changed, moved, made up, or with the tag taken away. drill says so too, and leaves nothing behind.
 # shellcheck source=tests/sh/volume.sh disable=SC2015,SC2016 # ok does not fail; another shell expands
 . "${top_srcdir:?}/tests/sh/volume.sh"
 
@@ -60,6 +61,16 @@ expect 7 named backup drill db "$forged" --scratch "$tmp/scratch" && grep -q 'NO
 expect 7 named backup verify db "$(resign stripped)" --authentic && grep -q 'no tag, though it was mounted' "$tmp/err" && ok "a tag that was taken away is missed" || not_ok "stripped: $(cat "$tmp/err")"
 rm -f "$tmp/store/$uuid/snapshots/2098"* # it was the newest
 
+mallorys=$(resign own-keys "$tmp/etc/keys/test") # with a key that this host may use, as one at a KMS might be
+expect 0 named backup verify "$store" "$mallorys" --authentic && grep -q 'tagged with the key of tenant mallory (local:test)' "$tmp/out" && ok "somebody else's own keys: it is said whose" || not_ok "own keys: $(cat "$tmp/out" "$tmp/err")"
+expect 7 named backup verify db "$mallorys" --authentic && grep -q 'NOT authentic: its tag is not by the key of tenant v' "$tmp/err" && ok "where the volume is they are not its" || not_ok "own keys by name: $(cat "$tmp/out" "$tmp/err")"
+mkdir -p "$tmp/etc/tenants.d"
+printf '[tenant]\nkms=local:other\n' >"$tmp/etc/tenants.d/mallory.conf"
+kill -HUP "$agent"
+wait_for 20 sh -c "! '$bin/coffer' --agent '$tmp/agent.sock' backup verify '$store' '$mallorys' --authentic"
+expect 11 named backup verify "$store" "$mallorys" --authentic && grep -q 'no kms= of tenant mallory allows local:test' "$tmp/err" && ok "where rules say whose keys there may be, they are refused" || not_ok "own keys and rules: $(cat "$tmp/out" "$tmp/err")"
+rm "$tmp/store/$uuid/snapshots/$mallorys"
+
 expect 0 coffer lock "$tmp/v" --reason x
 wait_for 20 sh -c "! cat '$mnt/file'"
 expect 0 coffer --json backup run "$tmp/v" "$store" && [ "$(json tagged)" = False ] && grep -q 'no tag of the volume.s key: backup-tag: the mount is locked' "$tmp/err" && ok "locked: a backup without a tag, which is told" || not_ok "locked: $(cat "$tmp/out" "$tmp/err")"
@@ -69,10 +80,9 @@ expect 0 coffer restore "$store" latest "$tmp/r2" && coffer --quiet trust "$tmp/
 expect 0 coffer --json backup run "$tmp/v" "$store" && [ "$(json tagged)" = True ] && expect 0 named backup verify db --authentic && ok "unlocked: a tag again" || not_ok "unlocked: $(cat "$tmp/out" "$tmp/err")"
 
 # Of a tenant whose rules give root no key its mount can say it all the same, to who administers it.
-mkdir -p "$tmp/etc/tenants.d"
 printf '[allow]\nuser=0\nunit=none.service\noperations=unlock\n' >"$tmp/etc/tenants.d/v.conf"
 kill -HUP "$agent"
-wait_for 20 grep -q '"event":"policy.load".*"outcome":"ok".*"seq":[0-9]\{2,\}' "$tmp/state/audit.log"
+wait_for 20 sh -c "! '$bin/coffer' --agent '$tmp/agent.sock' backup verify '$store' --authentic"
 expect 11 named backup verify "$store" --authentic && expect 0 named backup verify db --authentic && ok "rules without a key for root: the mount says it" || not_ok "rules: $(cat "$tmp/out" "$tmp/err")"
 expect 0 coffer umount "$mnt"
 expect 11 named backup verify db --authentic && ok "(and not mounted nobody does)" || not_ok "rules, not mounted: $(cat "$tmp/out" "$tmp/err")"
