@@ -41,6 +41,9 @@ while read -r case word; do
 	[ "$code" -ge 5 ] && [ "$code" -le 22 ] && grep -qF "$word" "$tmp/err" && [ "$(wc -l <"$tmp/err")" = 1 ] || not_ok "$case: exit code $code: $(cat "$tmp/err")"
 	[ ! -e "$tmp/out.d/r$case/coffer.volume" ] || not_ok "$case: left a volume"
 	[ -z "$(find "$tmp/out.d/r$case" -size +2M 2>/dev/null)" ] || not_ok "$case: wrote a lot"
+	code=0
+	keyless restore "$store" "$snapshot" "$tmp/out.d/p$case" --path abc >"$tmp/out" 2>"$tmp/err" </dev/null || code=$?
+	[ "$code" -ge 5 ] && [ "$code" -le 22 ] && [ "$(wc -l <"$tmp/err")" = 1 ] && [ ! -e "$tmp/out.d/p$case" ] || not_ok "$case, a path of it: exit code $code: $(cat "$tmp/err")"
 	n=$((n + 1))
 	rm -rf "$tmp/store" "$tmp/out.d/r$case"
 	cp -r "$tmp/good" "$tmp/store"
