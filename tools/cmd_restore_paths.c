@@ -34,8 +34,8 @@ static int trust(const struct cmd_global *g, const char *dir, const struct cmd_v
 		return cmd_fail(EXIT_CODE_NO_RESOURCE, dir, "out of memory");
 	if (client_connect(c) < 0)
 		return cmd_agent_fail(c, "agent");
-	if (client_trust_scratch(c, v->config, v->config_len, &v->instance) < 0)
-		return cmd_agent_fail(c, dir);
+	if (client_trust_scratch(c, v->config, v->config_len, &v->instance) < 0 && client_error(c)->class != PROTO_CLASS_EXISTS)
+		return cmd_agent_fail(c, dir); /* (EXISTS: somebody trusts it already) */
 	*ret_c = take_ptr(c);
 	return 0;
 }

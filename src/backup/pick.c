@@ -38,6 +38,7 @@ void pick_free(struct pick *p)
 		free(p->paths[i].text);
 	free(p->paths);
 	free(p->dirs);
+	free(p->by_name);
 	free(p->config);
 	free(p->wants);
 	free(p->keep);
@@ -143,17 +144,50 @@ static int keep(struct pick *p, uint64_t no)
 	return r;
 }
 
+static int compare(const struct pick_dir *a, uint32_t parent, const uint8_t *mark)
+{
+	return a->parent < parent ? -1 : a->parent > parent ? 1 : memcmp(a->name, mark, PICK_MARK_LEN);
+}
+
+static int by_name(const void *a, const void *b, void *dirs)
+{
+	const struct pick_dir *d = dirs, *x = &d[*(const uint32_t *)a], *y = &d[*(const uint32_t *)b];
+
+	return compare(x, y->parent, y->name);
+}
+
+static int sort_dirs(struct pick *p)
+{
+	free(p->by_name);
+	p->by_name = reallocarray(NULL, p->ndirs, sizeof(*p->by_name));
+	if (!p->by_name)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->ndirs; i++)
+		p->by_name[i] = i;
+	qsort_r(p->by_name, p->ndirs, sizeof(*p->by_name), by_name, p->dirs);
+	return 0;
+}
+
 /* -ENOENT. */
 static int find_dir(const struct pick *p, uint32_t parent, const char *name, uint32_t *ret_dir)
 {
+	size_t low = 0, high = p->ndirs;
 	uint8_t mark[PICK_MARK_LEN];
 	int r = pick_mark(name, mark);
 
-	for (uint32_t i = parent + 1; i < p->ndirs && r == 0; i++)
-		if (p->dirs[i].parent == parent && memcmp(p->dirs[i].name, mark, PICK_MARK_LEN) == 0) {
-			*ret_dir = i;
+	while (low < high && r == 0) {
+		size_t mid = low + (high - low) / 2;
+		int c = compare(&p->dirs[p->by_name[mid]], parent, mark);
+
+		if (c == 0) {
+			*ret_dir = p->by_name[mid];
 			return 0;
 		}
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
 	return r < 0 ? r : -ENOENT;
 }
 
@@ -227,7 +261,7 @@ static int by_no(const void *a, const void *b)
 
 int pick_resolve(struct pick *p, const struct name_keys *names, uint16_t names_epoch)
 {
-	int r = 0;
+	int r = sort_dirs(p);
 
 	p->bad = NULL;
 	p->nwants = p->nkeep = 0;

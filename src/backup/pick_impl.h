@@ -64,6 +64,7 @@ struct pick {
 	size_t nconfig;
 
 	/* pick_resolve */
+	uint32_t *by_name;               /* of dirs, by parent and name */
 	struct pick_want *wants;         /* sorted by parent */
 	size_t nwants, wants_max;
 	uint64_t *keep;                  /* directories that paths lead through; sorted */

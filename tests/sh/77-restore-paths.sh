@@ -114,6 +114,9 @@ mkdir "$tmp/r" && expect 18 coffer restore "$store" latest "$tmp/r" --path none 
 : >"$tmp/r/mine"
 expect 17 coffer restore "$store" latest "$tmp/r" --path big && [ "$(ls -A "$tmp/r")" = mine ] && ok "never overwrites" || not_ok "overwrote: $(cat "$tmp/err")"
 rm -rf "$tmp/r"
+expect 0 coffer restore "$store" latest "$tmp/r" --path dir/fifo && expect 0 coffer trust "$tmp/r" && find "$tmp/r" -mindepth 1 -delete && expect 0 coffer restore "$store" latest "$tmp/r" --path many/f8 --suid && same "into a directory that is trusted already" many/f8 || not_ok "trusted already: $(cat "$tmp/err")"
+mkdir "$tmp/theirs" && chown 1234 "$tmp/theirs" && chmod -R a+rX "$tmp/store" && chmod a+x "$tmp"
+expect 11 setpriv --reuid 1234 --clear-groups "$bin/coffer" --agent "$tmp/agent.sock" restore "$store" latest "$tmp/theirs/r" --path big && [ -z "$(ls -A "$tmp/theirs")" ] && ok "$(sed "s|$tmp/||g" "$tmp/err")" || not_ok "somebody else: $(cat "$tmp/err")"
 expect 0 coffer lock "$tmp/v" --reason why
 refused 12 "locked" --path big
 expect 0 coffer unlock "$tmp/v"

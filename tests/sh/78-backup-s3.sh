@@ -99,6 +99,11 @@ with_server() { # NAME, and the directory of its buckets
 	expect 0 keyless restore "$store" latest "$tmp/r" || not_ok "$name: the next generation: $(cat "$tmp/err")"
 	restored_is w "$name: the next generation"
 
+	expect 0 keyless --json restore "$store" latest "$tmp/r" --path planted-other-name --agent "$tmp/agent.sock" && [ "$(sed 's/.*"bytes":\([0-9]*\).*/\1/' "$tmp/out")" -lt 1000000 ] || not_ok "$name: a path: $(cat "$tmp/out" "$tmp/err")"
+	expect 0 coffer --quiet trust "$tmp/r" && expect 0 coffer mount "$tmp/r" "$mnt" && [ "$(cat "$mnt/planted-other-name")" = "planted text 7" ] && ok "$name: one file" || not_ok "$name: one file: $(ls "$mnt")"
+	expect 0 coffer umount "$mnt"
+	rm -rf "$tmp/r"
+
 	umask 077
 	printf '[default]\naws_access_key_id=AKTESTTESTTESTTEST\naws_secret_access_key=wrong\n' >"$tmp/wrong"
 	umask 022
