@@ -28,7 +28,7 @@ int cmd_backup(const struct cmd_global *g, int argc, char **argv)
 
 static int store_option(struct cmd_backup_args *a, const char *name, const char *option, const char *value)
 {
-	static const char *const keys[] = { "endpoint", "region", "credentials", "ca-file", "proxy", "limit-upload", "limit-download", NULL };
+	static const char *const keys[] = { "endpoint", "region", "credentials", "ca-file", "proxy", "object-lock", "limit-upload", "limit-download", NULL };
 	int r;
 
 	for (size_t i = 0; keys[i]; i++) {
@@ -139,6 +139,7 @@ void cmd_backup_args_done(struct cmd_backup_args *a)
 	free(a->store);
 	free(a->source);
 	pick_free(a->pick);
+	free(a->tenant);
 }
 
 /* ---- failures */
@@ -168,11 +169,14 @@ int cmd_backup_fail(const char *object, int r, const struct store_error *err)
 
 /* ---- stores */
 
-int cmd_backup_store(const struct cmd_backup_args *a, const char *uri, struct store **ret_s)
+int cmd_backup_store(const struct cmd_global *g, struct cmd_backup_args *a, const char *uri, struct store **ret_s)
 {
 	struct store_error err = { 0 };
 	int r;
 
+	r = strncmp(uri, "s3://", 5) == 0 ? cmd_backup_sealed(g, a) : 0;
+	if (r != 0)
+		return r;
 	(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to connections that a server has closed */
 	r = store_open(uri, &a->conf, ret_s, &err);
 	if (r == -EINVAL)
@@ -188,7 +192,7 @@ int cmd_backup_open(const struct cmd_global *g, struct cmd_backup_args *a, const
 	*ret_s = (struct cmd_backup_snapshot){ 0 };
 	r = cmd_backup_named(g, a, uri, &uri);
 	if (r == 0)
-		r = cmd_backup_store(a, uri, &ret_s->store);
+		r = cmd_backup_store(g, a, uri, &ret_s->store);
 	if (r != 0)
 		return r;
 	r = snapshot_volume(ret_s->store, a->volume, &ret_s->repo, &err);

@@ -20,8 +20,9 @@ struct cmd_backup_args {
 	bool dry_run, force, suid, dev;
 	bool authentic;                  /* --authentic */
 	struct pick *pick;               /* --path; NULL: all. Owned */
+	bool prunes;                     /* by the store's prune-credentials=, where it has them */
 	/* cmd_backup_named: */
-	char *store;                     /* owned */
+	char *store, *tenant;            /* owned; tenant NULL: not said */
 	char *source;                    /* where the volume is, or was; owned */
 	char uuid[2 * UUID_LEN + 1];
 	int64_t keep_daily, keep_weekly, keep_monthly; /* -1: not said */
@@ -54,7 +55,9 @@ struct cmd_backup_snapshot {
 	struct manifest manifest;
 	uint8_t hash[RECORD_HASH_LEN];
 };
-int cmd_backup_store(const struct cmd_backup_args *a, const char *uri, struct store **ret_s) must_check;
+int cmd_backup_store(const struct cmd_global *g, struct cmd_backup_args *a, const char *uri, struct store **ret_s) must_check;
+/* cmd_backup_sealed.c: credentials=sealed:PATH: the keys of that file, by the agent. 0, or an exit code after a message. */
+int cmd_backup_sealed(const struct cmd_global *g, struct cmd_backup_args *a) must_check;
 /* uri: STORE or NAME. */
 int cmd_backup_open(const struct cmd_global *g, struct cmd_backup_args *a, const char *uri, const char *snapshot, struct cmd_backup_snapshot *ret_s) must_check;
 void cmd_backup_close(struct cmd_backup_snapshot *s);

@@ -19,9 +19,11 @@ static int take_store(struct cmd_backup_args *a, const char *name, const struct 
 	if (r == 0)
 		r = set(a, name, "region", a->conf.region, c->region);
 	if (r == 0)
-		r = set(a, name, "credentials", a->conf.credentials, c->credentials);
+		r = set(a, name, "credentials", a->conf.credentials, a->prunes && c->prune_credentials ? c->prune_credentials : c->credentials);
 	if (r == 0)
 		r = set(a, name, "ca-file", a->conf.ca_file, c->ca_file);
+	if (r == 0)
+		r = set(a, name, "object-lock", a->conf.lock == STORE_LOCK_NONE ? "" : "said", c->object_lock);
 	if (r == 0 && c->path_style >= 0)
 		r = set(a, name, "path-style", "", c->path_style ? "yes" : "no");
 	return r;
@@ -69,6 +71,7 @@ int cmd_backup_named(const struct cmd_global *g, struct cmd_backup_args *a, cons
 	a->keep_monthly = c.keep_monthly;
 	a->store = take_ptr(c.store);
 	a->source = take_ptr(c.source);
+	a->tenant = take_ptr(c.tenant);
 	*ret_uri = a->store;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "tools/progress.h"
 
 #include "backup/prune.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +14,23 @@ static bool on_progress(void *ctx)
 	return !cmd_backup_stopped();
 }
 
-static void on_snapshot(void *ctx, const char *name, bool kept)
+static const char *when(int64_t until, size_t max, char *ret_text)
+{
+	if (until == INT64_MAX || text_time((time_t)until, max, ret_text) < 0)
+		return "its legal hold ends";
+	return ret_text;
+}
+
+static void on_snapshot(void *ctx, const char *name, bool kept, int64_t until)
 {
 	const struct cmd_global *g = ctx;
+	char text[TIME_TEXT_MAX];
 
-	if (!g->json && !g->quiet)
+	if (g->json || g->quiet)
+		return;
+	if (until)
+		(void)printf("locked %s until %s\n", name, when(until, sizeof(text), text));
+	else
 		(void)printf("%s %s\n", kept ? "keep  " : "remove", name);
 }
 
@@ -86,7 +99,7 @@ static int keep_named(struct prune_keep *k, const struct cmd_backup_args *a)
 static int prune(const struct cmd_global *g, struct prune_params *p, const char *uri)
 {
 	struct store_error err = { 0 };
-	char bytes[PROGRESS_SIZE_MAX];
+	char bytes[PROGRESS_SIZE_MAX], until[TIME_TEXT_MAX];
 	struct prune_counts c;
 	int r;
 
@@ -98,11 +111,15 @@ static int prune(const struct cmd_global *g, struct prune_params *p, const char 
 		return cmd_backup_fail(uri, r, &err);
 	progress_size(c.bytes, bytes);
 	if (g->json)
-		(void)printf("{\"kept\":%llu,\"snapshots\":%llu,\"objects\":%llu,\"bytes\":%llu,\"dry_run\":%s}\n", (unsigned long long)c.kept,
-			     (unsigned long long)c.snapshots, (unsigned long long)c.objects, (unsigned long long)c.bytes, p->dry_run ? "true" : "false");
+		(void)printf("{\"kept\":%llu,\"snapshots\":%llu,\"objects\":%llu,\"bytes\":%llu,\"locked\":%llu,\"dry_run\":%s}\n",
+			     (unsigned long long)c.kept, (unsigned long long)c.snapshots, (unsigned long long)c.objects, (unsigned long long)c.bytes,
+			     (unsigned long long)c.locked, p->dry_run ? "true" : "false");
 	else if (!g->quiet)
 		(void)printf("%s: %llu snapshots stay; %s %llu snapshots and %llu objects, %s\n", uri, (unsigned long long)c.kept,
 			     p->dry_run ? "to remove:" : "removed", (unsigned long long)c.snapshots, (unsigned long long)c.objects, bytes);
+	if (c.locked > 0 && !g->json && !g->quiet)
+		(void)printf("%s: %llu more stay, held by object lock, the last until %s\n", uri, (unsigned long long)c.locked,
+			     when(c.locked_until, sizeof(until), until));
 	return 0;
 }
 
@@ -119,6 +136,7 @@ int cmd_backup_prune(const struct cmd_global *g, int argc, char **argv)
 	r = cmd_backup_args(&a, "backup", CMD_BACKUP_VOLUME | CMD_BACKUP_DRY_RUN, argc, argv);
 	if (r == 0 && a.n != 1)
 		r = cmd_usage("backup", "prune needs STORE or NAME");
+	a.prunes = true;
 	if (r == 0 && strstr(a.arg[0], "://"))
 		r = keep_named(&p.keep, &a);
 	if (r == 0)

@@ -324,7 +324,7 @@ int cmd_backup_run(const struct cmd_global *g, int argc, char **argv)
 	if (r == 0)
 		r = cmd_backup_named(g, &a, a.n == 2 ? a.arg[1] : s.name, &uri);
 	if (r == 0)
-		r = cmd_backup_store(&a, uri, &store);
+		r = cmd_backup_store(g, &a, uri, &store);
 	if (r == 0 && !s.mountpoint)
 		r = open_log(&s, v.root_fd, &clean);
 	if (r == 0)

@@ -74,7 +74,7 @@ int cmd_backup_list(const struct cmd_global *g, int argc, char **argv)
 	if (r == 0)
 		r = cmd_backup_named(g, &a, a.arg[0], &uri);
 	if (r == 0)
-		r = cmd_backup_store(&a, uri, &store);
+		r = cmd_backup_store(g, &a, uri, &store);
 	e = r == 0 ? repo_volumes(store, &uuids, &n, &err) : 0;
 	if (e < 0)
 		r = cmd_backup_fail(uri, e, &err);

@@ -68,11 +68,12 @@ struct backup {
 	struct backup_cache_id id;
 	struct backup_cache *cache;
 	struct prune_mark mark;          /* of the last prune before we looked what is there */
-	int64_t started_s;               /* CLOCK_REALTIME: files changed about then are read again next time */
+	int64_t started_s;               /* CLOCK_REALTIME */
 
 	struct pool pool;                /* m below: its lock */
 	struct backup_counts counts;     /* lock: m */
 	struct backup_set segments, packs; /* lock: m; in the store */
+	struct backup_set fresh[2];      /* lock: m; where the store locks objects: segments and packs that this run has sent (backup_lock.c) */
 	struct backup_set slices;        /* lock: m; pieces of packs that are there */
 	uint8_t (*slice_packs)[RECORD_HASH_LEN]; /* lock: m */
 	size_t nslice_packs, slice_packs_max;
@@ -141,6 +142,11 @@ void backup_spool_rots_drop(struct backup *b);
 int backup_spool_send(struct backup *b, bool lists) must_check;
 void backup_spool_rots_tell(struct backup *b);
 void backup_spool_done(struct backup *b);
+
+/* backup_lock.c: nothing where the store locks no objects. The first with b->m held. */
+int backup_lock_sent(struct backup *b, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN]) must_check;
+/* Before the manifest: what it names is held at least as long as it will be. */
+int backup_lock_hold(struct backup *b, struct store_error *err) must_check;
 
 /* backup_walk.c */
 int backup_walk(struct backup *b) must_check;

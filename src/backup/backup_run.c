@@ -236,6 +236,7 @@ static int begin(struct backup *b, struct store_error *err)
 	b->writer.fd = -1;
 	if (fstat(b->p->root_fd, &st) < 0)
 		return -errno;
+	b->started_s = time(NULL);
 	memcpy(b->id.uuid, b->p->uuid, UUID_LEN);
 	memcpy(m->uuid, b->p->uuid, UUID_LEN);
 	b->id.root_ino = st.st_ino;
@@ -248,7 +249,9 @@ static int begin(struct backup *b, struct store_error *err)
 	(void)snprintf(m->way, sizeof(m->way), b->p->hold ? "frozen" : "unmounted");
 	m->clean = b->p->clean || b->p->hold;
 	m->rounds = b->p->hold ? 0 : 1;
-	r = prune_mark(&b->repo, &b->mark, err);
+	r = b->p->dry_run ? 0 : store_lock_check(b->p->store, err);
+	if (r == 0)
+		r = prune_mark(&b->repo, &b->mark, err);
 	if (r == 0)
 		r = list_objects(b, err);
 	if (r < 0)
@@ -307,6 +310,8 @@ static int finish(struct backup *b, struct backup_result *ret_r, struct store_er
 		r = b->p->sign(b->p->ctx, m);
 	if (r == 0 && b->p->tag && !b->p->dry_run)
 		r = b->p->tag(b->p->ctx, m);
+	if (r == 0)
+		r = backup_lock_hold(b, err);
 	if (r == 0 && !b->p->dry_run)
 		r = repo_manifest_put(&b->repo, m, json, ret_r->snapshot, ret_r->hash, err);
 	if (r == 0 && !b->p->dry_run)
@@ -338,6 +343,8 @@ static void done(struct backup *b)
 	backup_set_done(&b->segments);
 	backup_set_done(&b->packs);
 	backup_set_done(&b->slices);
+	backup_set_done(&b->fresh[0]);
+	backup_set_done(&b->fresh[1]);
 	backup_spool_done(b);
 	free(b->slice_packs);
 	free(b->links);

@@ -138,12 +138,15 @@ static bool in_store(struct backup *b, const struct backup_set *s, const uint8_t
 	return backup_set_find(s, hash);
 }
 
-static int sent(struct worker *w, struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN], size_t len)
+static int sent(struct worker *w, enum repo_kind kind, struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN], size_t len)
 {
+	int r;
+
 	WITH_LOCK(&w->b->pool.m);
 	w->b->counts.bytes_sent += len;
 	w->b->counts.objects_sent++;
-	return backup_set_add(s, hash, NULL);
+	r = backup_lock_sent(w->b, kind, hash);
+	return r < 0 ? r : backup_set_add(s, hash, NULL);
 }
 
 static int send_object(struct worker *w, enum repo_kind kind, struct backup_set *s, const uint8_t hash[static RECORD_HASH_LEN], const void *p, size_t len)
@@ -157,10 +160,10 @@ static int send_object(struct worker *w, enum repo_kind kind, struct backup_set 
 		r = backup_spool_add(w->b, kind, hash, p, len);
 		lock_drop(&w->b->pool.m);
 		if (r != -ENOBUFS)
-			return r < 0 ? r : sent(w, s, hash, len);
+			return r < 0 ? r : sent(w, kind, s, hash, len);
 	}
 	r = w->b->p->dry_run ? 0 : repo_put(&w->b->repo, kind, hash, p, len, &w->error);
-	return r < 0 ? r : sent(w, s, hash, len);
+	return r < 0 ? r : sent(w, kind, s, hash, len);
 }
 
 /* A small piece: it lies in a pack that is there, or goes into the one of this job. */

@@ -1,4 +1,4 @@
-/* prune.c: see prune.h. The order: lock; what the snapshots that stay need; their names again, for what came meanwhile; the manifests of the others; the objects
+/* prune.c: see prune.h. The order: lock; which manifests the store itself holds, which then stay; what the snapshots that stay need; their names again, for what came meanwhile; the manifests of the others; the objects
  * that nobody needs; a mark that a prune was here; the lock goes. Cut anywhere, what is left over is the next one's. */
 #include "backup/prune.h"
 
@@ -151,6 +151,27 @@ static int lock_put(struct prune *s, unsigned flags)
 	return r;
 }
 
+/* For good where that can be: in a bucket with versions a plain deletion leaves a marker, which not every server takes for nothing. */
+static int lock_delete(struct prune *s, struct store_error *err)
+{
+	int64_t until;
+	int r = store_drop(s->p->repo->store, s->lock_name, &until, err);
+
+	return r == -EPERM ? store_delete(s->p->repo->store, s->lock_name, err) : r; /* the bucket itself holds all that is put */
+}
+
+/* Who may put and not delete would leave the lock behind, and keep everybody out for an hour: so this is tried first. */
+static int may_delete(struct prune *s)
+{
+	char name[REPO_NAME_MAX];
+	int64_t until;
+	int r;
+
+	(void)snprintf(name, sizeof(name), "%s/prune", s->p->repo->uuid_text);
+	r = store_put(s->p->repo->store, name, s->id, strlen(s->id), 0, s->err);
+	return r < 0 ? r : store_drop(s->p->repo->store, name, &until, s->err);
+}
+
 static int lock_take(struct prune *s)
 {
 	uint8_t id[ID_LEN];
@@ -160,6 +181,9 @@ static int lock_take(struct prune *s)
 	if (r < 0)
 		return r;
 	text_hex(id, sizeof(id), s->id);
+	r = may_delete(s);
+	if (r < 0)
+		return r;
 	(void)snprintf(s->lock_name, sizeof(s->lock_name), "%s/lock", s->p->repo->uuid_text);
 	r = lock_put(s, STORE_EXCL);
 	if (r != -EEXIST)
@@ -167,7 +191,7 @@ static int lock_take(struct prune *s)
 	r = prune_is_locked(s->p->repo, s->err);
 	if (r != 0)
 		return r < 0 ? r : say(s->err, -EBUSY, "somebody else prunes this volume's backups; his lock expires within the hour");
-	r = store_delete(s->p->repo->store, s->lock_name, s->err); /* its owner died */
+	r = lock_delete(s, s->err); /* its owner died */
 	if (r == 0)
 		r = lock_put(s, STORE_EXCL);
 	return r == -EEXIST ? say(s->err, -EBUSY, "somebody else has begun to prune") : r;
@@ -236,10 +260,31 @@ static int use_new(struct prune *s, const struct repo_snapshot *list, size_t n)
 
 /* ---- taking away */
 
+static void stays_locked(struct prune *s, int64_t until)
+{
+	s->counts.locked++;
+	if (until > s->counts.locked_until)
+		s->counts.locked_until = until;
+}
+
+/* 0: gone, or it would be; 1: object lock holds it, until *ret_until. */
+static int drop(struct prune *s, const char *name, int64_t *ret_until)
+{
+	int r;
+
+	*ret_until = 0;
+	r = s->p->dry_run ? store_lock_until(s->p->repo->store, name, ret_until, s->err) : store_drop(s->p->repo->store, name, ret_until, s->err);
+	if (*ret_until == 0)
+		return r == -ENOENT ? 0 : r;
+	stays_locked(s, *ret_until);
+	return 1;
+}
+
 static int sweep_object(void *arg, const char *name, uint64_t size, int64_t mtime_s)
 {
 	uint8_t hash[RECORD_HASH_LEN];
 	struct prune *s = arg;
+	int64_t until;
 	int r;
 
 	r = lock_keep(s);
@@ -248,9 +293,12 @@ static int sweep_object(void *arg, const char *name, uint64_t size, int64_t mtim
 	if (!repo_object_hash(s->p->repo, s->kind, name, hash) || backup_set_find(&s->used[s->kind], hash) ||
 	    mtime_s > now_s() - (int64_t)s->p->grace_s)
 		return 0;
-	s->counts.objects++;
-	s->counts.bytes += size;
-	return s->p->dry_run ? 0 : store_delete(s->p->repo->store, name, s->err);
+	r = drop(s, name, &until);
+	if (r == 0) {
+		s->counts.objects++;
+		s->counts.bytes += size;
+	}
+	return r < 0 ? r : 0;
 }
 
 static int sweep(struct prune *s)
@@ -267,21 +315,48 @@ static int sweep(struct prune *s)
 	return r;
 }
 
-static int drop_snapshots(struct prune *s, const struct repo_snapshot *list, size_t n, const bool *kept)
+static void snapshot_name(const struct prune *s, const struct repo_snapshot *snapshot, char ret_name[static REPO_NAME_MAX])
+{
+	(void)snprintf(ret_name, REPO_NAME_MAX, "%s/snapshots/%s", s->p->repo->uuid_text, snapshot->name);
+}
+
+/* Those that would go, but that object lock holds, stay: each needs its objects, as long as it is there. */
+static int keep_locked(struct prune *s, const struct repo_snapshot *list, size_t n, bool *kept, int64_t *ret_until)
 {
 	char name[REPO_NAME_MAX];
 	int r = 0;
 
 	for (size_t i = 0; i < n && r == 0; i++) {
-		if (s->p->snapshot)
-			s->p->snapshot(s->p->ctx, list[i].name, kept[i]);
-		s->counts.kept += kept[i];
-		s->counts.snapshots += !kept[i];
-		(void)snprintf(name, sizeof(name), "%s/snapshots/%s", s->p->repo->uuid_text, list[i].name);
-		if (!kept[i] && !s->p->dry_run)
-			r = store_delete(s->p->repo->store, name, s->err);
+		if (kept[i])
+			continue;
+		snapshot_name(s, &list[i], name);
+		r = store_lock_until(s->p->repo->store, name, &ret_until[i], s->err);
+		if (ret_until[i] != 0) {
+			kept[i] = true;
+			stays_locked(s, ret_until[i]);
+		}
+		r = r == -ENOENT ? 0 : r;
 	}
 	return r;
+}
+
+static int drop_snapshots(struct prune *s, const struct repo_snapshot *list, size_t n, bool *kept, int64_t *until)
+{
+	char name[REPO_NAME_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		snapshot_name(s, &list[i], name);
+		if (!kept[i])
+			r = drop(s, name, &until[i]);
+		if (r == 1) /* since we looked */
+			kept[i] = true;
+		if (r >= 0 && s->p->snapshot)
+			s->p->snapshot(s->p->ctx, list[i].name, kept[i], until[i]);
+		s->counts.kept += kept[i];
+		s->counts.snapshots += !kept[i] && r >= 0;
+	}
+	return r < 0 ? r : 0;
 }
 
 static int mark_put(struct prune *s)
@@ -295,6 +370,7 @@ static int mark_put(struct prune *s)
 static int all(struct prune *s)
 {
 	AUTO_FREE struct repo_snapshot *list = NULL;
+	AUTO_FREE int64_t *until = NULL;
 	AUTO_FREE bool *kept = NULL;
 	size_t n;
 	int r;
@@ -303,9 +379,11 @@ static int all(struct prune *s)
 	if (r < 0)
 		return r;
 	kept = calloc(n ? n : 1, sizeof(*kept));
-	if (!kept)
+	until = calloc(n ? n : 1, sizeof(*until));
+	if (!kept || !until)
 		return -ENOMEM;
 	prune_choose(list, n, &s->p->keep, kept);
+	r = keep_locked(s, list, n, kept, until);
 	for (size_t i = 0; i < n && r == 0; i++)
 		if (kept[i])
 			r = use_snapshot(s, list[i].name);
@@ -314,7 +392,7 @@ static int all(struct prune *s)
 	if (r == 0 && !s->p->dry_run)
 		r = mark_put(s); /* before the first object goes: a backup that ends now must look */
 	if (r == 0)
-		r = drop_snapshots(s, list, n, kept);
+		r = drop_snapshots(s, list, n, kept, until);
 	return r == 0 ? sweep(s) : r;
 }
 
@@ -329,7 +407,7 @@ int prune_run(const struct prune_params *p, struct prune_counts *ret_c, struct s
 	if (r == 0) {
 		r = all(&s);
 		if (!p->dry_run)
-			(void)!store_delete(p->repo->store, s.lock_name, &ignored); /* else it expires */
+			(void)!lock_delete(&s, &ignored); /* else it expires */
 	}
 	for (unsigned k = 0; k < 3; k++)
 		backup_set_done(&s.used[k]);

@@ -1,4 +1,4 @@
-/* prune.h: take snapshots out of a store, and the objects that no other one needs (docs/backup.md section 6). One at a time a volume, by a lock in the store that
+/* prune.h: take snapshots out of a store, and the objects that no other one needs (docs/backup.md section 6). What object lock holds stays, and all that it needs. One at a time a volume, by a lock in the store that
  * expires; backups may run meanwhile: they look at the end whether something was taken from under them (prune_look). */
 #ifndef COFFER_BACKUP_PRUNE_H
 #define COFFER_BACKUP_PRUNE_H
@@ -16,6 +16,8 @@ struct prune_keep {
 
 struct prune_counts {
 	uint64_t kept, snapshots, objects, bytes; /* kept: snapshots; the others: taken away, or that would be */
+	uint64_t locked;                 /* snapshots and objects that would have gone, but for object lock */
+	int64_t locked_until;            /* the last of them; seconds since 1970, INT64_MAX: by a legal hold */
 };
 
 struct prune_params {
@@ -24,7 +26,8 @@ struct prune_params {
 	struct prune_keep keep;
 	uint64_t grace_s;
 	bool dry_run;
-	void (*snapshot)(void *ctx, const char *name, bool kept); /* may be NULL */
+	/* May be NULL. until: not 0: it stays because object lock holds it until then. */
+	void (*snapshot)(void *ctx, const char *name, bool kept, int64_t until);
 	bool (*progress)(void *ctx);     /* false: stop with -EINTR */
 };
 

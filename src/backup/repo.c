@@ -55,9 +55,12 @@ bool repo_object_hash(const struct repo *r, enum repo_kind kind, const char *nam
 int repo_put(const struct repo *r, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN], const void *p, size_t len, struct store_error *err)
 {
 	char name[REPO_NAME_MAX];
+	int e;
 
 	repo_object_name(r, kind, hash, name);
-	return store_put(r->store, name, p, len, 0, err);
+	/* Of lists nobody has looked whether they are there: a bucket with object lock would keep the same one twice, each for its time. */
+	e = kind == REPO_LIST && store_locks(r->store) ? store_lock_extend(r->store, name, err) : -ENOENT;
+	return e == -ENOENT ? store_put(r->store, name, p, len, STORE_KEEP_LONGER, err) : e;
 }
 
 int repo_get(const struct repo *r, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN], uint8_t **ret_p, size_t *ret_len,
@@ -312,8 +315,8 @@ int repo_manifest_put(const struct repo *r, const struct manifest *m, const char
 	(void)snprintf(ret_name, REPO_SNAPSHOT_MAX, "%s-%.16s", when, hex);
 	(void)snprintf(name, sizeof(name), "%s/snapshots/%s", r->uuid_text, ret_name);
 	/* What is there by this name has these bytes. A server that knows no condition is asked without. */
-	e = store_put(r->store, name, text, len, STORE_EXCL, err);
+	e = store_put(r->store, name, text, len, STORE_EXCL | STORE_KEEP, err);
 	if (e == -EOPNOTSUPP)
-		e = store_put(r->store, name, text, len, 0, err);
+		e = store_put(r->store, name, text, len, STORE_KEEP, err);
 	return e == -EEXIST ? 0 : e;
 }

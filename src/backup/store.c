@@ -124,6 +124,11 @@ int store_open(const char *uri, const struct store_conf *conf, struct store **re
 		r = kinds[i].make(uri + n, conf, &s, err);
 		if (r < 0)
 			return r;
+		if (conf->lock != STORE_LOCK_NONE && !s->ops->lock_check) {
+			s->ops->close(s);
+			return store_fail(err, -EOPNOTSUPP, "%.200s: object-lock= is for s3://; a directory has none", uri);
+		}
+		s->locks = conf->lock != STORE_LOCK_NONE;
 		lock_init(&s->m, LOCK_RANK_POOL);
 		store_rate_init(&s->up, conf->limit_upload, now);
 		store_rate_init(&s->down, conf->limit_download, now);
@@ -162,7 +167,7 @@ int store_put(struct store *s, const char *name, const void *data, size_t len, u
 	r = name_check(name, err);
 	if (r < 0)
 		return r;
-	if (len > (flags & STORE_EXCL ? STORE_EXCL_MAX : STORE_OBJECT_MAX) || (flags & ~STORE_EXCL) != 0)
+	if (len > (flags & STORE_EXCL ? STORE_EXCL_MAX : STORE_OBJECT_MAX) || (flags & ~(STORE_EXCL | STORE_KEEP_LONGER)) != 0)
 		return store_fail(err, -EINVAL, "%s: an object of %zu bytes is not put at once", name, len);
 	return s->ops->put(s, name, data, len, flags, err);
 }
@@ -217,4 +222,48 @@ int store_sweep(struct store *s, uint64_t age_s, uint64_t *ret_n, struct store_e
 
 	r = s->ops->sweep(s, age_s, ret_n, err);
 	return r;
+}
+
+/* --- object lock --- */
+
+bool store_locks(const struct store *s)
+{
+	return s->locks;
+}
+
+int store_lock_check(struct store *s, struct store_error *ret_err)
+{
+	BEGIN(ret_err);
+
+	r = s->locks ? s->ops->lock_check(s, err) : 0;
+	return r;
+}
+
+int store_lock_until(struct store *s, const char *name, int64_t *ret_until, struct store_error *ret_err)
+{
+	BEGIN(ret_err);
+
+	r = name_check(name, err);
+	if (r == 0 && s->locks)
+		return s->ops->lock_until(s, name, ret_until, err);
+	*ret_until = 0;
+	return r;
+}
+
+int store_lock_extend(struct store *s, const char *name, struct store_error *ret_err)
+{
+	BEGIN(ret_err);
+
+	r = name_check(name, err);
+	return r == 0 && s->locks ? s->ops->lock_extend(s, name, err) : r;
+}
+
+int store_drop(struct store *s, const char *name, int64_t *ret_until, struct store_error *ret_err)
+{
+	BEGIN(ret_err);
+
+	r = name_check(name, err);
+	if (r < 0)
+		return r;
+	return s->locks ? s->ops->drop(s, name, ret_until, err) : s->ops->delete(s, name, err);
 }

@@ -55,20 +55,25 @@ struct store_error {
 struct store_conf {
 	char endpoint[264];    /* https://HOST[:PORT]; empty: as the environment says (net/awshost.h), else AWS by region */
 	char region[64];       /* empty: AWS_REGION, AWS_DEFAULT_REGION, else auto at Cloudflare and Google, us-east-1 elsewhere */
-	char credentials[1024]; /* of net/awscred.h: auto, env, file:PATH, imds, pod, web; empty: auto. Not looked at when there are keys below */
+	char credentials[1024]; /* of net/awscred.h: auto, env, file:PATH, imds, pod, web; empty: auto; or sealed:PATH, whose keys the caller brings by
+				 * store_conf_keys. Not looked at when there are keys below */
 	char ca_file[1024];    /* empty: the system's authorities */
 	char proxy[264];       /* http://HOST:PORT; empty: none */
 	bool host_style;       /* https://BUCKET.HOST/ instead of https://HOST/BUCKET/ */
 	struct secret *key_id, *key_secret, *key_token; /* owned; text without a NUL; key_token may be NULL */
 	uint64_t limit_upload, limit_download;          /* bytes a second of all threads together; 0: none */
+	enum store_lock { STORE_LOCK_NONE, STORE_LOCK_GOVERNANCE, STORE_LOCK_COMPLIANCE } lock; /* object lock of what is put with STORE_KEEP */
+	unsigned lock_days;
 };
 
 /* All defaults. */
 void store_conf_init(struct store_conf *conf);
 void store_conf_done(struct store_conf *conf);
-/* One key of [store]: endpoint, region, credentials, ca-file, proxy, path-style (yes, no), limit-upload, limit-download (SIZE a second: a number
- * and K, M or G, or none). -ENOENT no such key, -EINVAL not a value for it. */
+/* One key of [store]: endpoint, region, credentials, ca-file, proxy, path-style (yes, no), object-lock (governance or compliance, a blank, days),
+ * limit-upload, limit-download (SIZE a second: a number and K, M or G, or none). -ENOENT no such key, -EINVAL not a value for it. */
 int store_conf_set(struct store_conf *conf, const char *key, const char *value) must_check;
+/* The keys of a text in AWS's format, profile "default". -ENOENT: it has none, -EINVAL, -ENOMEM. */
+int store_conf_keys(struct store_conf *conf, const struct secret *text) must_check;
 /* Such a SIZE; at least 1. -EINVAL. Pure. */
 int store_rate_parse(const char *text, uint64_t *ret_bytes) must_check;
 
@@ -88,6 +93,10 @@ bool store_prefix_ok(const char *prefix) must_check;
 /* Nobody's object is replaced: -EEXIST, and the one that is there is whole and durable. Of two that put at once, one gets it. -EOPNOTSUPP: the server ignores conditions (store_excl_check). An
  * object with the very same bytes may count as one's own (the answer to the first try was lost), so what must differ between writers differs in it. */
 #define STORE_EXCL 1u
+/* Where the conf says object lock: nobody, whatever his rights (governance: but for those that may lift it), takes this object away before its time. */
+#define STORE_KEEP 2u
+/* And a quarter longer, a day at least: what later puts may name again, so that not each of them must hold it anew (store_lock_extend). */
+#define STORE_KEEP_LONGER (STORE_KEEP | 4u)
 
 /* Put len bytes under name: whole or not at all, durable when it returns 0. Without STORE_EXCL an object there is replaced, as a whole. */
 int store_put(struct store *s, const char *name, const void *data, size_t len, unsigned flags, struct store_error *ret_err) must_check;
@@ -109,5 +118,17 @@ int store_delete(struct store *s, const char *name, struct store_error *ret_err)
 int store_excl_check(struct store *s, struct store_error *ret_err) must_check;
 /* Clear away what puts that were killed more than age_s ago have left: parts of uploads that were never completed, temporary files. */
 int store_sweep(struct store *s, uint64_t age_s, uint64_t *ret_n, struct store_error *ret_err) must_check;
+
+/* --- object lock: "held" until a time before which the server lets nobody take it away. Without it in the conf nothing is asked: nothing is held --- */
+
+bool store_locks(const struct store *s);
+/* Does the bucket have it? Tried out once: an object is put and looked at. 0, -EOPNOTSUPP. */
+int store_lock_check(struct store *s, struct store_error *ret_err) must_check;
+/* Seconds since 1970; 0: not held; INT64_MAX: by a legal hold. -ENOENT. */
+int store_lock_until(struct store *s, const char *name, int64_t *ret_until, struct store_error *ret_err) must_check;
+/* Hold what was put before for as long as if it were put now. -ENOENT. */
+int store_lock_extend(struct store *s, const char *name, struct store_error *ret_err) must_check;
+/* Take it away for good, no version of it stays; 0 also when there is none. -EPERM: it is held until *ret_until. */
+int store_drop(struct store *s, const char *name, int64_t *ret_until, struct store_error *ret_err) must_check;
 
 #endif

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "backup/store.h"
+#include "net/awscred.h"
 
 #define RATE_MOST ((uint64_t)1 << 50)
+#define LOCK_DAYS_MOST 36500u
 
 void store_conf_init(struct store_conf *conf)
 {
@@ -55,6 +57,27 @@ static int set_text(char *to, size_t max, const char *value)
 	return 0;
 }
 
+static int set_lock(struct store_conf *conf, const char *value)
+{
+	static const char *const modes[] = { [STORE_LOCK_GOVERNANCE] = "governance ", [STORE_LOCK_COMPLIANCE] = "compliance " };
+
+	for (unsigned k = STORE_LOCK_GOVERNANCE; k <= STORE_LOCK_COMPLIANCE; k++) {
+		const char *days = value + strlen(modes[k]);
+		unsigned long n;
+		char *end;
+
+		if (strncmp(value, modes[k], strlen(modes[k])) != 0 || *days < '1' || *days > '9')
+			continue;
+		n = strtoul(days, &end, 10);
+		if (*end != '\0' || n > LOCK_DAYS_MOST)
+			return -EINVAL;
+		conf->lock = (enum store_lock)k;
+		conf->lock_days = (unsigned)n;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 int store_conf_set(struct store_conf *conf, const char *key, const char *value)
 {
 	const struct {
@@ -79,9 +102,38 @@ int store_conf_set(struct store_conf *conf, const char *key, const char *value)
 		conf->host_style = value[0] == 'n';
 		return 0;
 	}
+	if (strcmp(key, "object-lock") == 0)
+		return set_lock(conf, value);
 	if (strcmp(key, "limit-upload") == 0)
 		return store_rate_parse(value, &conf->limit_upload);
 	if (strcmp(key, "limit-download") == 0)
 		return store_rate_parse(value, &conf->limit_download);
 	return -ENOENT;
+}
+
+static int keys_from(const struct awscred *c, struct store_conf *conf)
+{
+	int r;
+
+	r = secret_new_copy(c->access_key, strlen(c->access_key), &conf->key_id);
+	if (r == 0)
+		r = secret_new_copy(secret_bytes_const(c->secret_key), secret_len(c->secret_key), &conf->key_secret);
+	if (r == 0 && c->token)
+		r = secret_new_copy(secret_bytes_const(c->token), secret_len(c->token) - 1, &conf->key_token);
+	return r;
+}
+
+int store_conf_keys(struct store_conf *conf, const struct secret *text)
+{
+	struct awscred c = { .kind = NULL };
+	int r;
+
+	secret_free(take_ptr(conf->key_id));
+	secret_free(take_ptr(conf->key_secret));
+	secret_free(take_ptr(conf->key_token));
+	r = awscred_read(text, &c);
+	if (r == 0)
+		r = keys_from(&c, conf);
+	awscred_done(&c);
+	return r;
 }

@@ -16,12 +16,18 @@ struct store_ops {
 	int (*delete)(struct store *s, const char *name, struct store_error *err);
 	int (*excl_check)(struct store *s, struct store_error *err);
 	int (*sweep)(struct store *s, uint64_t age_s, uint64_t *ret_n, struct store_error *err);
+	/* Asked only when locks is true; NULL: such a store has none, and is not opened with it. */
+	int (*lock_check)(struct store *s, struct store_error *err);
+	int (*lock_until)(struct store *s, const char *name, int64_t *ret_until, struct store_error *err);
+	int (*lock_extend)(struct store *s, const char *name, struct store_error *err);
+	int (*drop)(struct store *s, const char *name, int64_t *ret_until, struct store_error *err);
 };
 
 /* What each kind has in front. */
 struct store {
 	const struct store_ops *ops;
 	char *label;
+	bool locks;              /* object lock is in the conf */
 	struct lock m;
 	struct store_rate up, down; /* lock: m */
 };

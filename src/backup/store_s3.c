@@ -24,9 +24,11 @@ struct putting {
 	bool tagged;   /* the answer names what is there now, as every server's does that has put something */
 };
 
-static int put_one(struct s3_store *s, const char *key, const char *object, const void *data, size_t len, bool excl, struct putting *ret_p,
+static int put_one(struct s3_store *s, const char *key, const char *object, const void *data, size_t len, unsigned flags, struct putting *ret_p,
 		   struct store_error *err)
 {
+	bool excl = (flags & STORE_EXCL) != 0;
+	struct s3_lock_headers held;
 	struct http_answer a;
 	struct s3_call c;
 	int r;
@@ -42,6 +44,11 @@ static int put_one(struct s3_store *s, const char *key, const char *object, cons
 		store_s3_header(&c, "x-goog-if-generation-match", "0");
 	else if (excl)
 		store_s3_header(&c, "If-None-Match", "*");
+	if (flags & STORE_KEEP && s->lock_mode) {
+		r = store_s3_lock_headers(s, &c, s->lock_days + ((flags & STORE_KEEP_LONGER) == STORE_KEEP_LONGER ? store_s3_lock_more(s->lock_days) : 0), &held);
+		if (r < 0)
+			return store_fail(err, r, "%s: not put: %s", object, err_text(r));
+	}
 	r = store_s3_send(s, &c, &a, err);
 	ret_p->unsure = c.unsure;
 	ret_p->tagged = r == 0 && a.got[0][0] != '\0';
@@ -51,9 +58,9 @@ static int put_one(struct s3_store *s, const char *key, const char *object, cons
 }
 
 /* An object, and not the check of conditions. */
-static int put_object(struct s3_store *s, const char *name, const void *data, size_t len, bool excl, struct putting *ret_p, struct store_error *err)
+static int put_object(struct s3_store *s, const char *name, const void *data, size_t len, unsigned flags, struct putting *ret_p, struct store_error *err)
 {
-	int r = put_one(s, name, name, data, len, excl, ret_p, err);
+	int r = put_one(s, name, name, data, len, flags, ret_p, err);
 
 	if (r == 0 && !ret_p->tagged)
 		return store_fail(err, -EPROTO, "%s: not put: %.200s: the answer makes no sense", name, s->place.origin + 8);
@@ -67,7 +74,7 @@ static int s3_excl_check(struct store *store, struct store_error *err)
 	int i, r = 0;
 
 	for (i = 0; i < 2 && s->excl == 0; i++) {
-		r = put_one(s, S3_CHECK_KEY, s->s.label, S3_CHECK_TEXT, sizeof(S3_CHECK_TEXT) - 1, true, &p, err);
+		r = put_one(s, S3_CHECK_KEY, s->s.label, S3_CHECK_TEXT, sizeof(S3_CHECK_TEXT) - 1, STORE_EXCL, &p, err);
 		if (r == -EEXIST)
 			s->excl = 1;
 		else if (r == -EOPNOTSUPP)
@@ -84,7 +91,7 @@ static int s3_excl_check(struct store *store, struct store_error *err)
 	return 0;
 }
 
-static int put_excl(struct s3_store *s, const char *name, const void *data, size_t len, struct store_error *err)
+static int put_excl(struct s3_store *s, const char *name, const void *data, size_t len, unsigned flags, struct store_error *err)
 {
 	struct store_error refused;
 	struct putting p = { 0 };
@@ -92,7 +99,7 @@ static int put_excl(struct s3_store *s, const char *name, const void *data, size
 
 	if (r < 0)
 		return r;
-	r = put_object(s, name, data, len, true, &p, err);
+	r = put_object(s, name, data, len, flags, &p, err);
 	if (r != -EEXIST || !p.unsure)
 		return r;
 	refused = *err; /* the server's own word for it */
@@ -108,10 +115,12 @@ static int s3_put(struct store *store, const char *name, const void *data, size_
 	struct putting p;
 
 	if (flags & STORE_EXCL)
-		return put_excl(s, name, data, len, err);
+		return put_excl(s, name, data, len, flags, err);
+	if (len > S3_PART && flags & STORE_KEEP && s->lock_mode) /* nothing of ours is; each part would need its own sum */
+		return store_fail(err, -EINVAL, "%s: an object of %zu bytes is not put with object lock", name, len);
 	if (len > S3_PART)
 		return store_s3_put_parts(store, name, data, len, err);
-	return put_object(s, name, data, len, false, &p, err);
+	return put_object(s, name, data, len, flags, &p, err);
 }
 
 static int s3_head(struct store *store, const char *name, uint64_t *ret_size, struct store_error *err)
@@ -168,6 +177,10 @@ static const struct store_ops s3_ops = {
 	.delete = s3_delete,
 	.excl_check = s3_excl_check,
 	.sweep = store_s3_sweep,
+	.lock_check = store_s3_lock_check,
+	.lock_until = store_s3_lock_until,
+	.lock_extend = store_s3_lock_extend,
+	.drop = store_s3_drop,
 };
 
 /* The first that says something. */
@@ -188,6 +201,10 @@ int store_s3_new(const char *rest, const struct store_conf *conf, struct store *
 	region = first(conf->region, env_get(ENV_AWS_REGION), env_get(ENV_AWS_DEFAULT_REGION));
 	if (awshost_find("s3", *region ? region : S3_REGION, conf->endpoint, origin) < 0 || store_s3_place(rest, origin, region, conf->host_style, &s->place, &why) < 0)
 		return store_fail(err, -EINVAL, "s3://%.200s: %s", rest, why);
+	if (conf->lock != STORE_LOCK_NONE && s->place.google)
+		return store_fail(err, -EOPNOTSUPP, "s3://%.200s: object-lock= is not spoken with Google; let the bucket retain objects by a rule of its own", rest);
+	s->lock_mode = conf->lock == STORE_LOCK_COMPLIANCE ? "COMPLIANCE" : conf->lock == STORE_LOCK_GOVERNANCE ? "GOVERNANCE" : NULL;
+	s->lock_days = conf->lock_days;
 	memcpy(s->ca_file, conf->ca_file, sizeof(s->ca_file));
 	memcpy(s->proxy, conf->proxy, sizeof(s->proxy));
 	r = store_s3_keys_new(conf, &s->place, &s->keys, err);

@@ -23,6 +23,9 @@ struct s3_store {
 	_Atomic int64_t skew_s;    /* the server's clock minus ours */
 	_Atomic bool answered;
 	_Atomic int excl;          /* 0 not known; 1 conditions hold; -1 they are ignored */
+	const char *lock_mode;     /* object lock, as the server calls it; NULL: none */
+	unsigned lock_days;
+	_Atomic int lock_seen;     /* 0 not known; 1 the bucket has it; -1 it has not */
 };
 
 static inline struct s3_store *store_s3_of(struct store *s)
@@ -60,6 +63,20 @@ void store_s3_header(struct s3_call *c, const char *name, const char *value);
 int store_s3_send(struct s3_store *s, struct s3_call *c, struct http_answer *ret_a, struct store_error *err) must_check;
 /* A success whose body makes no sense. */
 int store_s3_nonsense(const struct s3_call *c, struct http_answer *a, struct store_error *err);
+
+/* --- store_s3_lock.c --- */
+
+/* The headers of a put that is held for so many days, and of its body, which stays the caller's. */
+struct s3_lock_headers {
+	char until[32], sum[48];
+};
+int store_s3_lock_headers(struct s3_store *s, struct s3_call *c, unsigned days, struct s3_lock_headers *h) must_check;
+/* For how long objects are held beyond the days, so that not each run must hold them anew. */
+unsigned store_s3_lock_more(unsigned days);
+int store_s3_lock_check(struct store *s, struct store_error *err) must_check;
+int store_s3_lock_until(struct store *s, const char *name, int64_t *ret_until, struct store_error *err) must_check;
+int store_s3_lock_extend(struct store *s, const char *name, struct store_error *err) must_check;
+int store_s3_drop(struct store *s, const char *name, int64_t *ret_until, struct store_error *err) must_check;
 
 /* --- the operations --- */
 

@@ -81,9 +81,9 @@ int store_s3_keys_new(const struct store_conf *conf, const struct s3_place *p, s
 	struct s3_keys *k = calloc(1, sizeof(*k));
 	int r = 0;
 
-	if (!source_ok(conf->credentials)) {
+	if (!source_ok(conf->credentials) && !(conf->key_id && strncmp(conf->credentials, "sealed:/", 8) == 0)) {
 		free(k);
-		return store_fail(err, -EINVAL, "credentials=%.200s: not auto, env, file:/PATH, imds, pod or web", conf->credentials);
+		return store_fail(err, -EINVAL, "credentials=%.200s: not auto, env, file:/PATH, sealed:/PATH, imds, pod or web", conf->credentials);
 	}
 	if (!k)
 		return store_fail(err, -ENOMEM, "s3://%s: %s", p->bucket, err_text(-ENOMEM));

@@ -20,7 +20,8 @@ static const struct ini_key backup_keys[] = {
 };
 static const struct ini_key store_keys[] = {
 	{ "endpoint", INI_STRING, false }, { "region", INI_STRING, false },   { "credentials", INI_STRING, false },
-	{ "ca-file", INI_STRING, false },  { "path-style", INI_BOOL, false }, { NULL, INI_STRING, false },
+	{ "ca-file", INI_STRING, false },  { "path-style", INI_BOOL, false }, { "prune-credentials", INI_STRING, false },
+	{ "object-lock", INI_STRING, false }, { NULL, INI_STRING, false },
 };
 static const struct ini_rule rules[] = {
 	{ "volume", volume_keys, false }, { "backup", backup_keys, false }, { "store", store_keys, false }, { NULL, NULL, false },
@@ -80,7 +81,14 @@ static bool is_endpoint(const char *s)
 static bool is_credentials(const char *s)
 {
 	return strcmp(s, "auto") == 0 || strcmp(s, "env") == 0 || strcmp(s, "imds") == 0 || strcmp(s, "pod") == 0 || strcmp(s, "web") == 0 ||
-	       (strncmp(s, "file:/", 6) == 0 && is_path(s + 5));
+	       (strncmp(s, "file:/", 6) == 0 && is_path(s + 5)) || (strncmp(s, "sealed:/", 8) == 0 && is_path(s + 7));
+}
+
+static bool is_object_lock(const char *s)
+{
+	size_t skip = strncmp(s, "governance ", 11) == 0 || strncmp(s, "compliance ", 11) == 0 ? 11 : 0, n = strlen(s + skip);
+
+	return skip && n >= 1 && n <= 5 && s[skip] != '0' && s[skip + strspn(s + skip, "0123456789")] == '\0';
 }
 
 struct form {
@@ -101,8 +109,10 @@ static const struct form forms[] = {
 	{ "backup", "schedule", is_schedule, "a time of systemd.time(7)", AT(schedule) },
 	{ "store", "endpoint", is_endpoint, "https://HOST[:PORT], without a user", AT(endpoint) },
 	{ "store", "region", is_word, "one word", AT(region) },
-	{ "store", "credentials", is_credentials, "auto, env, file:PATH, imds, pod or web", AT(credentials) },
+	{ "store", "credentials", is_credentials, "auto, env, file:PATH, sealed:PATH, imds, pod or web", AT(credentials) },
+	{ "store", "prune-credentials", is_credentials, "auto, env, file:PATH, sealed:PATH, imds, pod or web", AT(prune_credentials) },
 	{ "store", "ca-file", is_path, "an absolute path", AT(ca_file) },
+	{ "store", "object-lock", is_object_lock, "governance DAYS or compliance DAYS", AT(object_lock) },
 };
 
 static int take_texts(const struct ini *ini, struct volume_conf *c, struct ini_error *error)

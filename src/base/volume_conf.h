@@ -24,7 +24,7 @@ struct volume_conf {
 	uint8_t uuid[VOLUME_CONF_UUID_LEN];
 	char *store, *schedule;  /* [backup]: a URI; a calendar expression of systemd.time(7) */
 	int64_t keep_daily, keep_weekly, keep_monthly; /* -1: not said */
-	char *endpoint, *region, *credentials, *ca_file; /* [store] */
+	char *endpoint, *region, *credentials, *prune_credentials, *ca_file, *object_lock; /* [store] */
 	int path_style;          /* -1: not said */
 };
 

@@ -51,6 +51,8 @@ struct awscred_error {
  * was refused is all there is. err is filled but for -EALREADY. Call awscred_done. */
 int awscred_get(const struct awscred_conf *conf, uint64_t refused, uint64_t deadline_ms, struct awscred_error *err, struct awscred *ret_cred) must_check;
 void awscred_done(struct awscred *cred);
+/* The keys of profile "default" in a text of AWS's format, which somebody else has brought. -ENOENT: it has none; -EINVAL: they cannot be keys; -ENOMEM. Pure. */
+int awscred_read(const struct secret *text, struct awscred *ret_cred) must_check;
 /* The clock of the service that conf's credentials are for is this far before ours; used for STS, too. */
 void awscred_skew(const struct awscred_conf *conf, int64_t skew_s);
 /* The key to sign with, and the time to sign at. Borrows from cred. */

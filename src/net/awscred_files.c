@@ -75,6 +75,24 @@ static int keys_of(const struct files *fs, const char *profile, struct awscred *
 	return r == -EINVAL ? awscred_fail(fs->f->err, r, "%.150s: [%.60s] has what cannot be a credential", file->path, profile) : r;
 }
 
+int awscred_read(const struct secret *text, struct awscred *ret_cred)
+{
+	static const char *const names[] = { "aws_access_key_id", "aws_secret_access_key", "aws_session_token" };
+	const char *all = (const char *)secret_bytes_const(text), *p[3];
+	char key[SIGV4_ACCESS_KEY_MAX + 1];
+	size_t n[3] = { 0 };
+
+	for (size_t i = 0; i < 3; i++)
+		p[i] = awscred_profile(all, secret_len(text), "default", names[i], &n[i]);
+	if (!p[0] || !p[1])
+		return -ENOENT;
+	if (n[0] >= sizeof(key) || memchr(p[0], '\0', n[0]))
+		return -EINVAL;
+	memcpy(key, p[0], n[0]);
+	key[n[0]] = '\0';
+	return awscred_make(key, p[1], n[1], p[2], n[2], "given", ret_cred);
+}
+
 static int by_source(const struct files *fs, const char *profile, struct awscred *ret_cred)
 {
 	static const struct {

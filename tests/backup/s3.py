@@ -1,5 +1,6 @@
 """S3 servers of one test, that check signatures: versitygw (TLS 1.3 by itself) and s3proxy (nothing keeps it to 1.3: a proxy of tests/kms/fault_proxy.py's
 kind in front does). Ports and certificates of their own."""
+import json
 import os
 import socket
 import subprocess
@@ -25,7 +26,7 @@ class Server:
     def __init__(self, d):
         self.d = d
         self.process = None
-        self.options = []
+        self.options, self.posix_options = [], []
         self.port = bao_module.free_port()
 
     def spawn(self, command, env=None):
@@ -69,7 +70,7 @@ class Versity(Server):
                     out.write(f.read())
         env = dict(os.environ, ROOT_ACCESS_KEY=KEY, ROOT_SECRET_KEY=SECRET)
         self.spawn([program(self.name), "--port", "127.0.0.1:%d" % self.port, "--cert", self.path("srv-chain.pem"), "--key", self.path("srv.key"),
-                    "--region", REGION, "--quiet", *self.options, "posix", self.path("versity")], env)
+                    "--region", REGION, "--quiet", *self.options, "posix", *self.posix_options, self.path("versity")], env)
 
 
 class S3proxy(Server):
@@ -84,3 +85,35 @@ class S3proxy(Server):
                     "s3proxy.keystore-password=password\ns3proxy.identity=%s\ns3proxy.credential=%s\njclouds.provider=filesystem-nio2\n"
                     "jclouds.filesystem.basedir=%s\n" % (self.port, self.path("srv.p12"), KEY, SECRET, self.path("s3proxy")))
         self.spawn(["java", "-Xmx256m", "-jar", program(self.name), "--properties", self.path("s3proxy.properties")])
+
+
+WRITER, WRITER_SECRET = "AKWRITERWRITER", "writerwriterwriter"
+LOCKED = "coffer-locked"
+
+
+class VersityFull(Versity):
+    """With versions; with a bucket LOCKED that was made with object lock; and with a user who may do all in BUCKET but delete."""
+
+    def start(self):
+        for name in "versions", "iam":
+            os.makedirs(self.path(name), exist_ok=True)
+        self.options, self.posix_options = ["--iam-dir", self.path("iam")], ["--versioning-dir", self.path("versions")]
+        super().start()
+        subprocess.run([program(self.name), "admin", "--region", REGION, "--access", KEY, "--secret", SECRET, "--endpoint-url", self.endpoint, "--allow-insecure", "create-user",
+                        "--access", WRITER, "--secret", WRITER_SECRET, "--role", "user"], check=True, stdout=subprocess.DEVNULL)
+        c = self.client()
+        c.create_bucket(Bucket=LOCKED, ObjectLockEnabledForBucket=True, CreateBucketConfiguration={"LocationConstraint": REGION})
+        c.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": WRITER, "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "arn:aws:s3:::%s/*" % BUCKET},
+            {"Effect": "Allow", "Principal": WRITER, "Action": ["s3:ListBucket"], "Resource": "arn:aws:s3:::" + BUCKET}]}))
+
+    def client(self):
+        return client(self.endpoint, self.path("ca.pem"))
+
+
+def client(endpoint, ca):
+    """Of all rights; another program than ours."""
+    import botocore.config
+    import botocore.session
+    config = botocore.config.Config(s3={"addressing_style": "path"})
+    return botocore.session.Session().create_client("s3", region_name=REGION, endpoint_url=endpoint, verify=ca, aws_access_key_id=KEY, aws_secret_access_key=SECRET, config=config)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """For scripts: an S3 server behind a proxy that fails often, until it is ended.
 
-    s3_serve.py DIR versitygw|s3proxy [SHARE [PLANTED]]
+    s3_serve.py DIR versitygw|versitygw-full|s3proxy [SHARE [PLANTED]]
 
-SHARE of the requests (0 to 1, default 0) get a fault, each another kind. DIR gets ca.pem and, last, endpoint; DIR/credentials has the keys. At the end DIR/report says what kinds of faults there
+SHARE of the requests (0 to 1, default 0) get a fault, each another kind. DIR gets ca.pem and, last, endpoint; DIR/credentials has the keys, DIR/writer (-full) those of one who may not delete. At the end DIR/report says what kinds of faults there
 were, and, if PLANTED (planted.py make) is given, what of it was in a request.
 """
 import collections
@@ -53,7 +53,7 @@ class Sometimes(list):
 def main(d, kind, share="0", planted=None):
     os.makedirs(d, exist_ok=True)
     s3.bao_module.make_ca(d)
-    server = {"versitygw": s3.Versity, "s3proxy": s3.S3proxy}[kind](d)
+    server = {"versitygw": s3.Versity, "versitygw-full": s3.VersityFull, "s3proxy": s3.S3proxy}[kind](d)
     faults = Sometimes(float(share))
     signal.signal(signal.SIGTERM, lambda *a: sys.exit(0))
     try:
@@ -61,8 +61,9 @@ def main(d, kind, share="0", planted=None):
         proxy = s3_proxy.Faults(d, server.port)
         proxy.server.faults = faults
         proxy.server.planted = Planted(planted) if planted else None
-        with open(os.open(d + "/credentials", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
-            f.write("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n" % (s3.KEY, s3.SECRET))
+        for name, key, secret in ("credentials", s3.KEY, s3.SECRET), ("writer", s3.WRITER, s3.WRITER_SECRET):
+            with open(os.open(d + "/" + name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+                f.write("[default]\naws_access_key_id=%s\naws_secret_access_key=%s\n" % (key, secret))
         with open(d + "/endpoint.new", "w") as f:
             f.write("https://localhost:%d" % proxy.port)
         os.rename(d + "/endpoint.new", d + "/endpoint")

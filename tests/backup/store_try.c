@@ -4,6 +4,8 @@
  *	store_try URI [endpoint=…] [ca-file=…] [region=…] [path-style=…] [limit-upload=…] [key-id=…] [key-secret=…] …
  *
  *	put NAME FILE | putx NAME FILE    putx: STORE_EXCL
+ *	putk NAME FILE | putl NAME FILE   STORE_KEEP, STORE_KEEP_LONGER
+ *	lock | until NAME | hold NAME | drop NAME   store_lock_check, _until (out: hours from now), _extend, store_drop
  *	get NAME OFF MAX FILE | head NAME | delete NAME | list PREFIX | check | sweep AGE
  *	race NAME N SIZE                  N names below NAME, each put by two threads at once with different bytes: how often one won alone; what is
  *	                                  there is always what one that won has put
@@ -219,6 +221,35 @@ static int race(const char *name, unsigned n, size_t size, uint64_t *ret_ones)
 	return 0;
 }
 
+static uint64_t hours(int64_t until)
+{
+	int64_t now = (int64_t)__real_time(NULL);
+
+	return until > now ? (uint64_t)(until - now + 1800) / 3600 : 0;
+}
+
+/* Of object lock. -ENOSYS: another command. */
+static int lock_command(const char *word, const char *name, const char *file, uint64_t *ret_out)
+{
+	int64_t until = 0;
+	int r = -ENOSYS;
+
+	if (strcmp(word, "putk") == 0)
+		return put_file(name, file, STORE_KEEP);
+	if (strcmp(word, "putl") == 0)
+		return put_file(name, file, STORE_KEEP_LONGER);
+	if (strcmp(word, "lock") == 0)
+		return store_lock_check(s, &e);
+	if (strcmp(word, "hold") == 0)
+		return store_lock_extend(s, name, &e);
+	if (strcmp(word, "until") == 0)
+		r = store_lock_until(s, name, &until, &e);
+	else if (strcmp(word, "drop") == 0)
+		r = store_drop(s, name, &until, &e);
+	*ret_out = hours(until);
+	return r;
+}
+
 static int command(const char *line)
 {
 	char w[5][512] = { "" };
@@ -227,6 +258,7 @@ static int command(const char *line)
 
 	e = (struct store_error){ 0 };
 	n = sscanf(line, "%511s %511s %511s %511s %511s", w[0], w[1], w[2], w[3], w[4]);
+	r = lock_command(w[0], w[1], w[2], &out);
 	if (strcmp(w[0], "put") == 0)
 		r = put_file(w[1], w[2], 0);
 	else if (strcmp(w[0], "putx") == 0)

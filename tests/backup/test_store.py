@@ -396,6 +396,108 @@ class Versity(Base, unittest.TestCase):
             server.server_close()
 
 
+class Locked(unittest.TestCase):
+    """Object lock, seen by us; 78-backup-keys.sh has another client's view."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.d = tempfile.mkdtemp(prefix="coffer-store.")
+        cls.addClassCleanup(shutil.rmtree, cls.d, True)
+        s3.bao_module.make_ca(cls.d)
+        cls.server = s3.VersityFull(cls.d)
+        cls.addClassCleanup(cls.server.stop)
+        cls.server.start()
+        cls.file = os.path.join(cls.d, "file")
+        with open(cls.file, "wb") as f:
+            f.write(os.urandom(5000))
+
+    said = Base.said
+
+    def setUp(self):
+        self.prefix = "t%d" % next(Base.numbers)
+
+    def open(self, port=None, lock="governance 4", bucket=s3.LOCKED, **other):
+        t = Try("s3://%s/%s" % (bucket, self.prefix), *Base.settings(self, port, object_lock=lock, **other))
+        self.addCleanup(t.close)
+        return t
+
+    def faults(self):
+        f = s3_proxy.Faults(self.d, self.server.port)
+        self.addCleanup(f.close)
+        return f
+
+    def test_what_is_held_stays_until_its_time(self):
+        t = self.open()
+        self.said(t("lock"), "ok")
+        self.said(t("putk", "x", self.file), "ok")
+        self.said(t("putl", "y", self.file), "ok")
+        self.said(t("put", "z", self.file), "ok")
+        self.assertEqual([4 * 24, 6 * 24, 0], [self.said(t("until", n), "ok").out for n in "xyz"])
+        for n in "xy":
+            self.assertGreater(self.said(t("drop", n), "EPERM", "object lock holds it").out, 90)
+        self.said(t("put", "z", self.file), "ok")  # another version
+        self.said(t("drop", "z"), "ok")
+        for n in "z", "none":
+            self.said(t("head", n), "ENOENT")
+            self.said(t("drop", n), "ok")
+            self.said(t("until", n), "ENOENT")
+            self.said(t("hold", n), "ENOENT")
+        self.said(self.open(bucket=s3.BUCKET, lock=None)("until", "x"), "ok")
+
+    def test_what_is_used_again_is_held_on_and_never_for_less(self):
+        t, longer, plain = self.open(), self.open(lock="compliance 40"), self.open(lock=None)
+        self.said(plain("put", "x", self.file), "ok")
+        self.said(t("hold", "x"), "ok")
+        self.assertEqual(6 * 24, t("until", "x").out)
+        self.said(longer("hold", "x"), "ok")
+        self.assertEqual(51 * 24, t("until", "x").out)
+        self.said(t("hold", "x"), "ok")
+        self.assertEqual(51 * 24, t("until", "x").out)
+
+    def test_a_bucket_or_a_server_without_is_told(self):
+        for _ in range(2):
+            self.said(self.open(bucket=s3.BUCKET)("lock"), "EOPNOTSUPP", "has no object lock")
+        f = self.faults()
+        f.fault("PUT", 9, "status", 200)  # takes the headers, and does nothing of it
+        t = self.open(f.port)
+        self.said(t("lock"), "EOPNOTSUPP", "has no object lock")
+        self.said(t("lock"), "EOPNOTSUPP")
+        self.assertEqual(8, f.left())
+        f.clear()
+        f.fault("PUT", 1, "status", 403, (), "<Error><Code>AccessDenied</Code></Error>")
+        self.said(self.open(f.port)("lock"), "EACCES", "may not do this")  # who may not write knows nothing of the bucket
+        self.said(self.open(f.port)("lock"), "ok")
+        for uri in "s3://bucket/x", "file://" + self.d:
+            where = {"endpoint": "https://storage.googleapis.com"} if uri.startswith("s3") else {}
+            t = Try(uri, *Base.settings(self, object_lock="governance 4", **where))
+            self.addCleanup(t.close)
+            self.said(t.opened, "EOPNOTSUPP", "object-lock=")
+
+    def test_faults_on_the_way_change_nothing(self):
+        f = self.faults()
+        t = self.open(f.port)
+        self.said(self.open()("lock"), "ok")
+        for what in ("status", 500), ("drop",), ("lost",), ("status", 503, (), SLOW_DOWN):
+            f.clear()
+            for method in "HEAD", "PUT", "DELETE":
+                f.fault(method, 1, *what)
+            self.said(t("put", "x", self.file), "ok")
+            f.fault("PUT", 1, *what)
+            self.said(t("lock"), "ok")
+            self.said(t("drop", "x"), "ok")
+            self.said(t("head", "x"), "ENOENT")
+            self.said(t("put", "y", self.file), "ok")
+            f.fault("PUT.*retention", 1, *what)
+            self.said(t("hold", "y"), "ok")
+            self.assertEqual(6 * 24, t("until", "y").out)
+        f.clear()
+        f.fault("PUT.*retention", 1, "status", 403, (), "<Error><Code>AccessDenied</Code></Error>")
+        self.said(self.open(f.port, lock="governance 300")("hold", "y"), "EACCES", "not held for longer")
+        f.fault("DELETE", 1, "status", 403, (), "<Error><Code>AccessDenied</Code></Error>")
+        self.said(t("put", "z", self.file), "ok")
+        self.said(t("drop", "z"), "EACCES", "not deleted")
+
+
 class S3proxy(Base, unittest.TestCase):
     """What takes long there is done less often."""
     Kind = s3.S3proxy

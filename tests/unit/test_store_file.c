@@ -203,7 +203,7 @@ static void what_is_put_is_got_whole_and_in_ranges(void **state)
 	assert_object("empty", "");
 	assert_int_equal(store_get(s, "empty", 0, 0, &none, &len, &e), -EINVAL);
 	assert_int_equal(store_put(s, "x", "", STORE_OBJECT_MAX + 1, 0, &e), -EINVAL);
-	assert_int_equal(store_put(s, "x", "", 0, 2, &e), -EINVAL);
+	assert_int_equal(store_put(s, "x", "", 0, 8, &e), -EINVAL);
 	assert_int_equal(store_put(s, "x", "", STORE_EXCL_MAX + 1, STORE_EXCL, &e), -EINVAL);
 	assert_int_equal(store_head(s, "x", &size, &e), -ENOENT);
 	assert_string_equal(e.message, "x: not found: No such file or directory");

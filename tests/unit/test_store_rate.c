@@ -123,6 +123,61 @@ static void configuration_is_set_key_by_key(void **state)
 	assert_string_equal(c.region, "");
 }
 
+static int keys(struct store_conf *c, const char *text)
+{
+	AUTO_SECRET struct secret *s = NULL;
+
+	assert_int_equal(secret_new_copy(text, strlen(text), &s), 0);
+	return store_conf_keys(c, s);
+}
+
+static void assert_secret(const struct secret *s, const char *want)
+{
+	assert_int_equal(secret_len(s), strlen(want));
+	assert_memory_equal(secret_bytes_const(s), want, strlen(want));
+}
+
+static void keys_come_from_a_text_as_from_a_file(void **state)
+{
+	struct store_conf c;
+
+	(void)state;
+	store_conf_init(&c);
+	assert_int_equal(keys(&c, "[default]\naws_access_key_id = AKID\naws_secret_access_key=s3cret\naws_session_token=tok"), 0);
+	assert_secret(c.key_id, "AKID");
+	assert_secret(c.key_secret, "s3cret");
+	assert_secret(c.key_token, "tok");
+	assert_int_equal(keys(&c, "[default]\naws_access_key_id=A2\naws_secret_access_key=s2\n"), 0);
+	assert_secret(c.key_id, "A2");
+	assert_null(c.key_token);
+	assert_int_equal(keys(&c, "[other]\naws_access_key_id=A2\naws_secret_access_key=s2\n"), -ENOENT);
+	assert_null(c.key_id);
+	assert_int_equal(keys(&c, "hunter2"), -ENOENT);
+	assert_int_equal(keys(&c, "[default]\naws_access_key_id=A2\n"), -ENOENT);
+	assert_int_equal(keys(&c, "[default]\naws_access_key_id=A 2\naws_secret_access_key=s2\n"), -EINVAL);
+	assert_int_equal(keys(&c, "[default]\naws_access_key_id=A2\naws_secret_access_key=\n"), -EINVAL);
+	store_conf_done(&c);
+}
+
+static void object_lock_has_a_mode_and_days(void **state)
+{
+	static const char *const bad[] = { "", "governance", "governance ", "governance x", "governance 0", "governance 05", "governance 7d", "governance -7",
+					   "compliance  7", "compliance 36501", "COMPLIANCE 7", "compliance 99999999999999999999" };
+	struct store_conf c;
+
+	(void)state;
+	store_conf_init(&c);
+	assert_int_equal(store_conf_set(&c, "object-lock", "compliance 36500"), 0);
+	assert_int_equal(c.lock, STORE_LOCK_COMPLIANCE);
+	assert_int_equal(c.lock_days, 36500);
+	assert_int_equal(store_conf_set(&c, "object-lock", "governance 7"), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(store_conf_set(&c, "object-lock", bad[i]), -EINVAL);
+	assert_int_equal(c.lock, STORE_LOCK_GOVERNANCE);
+	assert_int_equal(c.lock_days, 7);
+	store_conf_done(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -132,6 +187,8 @@ int main(void)
 		cmocka_unit_test(clocks_and_numbers_that_make_no_sense_do_no_harm),
 		cmocka_unit_test(rates_are_numbers_with_units),
 		cmocka_unit_test(configuration_is_set_key_by_key),
+		cmocka_unit_test(keys_come_from_a_text_as_from_a_file),
+		cmocka_unit_test(object_lock_has_a_mode_and_days),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

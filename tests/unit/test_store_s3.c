@@ -341,8 +341,13 @@ static void stores_want_credentials_and_say_where_they_are(void **state)
 	assert_int_equal(store_conf_set(&c, "credentials", "file:relative"), 0);
 	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), -EINVAL);
 	assert_non_null(strstr(e.message, "credentials=file:relative: not auto"));
+	assert_int_equal(store_conf_set(&c, "credentials", "sealed:/etc/keys"), 0); /* somebody has opened them */
+	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), 0);
+	store_close(s);
+	s = NULL;
+	secret_free(take_ptr(c.key_id));
+	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), -EINVAL); /* or not */
 	assert_int_equal(store_conf_set(&c, "credentials", "auto"), 0);
-	secret_free(c.key_id);
 	assert_int_equal(secret_new_copy("a b", 3, &c.key_id), 0);
 	assert_int_equal(store_open("s3://bkt/p", &c, &s, &e), -EINVAL);
 	assert_null(s);

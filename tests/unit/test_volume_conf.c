@@ -27,7 +27,8 @@ static void all_keys_are_read(void **state)
 {
 	static const char text[] = "[volume]\nsource=/srv/acme\nmountpoint=/mnt/a b\ntenant=acme-1\nuuid=0123456789abcdef0123456789abcdef\n"
 				   "options=ro,x-y=1\nuser=postgres\n[backup]\nstore=s3://b/p\nschedule=*-*-* 02:30 UTC\nkeep-daily=7\nkeep-monthly=0\n"
-				   "[store]\nendpoint=https://h:9000\nregion=r\ncredentials=file:/c\nca-file=/x.pem\npath-style=no\n";
+				   "[store]\nendpoint=https://h:9000\nregion=r\ncredentials=file:/c\nprune-credentials=sealed:/p\nca-file=/x.pem\npath-style=no\n"
+				   "object-lock=governance 30\n";
 	AUTO_VOLUME_CONF struct volume_conf c = { 0 };
 	struct ini_error e;
 
@@ -48,7 +49,9 @@ static void all_keys_are_read(void **state)
 	assert_string_equal(c.endpoint, "https://h:9000");
 	assert_string_equal(c.region, "r");
 	assert_string_equal(c.credentials, "file:/c");
+	assert_string_equal(c.prune_credentials, "sealed:/p");
 	assert_string_equal(c.ca_file, "/x.pem");
+	assert_string_equal(c.object_lock, "governance 30");
 	assert_int_equal(c.path_style, 0);
 }
 
@@ -89,7 +92,12 @@ static void faults_are_told_with_their_line(void **state)
 	bad("[volume]\nsource=/srv\n[backup]\nkeep-daily=100001\n", 4, "at most");
 	bad("[volume]\nsource=/srv\n[store]\nendpoint=https://user:pw@h\n", 4, "endpoint=");
 	bad("[volume]\nsource=/srv\n[store]\ncredentials=AKIAsecret\n", 4, "credentials=");
+	bad("[volume]\nsource=/srv\n[store]\ncredentials=sealed:keys\n", 4, "credentials=");
+	bad("[volume]\nsource=/srv\n[store]\nprune-credentials=sealed:\n", 4, "prune-credentials=");
 	bad("[volume]\nsource=/srv\n[store]\nca-file=x.pem\n", 4, "ca-file=");
+	bad("[volume]\nsource=/srv\n[store]\nobject-lock=30\n", 4, "object-lock=");
+	bad("[volume]\nsource=/srv\n[store]\nobject-lock=governance 0\n", 4, "object-lock=");
+	bad("[volume]\nsource=/srv\n[store]\nobject-lock=governance 30 --force\n", 4, "object-lock=");
 	bad("[volume]\nsource=/srv\n[store]\npath-style=maybe\n", 4, "path-style");
 }
 
