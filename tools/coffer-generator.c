@@ -2,6 +2,7 @@
  *
  *   coffer@NAME.service.d/50-volume.conf          Slice=coffer-TENANT.slice (with tenant=); the source and the way to the mount point must be there
  *   coffer-backup@NAME.service.d/50-volume.conf   the same slice; the source and a file:// store must be there, and that may be written to
+ *   coffer-prune@NAME.service.d/50-volume.conf    the same for what takes old snapshots away
  *   coffer-scrub@NAME.service.d/50-volume.conf    the same slice, and the source
  *   coffer-backup@NAME.timer.d/50-volume.conf     OnCalendar= (with schedule=)
  *
@@ -129,7 +130,8 @@ static int put_mount(const char *out, const char *name, const struct volume_conf
 	return put(out, "coffer@", name, ".service", t);
 }
 
-static int put_backup(const char *out, const char *name, const struct volume_conf *c, struct text *t)
+/* The slice, and what must be there and may be written to, of a unit that uses the store. */
+static void begin_store(struct text *t, const char *name, const struct volume_conf *c)
 {
 	const char *dir = c->store && strncmp(c->store, "file://", 7) == 0 ? c->store + 7 : NULL;
 
@@ -147,7 +149,18 @@ static int put_backup(const char *out, const char *name, const struct volume_con
 		add_quoted(t, dir);
 		add_text(t, "\n");
 	}
+}
+
+static int put_backup(const char *out, const char *name, const struct volume_conf *c, struct text *t)
+{
+	begin_store(t, name, c);
 	return put(out, "coffer-backup@", name, ".service", t);
+}
+
+static int put_prune(const char *out, const char *name, const struct volume_conf *c, struct text *t)
+{
+	begin_store(t, name, c);
+	return put(out, "coffer-prune@", name, ".service", t);
 }
 
 static int put_scrub(const char *out, const char *name, const struct volume_conf *c, struct text *t)
@@ -196,6 +209,8 @@ static int one_file(const char *out, int dirfd, const char *file, struct text *t
 		r = put_mount(out, name, &c, t);
 	if (r == 0)
 		r = put_backup(out, name, &c, t);
+	if (r == 0)
+		r = put_prune(out, name, &c, t);
 	if (r == 0)
 		r = put_scrub(out, name, &c, t);
 	return r == 0 ? put_timer(out, name, &c, t) : r;

@@ -2,6 +2,7 @@
 # Goals, in a container with systemd as PID 1: a backup by its units.
 # 1. volumes.d is enough: store= reaches the service, schedule= the timer, which starts it; a snapshot is in the store, and comes back whole; the mount is frozen but
 #    for a moment, and the agent is told. Also unmounted, without an agent, and when a value has blanks, quotes and percents in it.
+#    Snapshots are taken away by another unit, by keep-daily= and its like.
 # 2. The service has no capability but to read, and writes nowhere but its cache and its store. Credentials come to it alone; who is told of a failure is told.
 # shellcheck disable=SC2016,SC2317 # what check is given it runs
 # shellcheck source=tests/systemd/functions.sh
@@ -22,7 +23,8 @@ systemd-sysusers /usr/local/lib/sysusers.d/coffer.conf
 systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/coffer.conf
 mkdir -p /mnt/acme /srv/store /etc/coffer/credentials
 configured /srv/acme file:///srv/store 'schedule=*:0/1:0/2'
-check "systemd has nothing to say about the units" sh -c 'systemd-analyze verify --man=no coffer-backup@acme.service coffer-backup@acme.timer coffer-backup@none.service 2>&1 | tee /tmp/verify; ! [ -s /tmp/verify ]'
+check "systemd has nothing to say about the units" sh -c 'systemd-analyze verify --man=no coffer-backup@acme.service coffer-backup@acme.timer coffer-backup@none.service coffer-prune@acme.service coffer-prune@acme.timer 2>&1 | tee /tmp/verify; ! [ -s /tmp/verify ]'
+check "a prune's exposure" sh -c 'systemd-analyze --no-pager security --threshold=25 coffer-prune@acme.service | tail -n 1 | tee /dev/stderr | grep -q OK'
 check "a backup's exposure" sh -c 'systemd-analyze --no-pager security --threshold=25 coffer-backup@acme.service | tail -n 1 | tee /dev/stderr | grep -q OK'
 systemd-analyze --no-pager security coffer-backup@acme.service | tail -n 1
 check "in the tenant's slice" [ "$(show Slice coffer-backup@acme.service)" = coffer-acme.slice ]
@@ -58,6 +60,17 @@ check "it stops" systemctl stop coffer@acme coffer-agent.socket coffer-agent.ser
 check "unmounted, no agent is needed" systemctl start coffer-backup@acme
 check "nor is one started" state_is coffer-agent inactive
 check "another snapshot" snapshots $((before + 1))
+
+# Pruned by its own unit.
+configured /srv/acme file:///srv/store
+check "a prune that nobody has said what to keep removes nothing" sh -c '! systemctl start coffer-prune@acme && [ "$(systemctl show -P ExecMainStatus coffer-prune@acme)" = 2 ]'
+[ "$(count)" = $((before + 1)) ] || check "no snapshot went" false
+configured /srv/acme file:///srv/store keep-daily=1
+check "in the tenant's slice, behind what the store lies on" sh -c '[ "$(systemctl show -P Slice coffer-prune@acme)" = coffer-acme.slice ] && systemctl show -P RequiresMountsFor coffer-prune@acme | grep /srv/store'
+check "its timer is daily" sh -c 'systemctl enable --now coffer-prune@acme.timer && systemctl show -P TimersCalendar coffer-prune@acme.timer | grep 00:00:00 && systemctl stop coffer-prune@acme.timer'
+check "a prune" systemctl start coffer-prune@acme
+[ "$(count)" = 1 ] || check "leaves what keep-daily= says: $(count)" false
+before=0
 
 # What the service may do, tried from inside of it.
 mkdir -p /run/systemd/system/coffer-backup@acme.service.d
