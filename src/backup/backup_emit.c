@@ -13,6 +13,7 @@ void backup_item_free(struct backup *b, struct backup_item *item)
 	if (!item)
 		return;
 	backup_dir_unref(b, item->dir);
+	backup_clone_close(b, item->clone_fd);
 	free(item->record);
 	backup_cache_file_done(&item->now);
 	backup_cache_file_done(&item->old);

@@ -41,6 +41,7 @@ struct backup_item {
 	struct backup_cache_file old;    /* as it was remembered; empty: it was not */
 	struct backup_cache_key key;
 	struct backup_dir *dir;          /* while work is left */
+	int clone_fd;                    /* what is read in its place; -1: nothing */
 	char name[RECORD_NAME_MAX + 1];
 	char *path;                      /* relative to the volume; for messages */
 	unsigned work;                   /* lock: backup.pool.m; windows that are not done */
@@ -79,6 +80,10 @@ struct backup {
 	size_t nslice_packs, slice_packs_max;
 
 	bool frozen;                     /* the mount holds still: nothing is sent, all is kept */
+	atomic_bool cloning;             /* and all that is read meanwhile is a clone: so nobody waits for the reading, and what is read is sent */
+	atomic_uint nclones;             /* that are open */
+	unsigned clones_max, cloned;     /* the walk's, as the next: of this round */
+	uint64_t clone_bytes;
 	bool unsteady;                   /* lock: m; a file went or became shorter while it was read */
 	struct backup_kept *spool;       /* lock: m, as are the next three (backup_spool.c) */
 	size_t spooled;
@@ -142,6 +147,13 @@ void backup_spool_rots_drop(struct backup *b);
 int backup_spool_send(struct backup *b, bool lists) must_check;
 void backup_spool_rots_tell(struct backup *b);
 void backup_spool_done(struct backup *b);
+
+/* backup_clone.c: from here on files are cloned before they are read, until one cannot be, or cloning is set to false. */
+void backup_clone_begin(struct backup *b);
+/* A clone of fd, which holds size bytes; -1: none. By the walk alone. */
+int backup_clone(struct backup *b, int fd, uint64_t size) must_check;
+/* -1 is fine. */
+void backup_clone_close(struct backup *b, int fd);
 
 /* backup_lock.c: nothing where the store locks no objects. The first with b->m held. */
 int backup_lock_sent(struct backup *b, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN]) must_check;

@@ -5,10 +5,13 @@
  * is committed is home, the log holds nothing, and nothing committed changes. The last round, then, copies the rest into memory, and what it has seen is the
  * state of that moment if three things hold to its end: the mount's promise, the directories (names are changed without the commit), and coffer.state.
  *
+ * Where files can be cloned (backup_clone.c) the last round clones what it would read, the mount goes on as soon as the walk is done, and the clones are read then.
+ *
  * A round that did not see such a state is no snapshot; then the mount goes on, and after another round without holding it is tried again. */
 #include "backup/backup_impl.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -23,6 +26,7 @@
 #define LITTLE (64u << 20)               /* bytes that a round has read: small enough to hold the mount for */
 #define TICK_MS 50                       /* no clock of inodes is coarser */
 #define BUSY_MS 900
+#define BUSY_MAX 20u                     /* others' holds: a scrub's, or that of a run that was killed, each of 5 s at most */
 #define STATE_LEN ((size_t)STATE_SLOTS * STATE_SLOT_LEN)
 #define PATH_PART 4000u
 
@@ -127,6 +131,8 @@ static void reset(struct backup *b)
 		memset(b->links, 0, b->links_max * sizeof(*b->links));
 	m->nlists = 0;
 	m->entries = m->bytes = 0;
+	b->cloned = 0;
+	b->clone_bytes = 0;
 	lock_take(&b->pool.m);
 	b->counts.files = b->counts.skipped = b->counts.problems = b->counts.bytes_kept = 0;
 	b->unsteady = false;
@@ -156,9 +162,9 @@ static int learn(struct backup *b)
 	return 0;
 }
 
-static int round_of(struct backup *b, uint64_t *ret_read)
+/* The walk; the threads may be at work behind it. */
+static int round_walk(struct backup *b)
 {
-	uint64_t read = b->counts.bytes_read;
 	int r;
 
 	reset(b);
@@ -170,58 +176,103 @@ static int round_of(struct backup *b, uint64_t *ret_read)
 	if (b->writer.fd < 0)
 		return -errno;
 	r = backup_walk(b);
+	return r == 0 ? backup_plan_flush(b) : r;
+}
+
+static int round_end(struct backup *b)
+{
+	int r = backup_emit_end(b);
+
+	return r == 0 ? learn(b) : r;
+}
+
+static int round_of(struct backup *b, uint64_t *ret_read)
+{
+	uint64_t read = b->counts.bytes_read;
+	int r;
+
+	r = round_walk(b);
 	if (r == 0)
-		r = backup_emit_end(b);
-	if (r == 0)
-		r = learn(b);
+		r = round_end(b);
 	*ret_read = b->counts.bytes_read - read;
 	return r;
 }
 
-/* While the mount holds still. 1: what was seen is a state. */
-static int frozen_passes(struct backup *b)
+/* Whether what the round reads is a state, by what can be seen of it: 1. Of clones nothing more is to be known. */
+static int frozen_pass(struct backup *b, uint8_t state[static 2 * STATE_LEN], bool *ret_ended)
+{
+	struct timespec since;
+	bool steady;
+	int r;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &since);
+	clock_pause_ms(TICK_MS);
+	r = read_state(b, state);
+	if (r == 0)
+		r = round_walk(b);
+	*ret_ended = r == 0 && !atomic_load(&b->cloning);
+	if (*ret_ended)
+		r = round_end(b);
+	if (r == 0)
+		r = read_state(b, state + STATE_LEN);
+	if (r < 0)
+		return r;
+	steady = !b->unsteady && memcmp(state, state + STATE_LEN, STATE_LEN) == 0 && dirs_are_steady(b, &since);
+	if (!steady && !*ret_ended)
+		r = round_end(b);
+	return r < 0 ? r : steady;
+}
+
+/* While the mount holds still. 1: what was seen is a state; *ret_ended: and all of it is read. */
+static int frozen_passes(struct backup *b, bool *ret_ended)
 {
 	AUTO_FREE uint8_t *state = malloc(2 * STATE_LEN);
-	struct timespec since;
-	uint64_t read;
-	int r;
+	int r = 0;
 
 	if (!state)
 		return -ENOMEM;
-	for (unsigned pass = 0; pass < PASSES_MAX; pass++) {
-		clock_gettime(CLOCK_REALTIME_COARSE, &since);
-		clock_pause_ms(TICK_MS);
-		r = read_state(b, state);
-		if (r == 0)
-			r = round_of(b, &read);
-		if (r == 0)
-			r = read_state(b, state + STATE_LEN);
-		if (r < 0)
-			return r;
-		if (!b->unsteady && memcmp(state, state + STATE_LEN, STATE_LEN) == 0 && dirs_are_steady(b, &since))
-			return 1;
-	}
-	return 0;
+	for (unsigned pass = 0; pass < PASSES_MAX && r == 0; pass++)
+		r = frozen_pass(b, state, ret_ended);
+	return r;
+}
+
+/* The mount is at work again; clones are read. 0: one was not what it should be. */
+static int read_clones(struct backup *b)
+{
+	int r = round_end(b);
+
+	if (r < 0)
+		return r;
+	lock_take(&b->pool.m);
+	r = !b->unsteady;
+	lock_drop(&b->pool.m);
+	return r;
 }
 
 static int hold_once(struct backup *b)
 {
+	bool ended = true;
 	uint64_t start;
 	int r, rr;
 
 	r = b->p->hold(b->p->ctx);
-	if (r == -EBUSY) { /* somebody else holds it, for seconds at most */
+	if (r == -EBUSY) /* somebody else holds it, for seconds at most */
 		clock_pause_ms(BUSY_MS);
-		return 0;
-	}
 	if (r < 0)
 		return r;
 	start = clock_boot_ms();
 	b->frozen = true;
-	r = frozen_passes(b);
+	(void)snprintf(b->manifest.way, sizeof(b->manifest.way), "frozen");
+	backup_clone_begin(b);
+	r = frozen_passes(b, &ended);
 	b->manifest.frozen_ms = clock_boot_ms() - start;
 	rr = b->p->release(b->p->ctx);
+	if (r == 1 && !ended)
+		r = read_clones(b);
+	if (r == 1 && !ended && b->cloned > 0)
+		(void)snprintf(b->manifest.way, sizeof(b->manifest.way), "cloned");
 	b->frozen = false;
+	atomic_store(&b->cloning, false);
 	if (r < 0)
 		return r;
 	return rr == -ETIMEDOUT ? 0 : rr < 0 ? rr : r;
@@ -230,13 +281,18 @@ static int hold_once(struct backup *b)
 int backup_live(struct backup *b)
 {
 	uint64_t read = UINT64_MAX;
+	unsigned busy = 0;
 	int r = 0;
 
-	for (unsigned hold = 0; hold < HOLDS_MAX && r == 0; hold++) {
+	for (unsigned hold = 0; hold < HOLDS_MAX && r == 0;) {
 		for (unsigned i = 0; i < ROUNDS_MAX && r == 0 && (i == 0 || read > LITTLE); i++)
 			r = round_of(b, &read);
 		if (r == 0)
 			r = hold_once(b);
+		if (r == -EBUSY && busy++ < BUSY_MAX)
+			r = 0; /* that was none of ours */
+		else
+			hold++;
 		if (r == 0)
 			r = backup_spool_send(b, false); /* what was copied is of use all the same */
 	}

@@ -267,7 +267,8 @@ static int content(struct backup *b, const struct place *at, struct backup_item 
 	r = from_cache(b, item);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = backup_plan(fd, item->key.size, &item->now.pieces, &item->now.n);
+	item->clone_fd = backup_clone(b, fd, item->key.size);
+	r = backup_plan(item->clone_fd >= 0 ? item->clone_fd : fd, item->key.size, &item->now.pieces, &item->now.n);
 	if (r == 0 && item->now.n > 0) {
 		item->now.metas = calloc(item->now.n, sizeof(*item->now.metas));
 		r = item->now.metas ? 1 : -ENOMEM;
@@ -322,6 +323,7 @@ static int add_entry(struct walk *w, const struct place *at, const char *name, c
 
 	if (!item)
 		return -ENOMEM;
+	item->clone_fd = -1;
 	r = describe(w, at, name, st, fd, item);
 	if (r == 1) {
 		item->path = strdup(w->path);

@@ -5,6 +5,7 @@
 #include "backup/backup_impl.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -155,7 +156,7 @@ static int send_object(struct worker *w, enum repo_kind kind, struct backup_set 
 
 	if (in_store(w->b, s, hash))
 		return 0;
-	if (w->b->frozen) {
+	if (w->b->frozen && !atomic_load(&w->b->cloning)) {
 		lock_take(&w->b->pool.m);
 		r = backup_spool_add(w->b, kind, hash, p, len);
 		lock_drop(&w->b->pool.m);
@@ -233,6 +234,10 @@ static int open_item(const struct backup_item *item, int *ret_fd)
 	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOATIME | (item->key.size >= BACKUP_DIRECT_FROM ? O_DIRECT : 0), fd;
 	struct stat st;
 
+	if (item->clone_fd >= 0) {
+		*ret_fd = fcntl(item->clone_fd, F_DUPFD_CLOEXEC, 0);
+		return *ret_fd < 0 ? -errno : 0;
+	}
 	fd = openat(item->dir->fd, item->name, flags);
 	if (fd < 0 && errno == EPERM)
 		fd = openat(item->dir->fd, item->name, flags & ~O_NOATIME);
@@ -378,7 +383,7 @@ int backup_work_add(struct backup *b, struct backup_job **job)
 		r = pool_error(&b->pool);
 		if (r < 0)
 			return r;
-		if (pool_put(&b->pool, *job, b->p->threads)) {
+		if (pool_put(&b->pool, *job, atomic_load(&b->cloning) ? UINT_MAX : b->p->threads)) { /* the mount does not wait for threads */
 			*job = NULL;
 			return 0;
 		}

@@ -54,7 +54,7 @@ while [ "$generation" -lt "$generations" ]; do
 	[ "$((generation % 10))" != 0 ] || expect 0 coffer --quiet backup prune "$store" --keep-last 2 --grace 0 || not_ok "prune: $(cat "$tmp/err")"
 done
 [ "$generation" = "$generations" ] && ok "$generation generations; said again $again times"
-expect 0 coffer backup show "$store" && grep -q '^way *frozen, log empty$' "$tmp/out" && ok "$(grep rounds "$tmp/out")" || not_ok "show: $(cat "$tmp/out")"
+expect 0 coffer backup show "$store" && grep -q '^way *\(frozen\|cloned\), log empty$' "$tmp/out" && ok "$(grep rounds "$tmp/out")" || not_ok "show: $(cat "$tmp/out")"
 expect 0 coffer backup verify "$store" && ok "verify" || not_ok "verify: $(cat "$tmp/err")"
 [ -e "/proc/$pid/exe" ] && ok "the load went on" || not_ok "the load has ended: $(cat "$tmp/load.out")"
 agent_stop
