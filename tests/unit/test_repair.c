@@ -462,6 +462,89 @@ static void a_gap_in_the_log_is_given_up_when_accepted(void **state)
 	nothing_more_to_repair();
 }
 
+static void lose_the_state(void)
+{
+	fill(NAME_STATE, 0, STATE_SLOTS * STATE_SLOT_LEN);
+}
+
+static void break_the_log(void)
+{
+	fill(NAME_LOG, log_start + 2 * BLOCK_SIZE, BLOCK_SIZE);
+}
+
+static void lose_both(void)
+{
+	char path[128];
+
+	lose_the_state();
+	(void)snprintf(path, sizeof(path), "%s/" NAME_LOG, fixture_path);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void copy_of(const char *from, const char *to)
+{
+	char command[512];
+
+	(void)snprintf(command, sizeof(command), "rm -rf '%s' && cp -a --sparse=always '%s' '%s'", to, from, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* Cut at the odd ones (nothing reaches the disk from there on), one failure at the others; then once more, as a user would. */
+static void an_opening_that_gives_up_what_is_lost_can_be_cut_and_made_again(void **state)
+{
+	static const struct {
+		void (*damage)(void);
+		const char *text;
+	} cases[] = { { lose_the_state, "log4" }, { break_the_log, "log1" }, { lose_both, "home" } };
+	struct volume_options o = { .no_threads = true, .lock_wait_ms = 100, .unsafe_backing = true, .accept_log_loss = true, .remake_state = true };
+	char whole[80], damaged[80];
+
+	(void)state;
+	(void)snprintf(whole, sizeof(whole), "%s.whole", fixture_path);
+	(void)snprintf(damaged, sizeof(damaged), "%s.damaged", fixture_path);
+	(void)make_unclean(4);
+	copy_of(fixture_path, whole);
+	for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+		bool happened = true;
+		uint64_t n;
+
+		copy_of(whole, fixture_path);
+		cases[k].damage();
+		copy_of(fixture_path, damaged);
+		for (n = 1; happened; n += 1 + n / 8) {
+			struct fault *fault = fault_new(lower_real());
+			struct secret *root = fixture_key(1);
+			struct volume *v = NULL;
+			struct inode *f;
+			int r;
+
+			fault_fail(fault, n % 2 ? FAULT_WRITES | FAULT_NAMES | FAULT_FLUSHES | FAULT_OF(openat) : FAULT_ALL & ~FAULT_OF(close), n, EIO,
+				   n % 2 ? FAULT_FOREVER : 1, 0);
+			r = volume_open(fault_lower(fault), fixture_root(), fixture_config, fixture_config_len, &root, &o, NULL, fixture_holder, &v);
+			happened = fault_happened(fault);
+			if (r < 0 && !happened)
+				fail_msg("case %zu, call %llu: %s", k, (unsigned long long)n, err_text(r));
+			fault_fail(fault, 0, 0, 0, 0, 0);
+			r = r == 0 ? volume_close(v) : 0;
+			assert_true(r == 0 || (happened && r == -EROFS));
+			fault_free(fault);
+			assert_int_equal(open_accepting(true), 0);
+			f = find(fixture_v->root, "file");
+			assert_text(f, cases[k].text);
+			drop(f);
+			assert_true(cases[k].damage == break_the_log || stamp_limit() > 1ull << 48);
+			repair_all();
+			fixture_close();
+			copy_of(damaged, fixture_path);
+		}
+		assert_true(n > 10);
+	}
+	copy_of("/dev/null", whole);
+	copy_of("/dev/null", damaged);
+	assert_int_equal(remove(whole) + remove(damaged), 0);
+	assert_int_equal(open_accepting(true), 0);
+}
+
 static void a_file_that_failed_replay_is_whole_again_when_home_is(void **state)
 {
 	const char *path = make_unclean(2);
@@ -681,6 +764,7 @@ int main(void)
 		fixture_test(both_lost_leave_what_is_home),
 		fixture_test(a_log_that_is_gone_is_made_anew),
 		fixture_test(a_gap_in_the_log_is_given_up_when_accepted),
+		fixture_test(an_opening_that_gives_up_what_is_lost_can_be_cut_and_made_again),
 		fixture_test(a_file_that_failed_replay_is_whole_again_when_home_is),
 		fixture_test(a_file_that_failed_replay_is_salvaged_with_what_the_log_had),
 		fixture_test(a_read_that_fails_once_while_a_file_is_put_back_loses_nothing),
