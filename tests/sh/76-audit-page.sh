@@ -1,7 +1,7 @@
 #!/bin/sh
 # Goals: the page that an auditor gets.
 # 1. Out of a real log: keys, who had them, refusals, locks, a drill, damage; the chain's verdict, whole and broken; every text of others is text.
-# 2. It needs nothing from outside and is readable in a browser (Chromium, where there is one).
+# 2. It needs nothing from outside and is readable in a browser (Chromium).
 # shellcheck source=tests/sh/volume.sh disable=SC2015 # ok does not fail
 . "${top_srcdir:?}/tests/sh/volume.sh"
 
@@ -50,4 +50,6 @@ if command -v chromium >/dev/null; then
 	timeout 120 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$tmp/chromium" --dump-dom "file://$tmp/page.html" >"$tmp/dom" 2>"$tmp/chromium.err"
 	! grep -q '<script\|<img' "$tmp/dom" && grep -q '<title>Keys of tenant acme</title>' "$tmp/dom" && grep -q 'operator.lock' "$tmp/dom" && ok "Chromium reads it, and nothing runs" ||
 		not_ok "Chromium: $(tail -3 "$tmp/chromium.err")"
+else
+	echo "ok - in a browser # SKIP no chromium here"
 fi
