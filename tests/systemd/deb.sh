@@ -13,7 +13,7 @@ ticks() { [ "$(stat -c %s /mnt/acme/ticks 2>/dev/null || echo 0)" -gt "$1" ]; }
 check "they install" install /root/debs/coffer-agent_0.1.0-1_*.deb /root/debs/coffer_0.1.0-1_*.deb
 check "the agent runs, as its user" sh -c 'systemctl is-active coffer-agent.service coffer-agent.socket && systemctl is-enabled coffer-agent.socket && id coffer-agent'
 check "its directories" [ "$(stat -c '%a %U' /etc/coffer/keys /var/lib/coffer /etc/coffer/volumes.d | xargs)" = "700 coffer-agent 700 coffer-agent 755 root" ]
-check "systemd has nothing to say about the units" sh -c 'systemd-analyze verify --man=no coffer-agent.service coffer-agent.socket coffer@a.service coffer-backup@a.timer coffer-scrub@a.timer 2>&1 | tee /tmp/verify; ! [ -s /tmp/verify ]'
+check "systemd has nothing to say about the units" sh -c 'systemd-analyze verify --man=no coffer-agent.service coffer-agent.socket coffer-credentials.socket coffer@a.service coffer-a.slice coffer-backup@a.timer coffer-scrub@a.timer 2>&1 | tee /tmp/verify; ! [ -s /tmp/verify ]'
 mkdir -p /mnt/acme /mnt/hand
 printf '[volume]\nsource=/srv/acme\nmountpoint=/mnt/acme\ntenant=acme\n' >/etc/coffer/volumes.d/acme.conf
 systemctl daemon-reload

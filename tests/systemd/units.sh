@@ -39,9 +39,16 @@ exec 3>&1
 if [ "${REBOOTS:-0}" = 0 ]; then
 	check "sysusers makes the agent's user" sh -c 'systemd-sysusers /usr/local/lib/sysusers.d/coffer.conf && id coffer-agent'
 	systemctl daemon-reload
-	check "systemd has nothing to say about the units" sh -c 'systemd-analyze verify --man=no coffer-agent.service coffer-agent.socket coffer@v.service 2>&1 | tee /tmp/verify; ! [ -s /tmp/verify ]'
+	check "systemd has nothing to say about the units" sh -c 'systemd-analyze verify --man=no coffer-agent.service coffer-agent.socket coffer-credentials.socket coffer@v.service coffer.slice coffer-v.slice 2>&1 | tee /tmp/verify; ! [ -s /tmp/verify ]'
 	check "the agent's exposure" exposure_below coffer-agent.service 20
 	check "a mount's exposure" exposure_below coffer@v.service 42
+	mkdir -p /run/systemd/system/coffer-agent.service.d
+	sed 's/203\.0\.113\.7/127.1.2.3/' /usr/local/share/doc/coffer/examples/coffer-agent-network.conf >/run/systemd/system/coffer-agent.service.d/network.conf
+	systemctl daemon-reload
+	check "its network can be held to its key service, by the example" [ "$(systemctl show -P IPAddressDeny -P IPAddressAllow coffer-agent | xargs -n 1 | sort | xargs)" = "0.0.0.0/0 127.0.0.0/8 127.1.2.3/32 ::/0 ::1/128" ]
+	check "of which systemd has nothing to say" sh -c 'systemd-analyze verify --man=no coffer-agent.service 2>&1 | tee /tmp/verify; ! [ -s /tmp/verify ]'
+	rm -r /run/systemd/system/coffer-agent.service.d
+	systemctl daemon-reload
 	check "the agent's socket starts" systemctl enable --now coffer-agent.socket
 	mkdir -p /etc/coffer/volumes.d
 	check "init; the first connect starts the agent" volume v
@@ -64,6 +71,8 @@ if [ "${REBOOTS:-0}" = 0 ]; then
 	check "its threads have what serving needs, and the one that locks may end the mount" [ "$(other_caps "$(main_pid coffer@v)" | xargs)" = "000000000000001f 000000000000001f 000000000000001f 000000000020001f" ]
 	check "the first one may unmount, when it does" [ "$(main_caps "$(main_pid coffer@v)")" = "000000000000001f 000000000020001f" ]
 	check "no address family but the agent's" grep -q '^Seccomp:.*2' "/proc/$(main_pid coffer@v)/status"
+	no_core() { grep -qE '^Max core file size +0 +0 ' "/proc/$(main_pid "$1")/limits"; }
+	check "neither it nor the agent dumps core" eval 'no_core coffer@v && no_core coffer-agent'
 	check "it stops" systemctl stop coffer@v
 	check "unmounted" not seen_by_pid1 /mnt/v
 	check "with the service bound to it" state_is db inactive
