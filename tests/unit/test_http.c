@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "net/http.h"
+#include "net/http_probe.h"
 
 #define LARGE (3u << 20)
 
@@ -259,6 +260,49 @@ static void nothing_else_is_asked_in_the_clear(void **state)
 	http_answer_done(&a);
 }
 
+/* Three connections, each answered in the clear whatever it says. */
+static void *serve_plain(void *arg)
+{
+	char p[4096];
+	ssize_t n;
+	int c;
+
+	(void)arg;
+	for (int i = 0; i < 3; i++) {
+		c = accept(srv.fd, NULL, NULL);
+		n = read(c, p, sizeof(p));
+		n = n > 0 ? write(c, "HTTP/1.1 400 No\r\n\r\n", 19) : -1;
+		while (n > 0)
+			n = read(c, p, sizeof(p));
+		close(c);
+	}
+	return NULL;
+}
+
+static void a_probe_tells_nobody_from_somebody_without_tls(void **state)
+{
+	struct http_request req = request();
+	struct http_probe p;
+	char origin[64];
+
+	(void)state;
+	assert_int_equal(http_probe(&req, &p), -EINVAL);
+	req.proxy = "";
+	url_root(&req.url, "https://127.0.0.1:1");
+	assert_int_equal(http_probe(&req, &p), 0);
+	assert_false(p.reached || p.trusted || p.version);
+	assert_non_null(strstr(p.message, "127.0.0.1:1: no connection"));
+
+	(void)snprintf(origin, sizeof(origin), "https://127.0.0.1:%u", srv.port);
+	url_root(&req.url, origin);
+	assert_int_equal(pthread_create(&srv.thread, NULL, serve_plain, NULL), 0);
+	assert_int_equal(http_probe(&req, &p), 0);
+	pthread_join(srv.thread, NULL);
+	assert_true(p.reached);
+	assert_false(p.trusted || p.version);
+	assert_non_null(strstr(p.message, "the server does not speak TLS"));
+}
+
 static void plain_hosts_are_the_metadata_services(void **state)
 {
 	static const char *const good[] = { "http://169.254.169.254/x", "http://169.254.170.2", "http://169.254.170.23/v1/credentials",
@@ -312,6 +356,7 @@ int main(void)
 		cmocka_unit_test(slow_is_no_fault_where_something_moves),
 		cmocka_unit_test(an_answer_that_is_cut_is_none),
 		cmocka_unit_test(nothing_else_is_asked_in_the_clear),
+		cmocka_unit_test(a_probe_tells_nobody_from_somebody_without_tls),
 		cmocka_unit_test(plain_hosts_are_the_metadata_services),
 	};
 

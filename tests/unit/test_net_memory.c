@@ -1,5 +1,6 @@
 /* test_net_memory.c: the n-th piece of locked memory is refused, for every n, while XML is read, a request is signed and credentials are made: each says
- * -ENOMEM and leaves nothing behind (with AddressSanitizer), and the first run that is not refused gives the right answer. */
+ * -ENOMEM and leaves nothing behind (with AddressSanitizer), and the first run that is not refused gives the right answer. A server that is probed is never
+ * found good then. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "crypt/heap.h"
 #include "net/awscred_impl.h"
+#include "net/http_probe.h"
 #include "net/xml.h"
 
 static long countdown = -1;
@@ -152,12 +154,37 @@ static void a_request_is_signed_or_not(void **state)
 	awscred_forget();
 }
 
+/* libcurl does not always say that it was memory. */
+static void a_probe_without_memory_finds_nothing_good(void **state)
+{
+	struct http_request req = { .owner = "", .ca_file = "", .proxy = "", .timeout_ms = 60000 };
+	struct http_probe p;
+	unsigned n = 0;
+	int r;
+
+	(void)state;
+	url_root(&req.url, "https://127.0.0.1:1");
+	assert_int_equal(http_probe(&req, &p), 0); /* libcurl is set up once */
+	do {
+		countdown = n++;
+		failed = false;
+		p = (struct http_probe){ .trusted = true };
+		r = http_probe(&req, &p);
+		countdown = -1;
+		assert_true(r == -ENOMEM || (r == 0 && !p.trusted && !p.version));
+		assert_true(n < 1000);
+	} while (failed);
+	assert_true(n > 10);
+	assert_non_null(strstr(p.message, "no connection"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(xml_is_read_or_not),
 		cmocka_unit_test(an_answer_of_sts_is_read_or_not),
 		cmocka_unit_test(a_request_is_signed_or_not),
+		cmocka_unit_test(a_probe_without_memory_finds_nothing_good),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
