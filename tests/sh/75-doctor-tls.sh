@@ -37,6 +37,7 @@ volume acme --kms "hcvault://$bao_host/transit/keys/acme"
 finds 0 ok TLS "$bao_host speaks TLS 1.3; its certificate is good until 20..-.*T.*Z, [0-9]* days"
 finds 0 ok clock "$bao_host says a time that is [0-9]* s off"
 finds 0 ok 'key service' 'gives the key, in [0-9]* ms'
+grep -q '^ok  *credential  .*approle' "$tmp/out" && ok "with which credential" || not_ok "no credential: $(cat "$tmp/out")"
 configured
 finds 15 FAIL TLS 'certificate is from an authority that is not trusted here\|the CA file cannot be used'
 

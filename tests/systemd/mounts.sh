@@ -3,7 +3,7 @@
 # 1. volumes.d reaches the units: a slice a tenant, the mounts below; a file with a fault, or with quotes and lines of units in it, does no harm.
 # 2. A database (examples/postgresql.conf and coffer-database.conf as they are shipped) never starts on the bare directory. The mount's process killed, or hanging: its callers get ENOTCONN at
 #    once, the database is stopped, the dead mount is detached under the feet of others, mounted again, replayed, and the database comes back, by unit rules alone.
-# 3. fstab with _netdev and x-systemd.*: order, waiting for what is durable. A scrub by timer.
+# 3. fstab with _netdev and x-systemd.*, and mount units: order, waiting for what is durable. A scrub by timer.
 # shellcheck disable=SC2016,SC2317 # what check is given it runs
 # shellcheck source=tests/systemd/functions.sh
 . /root/functions.sh
@@ -108,4 +108,13 @@ check "the database brings the mount up" systemctl start $pg
 check "which is there" mounted 1 /mnt/f
 check "they stop" systemctl stop mnt-f.mount
 check "when that returns the volume is at rest" coffer fsck /srv/f
+mkdir /mnt/unit
+for type in coffer fuse.coffer; do
+	printf '[Unit]\nRequires=modprobe@fuse.service\nAfter=modprobe@fuse.service coffer-agent.socket\n[Mount]\nWhat=/srv/f\nWhere=/mnt/unit\nType=%s\nOptions=noexec,nofail\n' $type >/etc/systemd/system/mnt-unit.mount
+	systemctl daemon-reload
+	check "a mount unit of type $type" systemctl start mnt-unit.mount
+	check "mounts it, as it says" grep -q ' /mnt/unit rw,nosuid,nodev,noexec.* fuse.coffer /srv/f ' /proc/1/mountinfo
+	check "it stops" systemctl stop mnt-unit.mount
+	check "and when that returns the volume is at rest" coffer fsck /srv/f
+done
 exit $fails
