@@ -174,6 +174,7 @@ static void on_ready(void *ctx, struct ops *o)
 		ops_stop(o); /* interrupted: a mount that was not reported must not be left behind */
 		return;
 	}
+	log_set_level(LOG_LEVEL_INFO); /* a command says what is wrong; a mount also says that it is well again: unlocked, linked, in another program */
 	mounting_tell(m->o.read_only ? "serving read-only" : "serving", m->mountpoint);
 	mount_watch_serving(m->watch);
 	mount_hand_ready(m);

@@ -67,6 +67,7 @@ for _ in 1 2; do check "it is heard" until_ok 60 pinged "$(show WatchdogTimestam
 cp /usr/local/bin/coffer /root/new && replace
 check "by a program that was replaced" systemctl reload coffer@acme
 check "which it is now" [ "$(readlink "/proc/$mount/exe")" = /usr/local/bin/coffer ]
+check "and says so" until_ok 30 sh -c 'journalctl -q -b --no-pager -o cat -u coffer@acme | grep -F "/mnt/acme: goes on in another program (coffer "'
 systemctl stop coffer-agent.socket coffer-agent.service
 check "without an agent: refused" not systemctl reload coffer@acme
 check "the unit is active" state_is coffer@acme active

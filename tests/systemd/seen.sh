@@ -51,6 +51,7 @@ check "is one, in one line" seen operator.lock MESSAGE_ID=* 'COFFER_REASON=*' PR
 check "and what the mount did" seen key.lock MESSAGE_ID=* "COFFER_VOLUME=$uuid" COFFER_TENANT=acme COFFER_MOUNTPOINT=/mnt/acme PRIORITY=4
 check "unlock" coffer unlock acme
 check "is one" seen key.unlock "COFFER_VOLUME=$uuid" COFFER_TENANT=acme PRIORITY=6
+check "and the mount says so" until_ok 30 sh -c 'journalctl -q -b --no-pager -o json -u coffer@acme COFFER_VOLUME='"$uuid"' | grep -F "/mnt/acme: unlocked"'
 check "lines of the mount name its volume" sh -c 'journalctl -q -b --no-pager -o json -u coffer@acme COFFER_VOLUME='"$uuid"' COFFER_TENANT=acme | grep "locked"'
 check "a stranger" sh -c '! setpriv --reuid=nobody --regid=nogroup --clear-groups coffer keys list /srv/acme --agent /run/coffer/agent.sock; ! setpriv --reuid=nobody --regid=nogroup --clear-groups coffer lock --tenant acme'
 check "is refused, in an entry" seen peer.denied MESSAGE_ID=* COFFER_OUTCOME=refused "COFFER_PEER_UID=$(id -u nobody)" PRIORITY=4
