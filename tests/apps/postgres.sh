@@ -112,7 +112,7 @@ pg_kill() {
 cleanup_fn pg_end
 
 pg_end() {
-	[ -z "${pg_postmaster:-}" ] || [ ! -e "/proc/$pg_postmaster/exe" ] || pg_kill
+	[ -z "${pg_postmaster:-}" ] || [ ! -e "/proc/$pg_postmaster/exe" ] || pg_kill "$pg_postmaster"
 }
 
 # Of the lines of clients that are at work, the whole ones.

@@ -43,6 +43,7 @@ check_other() {
 	expect 0 pg pg_amcheck --all --heapallindexed --parent-check || not_ok "$1: pg_amcheck"
 	pg_host=
 	expect 0 pg pg_ctl -D "$other/mnt/pg" -m fast -w stop || not_ok "$1: does not stop"
+	wait_for 60 [ ! -e "/proc/$other_pid/exe" ] # its pid file goes first, and then the process, which has the mount for its working directory
 	[ "$n" -lt "$generations" ] || { expect 0 pg pg_checksums --check -D "$other/mnt/pg" && ok "pg_checksums: $(grep 'Blocks scanned' "$tmp/out")" || not_ok "pg_checksums"; }
 }
 
@@ -74,6 +75,6 @@ while [ "$n" -lt "$generations" ]; do
 done
 [ "$n" = "$generations" ] && ok "$n generations; held for at most $most ms; said again $again times"
 expect 0 coffer backup verify "$store" && ok "verify" || not_ok "verify: $(cat "$tmp/err")"
-expect 0 pg pg_ctl -D "$mnt/pg" -m fast -w stop && ok "the server went on, and stops" || not_ok "the first server"
+pg_stop "$mnt/pg" && ok "the server went on, and stops" || not_ok "the first server"
 pg_load_end
 expect 0 coffer umount "$mnt"
