@@ -205,4 +205,5 @@ def main(argv):
         print(cases(Store(argv[1], argv[2]))[argv[3]][1]())
 
 
-main(sys.argv)
+if __name__ == '__main__':
+    main(sys.argv)
