@@ -69,7 +69,7 @@ int cmd_backup_trusted(const struct cmd_backup_args *a, const struct cmd_backup_
 
 /* What a manifest says of a tag, without a key: "tagged", or why it has none. */
 const char *cmd_backup_tagged(const struct manifest *m);
-/* Whose key it was held against. */
+/* Whose key a snapshot was held against. */
 struct cmd_backup_key {
 	char tenant[TENANT_LEN_MAX + 1];
 	char key_uri[KMS_URI_MAX + 1];   /* empty: the mount has looked, which has the key */
@@ -89,14 +89,14 @@ int cmd_backup_not_authentic(const struct cmd_backup_snapshot *s, const struct c
 void cmd_backup_signals(void);
 bool cmd_backup_stopped(void);
 
-/* A snapshot whose signature was looked at, into a directory: an exit code after a message. */
+/* A snapshot whose signature was looked at, into a directory: an exit code after a message. ret_k: by which key single paths were found; else it stays as it is. */
 int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir,
-			 struct restore_counts *ret_c) must_check;
+			 struct restore_counts *ret_c, struct cmd_backup_key *ret_k) must_check;
 
-/* Find a->pick in the snapshot, with the volume's key, which the agent gives for the directory as long as this lasts. dir is what fd was opened as. An exit code after a
- * message. */
-int cmd_restore_pick(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir, int fd,
-		     struct snapshot_spool *spool) must_check;
+/* Find p in the snapshot, with the volume's key, which the agent gives for the directory as long as this lasts: *ret_k; a tag must be by it. dir is what fd was opened as.
+ * An exit code after a message. */
+int cmd_restore_pick(const struct cmd_global *g, struct pick *p, const struct cmd_backup_snapshot *s, const char *dir, int fd, struct snapshot_spool *spool,
+		     struct cmd_backup_key *ret_k) must_check;
 
 int cmd_backup_run(const struct cmd_global *g, int argc, char **argv);
 int cmd_backup_list(const struct cmd_global *g, int argc, char **argv);

@@ -162,7 +162,7 @@ static int drill(struct drilling *d, const struct cmd_backup_args *a, const stru
 
 	r = make_scratch(d);
 	if (r == 0)
-		r = cmd_restore_snapshot(d->g, a, s, d->volume, &d->counts);
+		r = cmd_restore_snapshot(d->g, a, s, d->volume, &d->counts, &d->key);
 	if (r == 0)
 		r = trust(d, s);
 	if (r == 0)

@@ -47,7 +47,8 @@ static int open_dir(const char *dir, int *ret_fd, bool *ret_made)
 	return 0;
 }
 
-static void report(const struct cmd_global *g, const char *dir, const struct cmd_backup_snapshot *s, const struct restore_counts *c, const char *signer, bool partial)
+static void report(const struct cmd_global *g, const char *dir, const struct cmd_backup_snapshot *s, const struct restore_counts *c, const char *signer,
+		   const struct cmd_backup_key *partial)
 {
 	char bytes[PROGRESS_SIZE_MAX];
 
@@ -61,9 +62,13 @@ static void report(const struct cmd_global *g, const char *dir, const struct cmd
 		(void)printf("{\"snapshot\":\"%s\",\"files\":%llu,\"bytes\":%llu,\"partial\":%s,\"signature\":\"%s\",\"tagged\":%s}\n", s->name,
 			     (unsigned long long)c->files, (unsigned long long)c->bytes, partial ? "true" : "false", signer, s->manifest.has_tag ? "true" : "false");
 	else if (!g->quiet)
-		(void)printf("%s: %ssnapshot %s, %llu entries, %s, every byte as it was stored; %s, %s%s\nBefore it can be mounted here: coffer trust %s\n", dir,
-			     partial ? "a part of " : "", s->name, (unsigned long long)c->files, bytes, signer, cmd_backup_tagged(&s->manifest),
-			     partial ? "\nWhat was not asked for is not in it, and it cannot be backed up as the volume" : "", dir);
+		(void)printf("%s: %ssnapshot %s, %llu entries, %s, every byte as it was stored; %s, %s\n", dir, partial ? "a part of " : "", s->name,
+			     (unsigned long long)c->files, bytes, signer, partial && s->manifest.has_tag ? "authentic: tagged with the key below" : cmd_backup_tagged(&s->manifest));
+	if (!g->json && !g->quiet && partial)
+		(void)printf("Its names are by the key of tenant %s (%s). What was not asked for is not in it, and it cannot be backed up as the volume\n", partial->tenant,
+			     partial->key_uri);
+	if (!g->json && !g->quiet)
+		(void)printf("Before it can be mounted here: coffer trust %s\n", dir);
 }
 
 static int run(const struct cmd_global *g, const struct restore_params *p, const char *dir, struct restore_counts *ret_c)
@@ -85,7 +90,7 @@ static int run(const struct cmd_global *g, const struct restore_params *p, const
 }
 
 int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir,
-			 struct restore_counts *ret_c)
+			 struct restore_counts *ret_c, struct cmd_backup_key *ret_k)
 {
 	struct restoring v;
 	struct snapshot_spool spool;
@@ -103,7 +108,7 @@ int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_arg
 	p.spool = &spool;
 	r = no_room_for(dir, restore_is_fit(fd));
 	if (r == 0 && a->pick)
-		r = cmd_restore_pick(g, a, s, dir, fd, &spool);
+		r = cmd_restore_pick(g, a->pick, s, dir, fd, &spool, ret_k);
 	if (r == 0)
 		r = no_room_for(dir, restore_prepare(fd, &s->repo, s->name, a->pick, &p.resume));
 	if (r != 0 && made)
@@ -116,15 +121,16 @@ int cmd_restore_snapshot(const struct cmd_global *g, const struct cmd_backup_arg
 
 static int restore(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s)
 {
+	struct cmd_backup_key k = { 0 };
 	struct restore_counts c;
 	char signer[SIGNER_MAX];
 	int r;
 
 	r = cmd_backup_trusted(a, s, sizeof(signer), signer);
 	if (r == 0)
-		r = cmd_restore_snapshot(g, a, s, a->arg[2], &c);
+		r = cmd_restore_snapshot(g, a, s, a->arg[2], &c, &k);
 	if (r == 0)
-		report(g, a->arg[2], s, &c, signer, a->pick);
+		report(g, a->arg[2], s, &c, signer, a->pick ? &k : NULL);
 	return r;
 }
 

@@ -52,7 +52,17 @@ static int bad_path(const struct pick *p, const char *snapshot, int r)
 	return cmd_fail(EXIT_CODE_DAMAGE, path ? path : "--path", "a directory on the way has lost its id in snapshot %s", snapshot);
 }
 
-static int resolve(const struct cmd_global *g, const struct cmd_backup_snapshot *s, struct pick *p, const char *dir, int fd)
+/* A tag by another key: names and content may be put together by somebody who has not this one. */
+static int look_at_tag(const struct cmd_backup_snapshot *s, const struct secret *root, const struct cmd_backup_key *k)
+{
+	int r = manifest_check_tag(&s->manifest, root);
+
+	if (r == -EBADMSG)
+		return cmd_backup_not_authentic(s, k);
+	return r < 0 && r != -ENOENT ? cmd_fail(cmd_exit_of(r), s->name, "the tag cannot be looked at: %s", err_text(r)) : 0;
+}
+
+static int resolve(const struct cmd_global *g, const struct cmd_backup_snapshot *s, struct pick *p, const char *dir, int fd, struct cmd_backup_key *ret_k)
 {
 	AUTO_CMD_VOLUME struct cmd_volume v = CMD_VOLUME_INIT;
 	AUTO_CLIENT struct client *pin = NULL, *c = NULL;
@@ -68,6 +78,11 @@ static int resolve(const struct cmd_global *g, const struct cmd_backup_snapshot 
 		r = cmd_unlock(g, dir, "restore", &v, &c, &un, &root);
 	if (r != 0)
 		return r;
+	memcpy(ret_k->tenant, un.tenant, sizeof(ret_k->tenant));
+	memcpy(ret_k->key_uri, un.key_uri, sizeof(ret_k->key_uri));
+	r = look_at_tag(s, root, ret_k);
+	if (r != 0)
+		return r;
 	r = volume_config_verify(v.config, v.config_len, v.parsed, root, &ring);
 	if (r < 0)
 		return cmd_fail(cmd_exit_of(r), s->name, "wrong key, or its %s was changed", NAME_VOLUME);
@@ -77,20 +92,20 @@ static int resolve(const struct cmd_global *g, const struct cmd_backup_snapshot 
 	return r < 0 ? bad_path(p, s->name, r) : 0;
 }
 
-int cmd_restore_pick(const struct cmd_global *g, const struct cmd_backup_args *a, const struct cmd_backup_snapshot *s, const char *dir, int fd,
-		     struct snapshot_spool *spool)
+int cmd_restore_pick(const struct cmd_global *g, struct pick *p, const struct cmd_backup_snapshot *s, const char *dir, int fd, struct snapshot_spool *spool,
+		     struct cmd_backup_key *ret_k)
 {
 	struct store_error err = { 0 };
 	int r;
 
-	r = pick_survey(a->pick, &s->repo, &s->manifest, spool, &err);
+	r = pick_survey(p, &s->repo, &s->manifest, spool, &err);
 	if (r < 0)
 		return cmd_backup_fail(s->name, r, &err);
-	r = resolve(g, s, a->pick, dir, fd);
+	r = resolve(g, s, p, dir, fd, ret_k);
 	if (r != 0)
 		return r;
-	r = pick_find(a->pick, &s->repo, &s->manifest, spool, &err);
-	if (r < 0 && pick_bad(a->pick))
-		return bad_path(a->pick, s->name, r);
+	r = pick_find(p, &s->repo, &s->manifest, spool, &err);
+	if (r < 0 && pick_bad(p))
+		return bad_path(p, s->name, r);
 	return r < 0 ? cmd_backup_fail(s->name, r, &err) : 0;
 }

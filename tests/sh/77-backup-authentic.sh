@@ -50,12 +50,16 @@ expect 0 named backup drill db --scratch "$tmp/scratch" && grep -q 'authentic: t
 expect 0 coffer backup list "$store" && [ "$(grep -c ', tagged$' "$tmp/out")" = 1 ] && [ "$(grep -c ', no tag: it was not mounted$' "$tmp/out")" = 1 ] && ok "list" || not_ok "list: $(cat "$tmp/out")"
 expect 0 coffer restore "$store" "$tagged" "$tmp/r" && grep -q ', tagged$' "$tmp/out" && ok "restore says it" || not_ok "restore: $(cat "$tmp/out")"
 
+expect 0 coffer restore "$store" "$tagged" "$tmp/part" --path file && grep -q 'authentic: tagged with the key below$' "$tmp/out" && grep -q '^Its names are by the key of tenant v (local:v-' "$tmp/out" && ok "restore of a path looks at it" || not_ok "restore of a path: $(cat "$tmp/out" "$tmp/err")"
+rm -rf "$tmp/part"
+
 for case in changed "moved $bare" made-up; do
 	# shellcheck disable=SC2086 # two words
 	forged=$(resign $case)
 	expect 0 coffer backup verify "$store" "$forged" || not_ok "$case: not even signed"
 	expect 7 named --json backup verify db "$forged" --authentic && [ "$(json authentic) $(json tag)" = "False does not fit" ] && grep -q 'NOT authentic' "$tmp/err" && [ "$(independent "$forged")" = "does not fit" ] && ok "${case%% *}: not authentic" || not_ok "$case: $(cat "$tmp/out" "$tmp/err")"
 	expect 7 named backup verify "$store" "$forged" --authentic || not_ok "$case: of a store alone: $(cat "$tmp/out" "$tmp/err")"
+	expect 7 coffer restore "$store" "$forged" "$tmp/part" --path file && grep -q 'NOT authentic' "$tmp/err" && [ ! -e "$tmp/part" ] || not_ok "$case: a path of it: $(cat "$tmp/out" "$tmp/err")"
 done
 expect 7 named backup drill db "$forged" --scratch "$tmp/scratch" && grep -q 'NOT authentic' "$tmp/err" && [ -z "$(ls -A "$tmp/scratch")" ] && wait_for 20 [ "$(pins)" = 1 ] && ok "drill refuses it and leaves nothing" || not_ok "drill of a forged one: $(cat "$tmp/out" "$tmp/err") $(ls -A "$tmp/scratch")"
 expect 7 named backup verify db "$(resign stripped)" --authentic && grep -q 'no tag, though it was mounted' "$tmp/err" && ok "a tag that was taken away is missed" || not_ok "stripped: $(cat "$tmp/err")"
