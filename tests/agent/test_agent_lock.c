@@ -127,21 +127,22 @@ static void answer(struct fake_agent *a, int sock, const struct proto_request *r
 static void take(struct fake_agent *a, int sock, const char *p, size_t len)
 {
 	struct proto_request *req = calloc(1, sizeof(*req));
-	struct proto_event ev;
+	struct proto_event *ev = calloc(1, sizeof(*ev));
 	enum proto_type type;
 	char why[128];
 	int64_t id;
 
-	assert_int_equal(proto_request_parse(p, len, &type, req, &ev, &id, why), 0);
+	assert_int_equal(proto_request_parse(p, len, &type, req, ev, &id, why), 0);
 	if (type == PROTO_TYPE_REQUEST) {
 		if (!atomic_load(&a->hang))
 			answer(a, sock, req);
 	} else {
 		pthread_mutex_lock(&a->m);
 		assert_true(a->ndone < 8);
-		a->done[a->ndone++] = ev;
+		a->done[a->ndone++] = *ev;
 		pthread_mutex_unlock(&a->m);
 	}
+	free(ev);
 	free(req);
 }
 
