@@ -25,6 +25,7 @@
 #define PASSES_MAX 4u                    /* in one hold */
 #define LITTLE (64u << 20)               /* bytes that a round has read: small enough to hold the mount for */
 #define TICK_MS 50                       /* no clock of inodes is coarser */
+#define HOLD_MS 5000u                    /* after which a mount goes on by itself: whoever holds on longer may have ended somebody else's hold, and had none */
 #define BUSY_MS 900
 #define BUSY_MAX 20u                     /* others' holds: a scrub's, or that of a run that was killed, each of 5 s at most */
 #define STATE_LEN ((size_t)STATE_SLOTS * STATE_SLOT_LEN)
@@ -267,6 +268,8 @@ static int hold_once(struct backup *b)
 	r = frozen_passes(b, &ended);
 	b->manifest.frozen_ms = clock_boot_ms() - start;
 	rr = b->p->release(b->p->ctx);
+	if (rr == 0 && clock_boot_ms() - start >= HOLD_MS)
+		rr = -ETIMEDOUT;
 	if (r == 1 && !ended)
 		r = read_clones(b);
 	if (r == 1 && !ended && b->cloned > 0)
