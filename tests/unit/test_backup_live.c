@@ -1,0 +1,168 @@
+/* test_backup_live.c: when the last round of a mounted volume's backup counts (backup/backup_live.c). The mount is a callback; time is moved by --wrap. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backup/backup.h"
+#include "base/fileio.h"
+#include "format/layout.h"
+#include "format/volume_state.h"
+
+#define HOLDS 6 /* that are tried */
+
+static time_t ahead; /* seconds that have passed and were not waited for */
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
+int __real_clock_gettime(clockid_t id, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int r = __real_clock_gettime(id, ret);
+
+	if (id == CLOCK_BOOTTIME)
+		ret->tv_sec += ahead;
+	return r;
+}
+
+static char dir_path[64];
+static struct store *store;
+static struct store_error err;
+
+/* The mount: what its next hold does, by number from 1 on. */
+static struct mount {
+	int root_fd;
+	unsigned holds;
+	unsigned busy;           /* the first holds are somebody else's */
+	unsigned slow;           /* those up to here last longer than a mount holds */
+	unsigned expired;        /* those up to here are told to have ended by themselves */
+} mount_;
+
+static int on_hold(void *ctx)
+{
+	struct mount *m = ctx;
+
+	if (m->holds++ < m->busy)
+		return -EBUSY;
+	return 0;
+}
+
+static int on_release(void *ctx)
+{
+	struct mount *m = ctx;
+
+	if (m->holds <= m->slow)
+		ahead += 5;
+	return m->holds <= m->expired ? -ETIMEDOUT : 0;
+}
+
+static int setup(void **state)
+{
+	static const uint8_t zeros[(size_t)STATE_SLOTS * STATE_SLOT_LEN];
+	char path[96];
+
+	(void)state;
+	(void)snprintf(dir_path, sizeof(dir_path), "/tmp/coffer-test-live.XXXXXX");
+	if (!mkdtemp(dir_path))
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/v", dir_path);
+	if (mkdir(path, 0700) < 0)
+		return -1;
+	mount_ = (struct mount){ .root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+	if (mount_.root_fd < 0 || fileio_replace_at(mount_.root_fd, NAME_STATE, zeros, sizeof(zeros), 0600) < 0 ||
+	    fileio_replace_at(mount_.root_fd, NAME_VOLUME, "a volume", 8, 0600) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/store", dir_path);
+	if (mkdir(path, 0700) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "file://%s/store", dir_path);
+	return store_open(path, NULL, &store, &err);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	store_close(store);
+	store = NULL;
+	(void)close(mount_.root_fd);
+	return setenv("D", dir_path, 1) < 0 ? -1 : system("rm -rf $D");
+}
+
+static int run(struct backup_result *ret_r)
+{
+	struct backup_params p = { .ctx = &mount_, .store = store, .root_fd = mount_.root_fd, .uuid = { 1 }, .threads = 2, .hold = on_hold, .release = on_release };
+
+	return backup_run(&p, ret_r, &err);
+}
+
+static void one_hold_will_do(void **state)
+{
+	struct backup_result res;
+
+	(void)state;
+	assert_int_equal(run(&res), 0);
+	assert_int_equal(mount_.holds, 1);
+	assert_true(res.snapshot[0]);
+}
+
+static void one_that_had_ended_by_itself_does_not_count(void **state)
+{
+	struct backup_result res;
+
+	(void)state;
+	mount_.expired = 2;
+	assert_int_equal(run(&res), 0);
+	assert_int_equal(mount_.holds, 3);
+}
+
+/* It may have been another's that was let go. */
+static void one_that_was_longer_than_a_mount_holds_does_not_count(void **state)
+{
+	struct backup_result res;
+
+	(void)state;
+	mount_.slow = 1;
+	assert_int_equal(run(&res), 0);
+	assert_int_equal(mount_.holds, 2);
+}
+
+static void it_gives_up_when_none_counts(void **state)
+{
+	struct backup_result res;
+
+	(void)state;
+	mount_.slow = UINT32_MAX;
+	assert_int_equal(run(&res), -EAGAIN);
+	assert_int_equal(mount_.holds, HOLDS);
+	assert_false(res.snapshot[0]);
+}
+
+static void anothers_hold_is_none_of_ours(void **state)
+{
+	struct backup_result res;
+
+	(void)state;
+	mount_.busy = 1;
+	mount_.expired = HOLDS; /* of ours all but the last */
+	assert_int_equal(run(&res), 0);
+	assert_int_equal(mount_.holds, HOLDS + 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(one_hold_will_do, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_had_ended_by_itself_does_not_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_was_longer_than_a_mount_holds_does_not_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_gives_up_when_none_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(anothers_hold_is_none_of_ours, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
