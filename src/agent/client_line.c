@@ -37,10 +37,10 @@ void client_line_done(struct proto_event *ev, int r)
 	} else if (r == -ENOKEY) {
 		ev->class = PROTO_CLASS_KMS_DENIED;
 		(void)snprintf(ev->message, sizeof(ev->message), "%s: the mount is locked", proto_push_text(ev->push));
-	} else if (r == -EKEYREJECTED) {
+	} else if (r == -EKEYREJECTED && ev->push == PROTO_PUSH_BACKUP_TAG) {
 		ev->class = PROTO_CLASS_CORRUPT;
 		(void)snprintf(ev->message, sizeof(ev->message), "%s: not by the key of this volume", proto_push_text(ev->push));
-	} else if (r == -EPERM) {
+	} else if (r == -EPERM && ev->push == PROTO_PUSH_BACKUP_TAG) {
 		ev->class = PROTO_CLASS_DENIED;
 		(void)snprintf(ev->message, sizeof(ev->message), "%s: not of a backup for which this mount held still", proto_push_text(ev->push));
 	} else if (r < 0) {
