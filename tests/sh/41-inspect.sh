@@ -41,7 +41,9 @@ for part in coffer.state coffer.log coffer.volume; do
 	expect 0 keyless inspect "$tmp/v/$part" && [ -s "$tmp/out" ] && expect 0 keyless --json inspect "$tmp/v/$part" && is_json && ok "inspect $part" || not_ok "inspect $part: $(cat "$tmp/err")"
 done
 ! grep -Eq 'wrapped|sealed|commitment' "$tmp/out" && ok "no wrapped key is told" || not_ok "wrapped keys: $(cat "$tmp/out")"
-printf x | dd of="$lower" bs=1 seek=5000 conv=notrunc status=none
+# Another byte than there is, whatever there is.
+old=$(dd if="$lower" bs=1 skip=5000 count=1 status=none | od -An -tu1)
+printf "%b" "\\0$(printf %o $(((old + 1) % 256)))" | dd of="$lower" bs=1 seek=5000 conv=notrunc status=none
 expect 0 keyless inspect "$lower" && grep -q 'sums_differ=1' "$tmp/out" && ok "a block that differs" || not_ok "a block that differs"
 head -c 600000 /dev/urandom >"$tmp/garbage"
 expect 8 keyless inspect "$tmp/garbage" && grep -q 'malformed' "$tmp/out" && ok "garbage" || not_ok "garbage"

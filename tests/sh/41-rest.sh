@@ -47,7 +47,8 @@ wait "$waiting" || got=$?
 coffer mount "$tmp/fs/v" "$mnt"
 pid=$(mount_pid fs/v)
 kill -KILL "$pid"
-wait_for 10 [ ! -e "/proc/$pid/exe" ]
+dead() { ! stat "$mnt" >/dev/null 2>&1; } # its memory goes before its descriptors: until then it is one that dies while it is waited for
+wait_for 10 dead
 expect 0 coffer umount "$mnt" && ok "a dead mount is taken away"
 
 coffer mount "$tmp/fs/v" "$mnt"
