@@ -18,6 +18,8 @@ bao() { # request METHOD PATH [JSON]
 another() { local now; now=$(main_pid "$1") && [ "$now" != 0 ] && [ "$now" != "$2" ] && state_is "$1" active; }
 # Its process has ended, whatever became of the unit.
 stopped() { [ "$(main_pid "$1")" != "$2" ] || { systemctl status "$1"; return 1; }; }
+# Or it goes on and can do nothing: a server that had nothing to write when the key went lets nobody in. What is written here changes nothing.
+out_of_use() { stopped "$1" "$2" >/dev/null || ! as postgres timeout 20 psql -XqAt -d bench -c "update pgbench_branches set bbalance = bbalance"; }
 restarted() { [ "$(systemctl show -P NRestarts coffer@acme)" -ge "$1" ]; }
 lease() { # NAME STATE
 	coffer --json status | python3 -c 'import json, sys
