@@ -23,16 +23,22 @@ int backup_tag_make(const struct key_backup *key, const uint8_t uuid[static UUID
 	return hmac_sha256(key->k, sizeof(key->k), statement, strlen(statement), ret_tag);
 }
 
-int backup_tag_check(const struct secret *root, const uint8_t uuid[static UUID_LEN], const char *statement, const uint8_t tag[static BACKUP_TAG_LEN])
+int backup_tag_fits(const struct key_backup *key, const uint8_t uuid[static UUID_LEN], const char *statement, const uint8_t tag[static BACKUP_TAG_LEN])
 {
-	__attribute__((cleanup(key_backup_wipe))) struct key_backup key = { { 0 } };
 	uint8_t own[BACKUP_TAG_LEN];
 	int r;
 
-	r = keys_backup(root, uuid, &key);
-	if (r == 0)
-		r = backup_tag_make(&key, uuid, statement, own);
+	r = backup_tag_make(key, uuid, statement, own);
 	if (r < 0)
 		return r;
 	return secret_equal(own, tag, BACKUP_TAG_LEN) ? 0 : -EBADMSG;
+}
+
+int backup_tag_check(const struct secret *root, const uint8_t uuid[static UUID_LEN], const char *statement, const uint8_t tag[static BACKUP_TAG_LEN])
+{
+	__attribute__((cleanup(key_backup_wipe))) struct key_backup key = { { 0 } };
+	int r;
+
+	r = keys_backup(root, uuid, &key);
+	return r < 0 ? r : backup_tag_fits(&key, uuid, statement, tag);
 }
