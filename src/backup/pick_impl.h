@@ -5,7 +5,6 @@
 #include "backup/backup_set.h"
 #include "backup/pick.h"
 
-#define PICK_CONFIG_MAX (256u * 1024)
 #define PICK_MARK_LEN 16                  /* of the hash of a name */
 
 /* A directory of the snapshot, in the order of numbers; the root is the first. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "format/layout.h"
+#include "format/volume_config.h"
 
 static int add_dir(struct pick *p, uint64_t no, unsigned depth, const struct record_entry *e)
 {
@@ -26,7 +27,7 @@ static int add_dir(struct pick *p, uint64_t no, unsigned depth, const struct rec
 
 static bool is_config(const struct record_entry *e, unsigned depth)
 {
-	return depth == 0 && e->type == RECORD_FILE && strcmp(e->name, NAME_VOLUME) == 0 && e->size <= PICK_CONFIG_MAX;
+	return depth == 0 && e->type == RECORD_FILE && strcmp(e->name, NAME_VOLUME) == 0 && e->size <= VOLUME_CONFIG_MAX;
 }
 
 static void add_id(struct pick_dir *d, const struct record_entry *e)

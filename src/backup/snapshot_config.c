@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "crypt/digest.h"
 #include "format/layout.h"
 
 #define PIECES_MAX 16                    /* of a file of 256 KiB there is one; with holes, a few */
@@ -48,19 +47,10 @@ static int on_pieces(void *ctx, const struct record_piece *pieces, size_t n)
 static int fetch(const struct repo *r, const struct record_piece *e, uint8_t *ret_at, struct store_error *err)
 {
 	AUTO_FREE uint8_t *p = NULL;
-	uint8_t hash[RECORD_HASH_LEN];
-	size_t len, at = e->packed ? e->at : 0;
-	int q;
+	int q = repo_get_piece(r, e, &p, err);
 
-	q = repo_get(r, e->packed ? REPO_PACK : REPO_SEGMENT, e->packed ? e->pack : e->hash, &p, &len, err);
-	if (q == 0 && at + (size_t)e->len > len)
-		q = -EBADMSG;
 	if (q == 0)
-		q = digest_sha256(p + at, e->len, hash);
-	if (q == 0 && memcmp(hash, e->hash, RECORD_HASH_LEN) != 0)
-		q = -EBADMSG;
-	if (q == 0)
-		memcpy(ret_at, p + at, e->len);
+		memcpy(ret_at, p, e->len);
 	return q;
 }
 
