@@ -199,6 +199,14 @@ static int round_of(struct backup *b, uint64_t *ret_read)
 	return r;
 }
 
+/* No file went or became shorter so far; threads may still read. */
+static bool files_are_steady(struct backup *b)
+{
+	WITH_LOCK(&b->pool.m);
+
+	return !b->unsteady;
+}
+
 /* Whether what the round reads is a state, by what can be seen of it: 1. Of clones nothing more is to be known. */
 static int frozen_pass(struct backup *b, uint8_t state[static 2 * STATE_LEN], bool *ret_ended)
 {
@@ -218,7 +226,7 @@ static int frozen_pass(struct backup *b, uint8_t state[static 2 * STATE_LEN], bo
 		r = read_state(b, state + STATE_LEN);
 	if (r < 0)
 		return r;
-	steady = !b->unsteady && memcmp(state, state + STATE_LEN, STATE_LEN) == 0 && dirs_are_steady(b, &since);
+	steady = files_are_steady(b) && memcmp(state, state + STATE_LEN, STATE_LEN) == 0 && dirs_are_steady(b, &since);
 	if (!steady && !*ret_ended)
 		r = round_end(b);
 	return r < 0 ? r : steady;
@@ -242,12 +250,7 @@ static int read_clones(struct backup *b)
 {
 	int r = round_end(b);
 
-	if (r < 0)
-		return r;
-	lock_take(&b->pool.m);
-	r = !b->unsteady;
-	lock_drop(&b->pool.m);
-	return r;
+	return r < 0 ? r : files_are_steady(b);
 }
 
 static int hold_once(struct backup *b)
