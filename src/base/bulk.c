@@ -40,13 +40,13 @@ static size_t direct(int fd, const uint8_t *p, size_t len, uint64_t off)
 {
 	bool aligned = (uintptr_t)p % BULK_BLOCK == 0;
 	AUTO_FREE uint8_t *bounce = aligned ? NULL : aligned_alloc(BULK_BLOCK, BOUNCE);
-	size_t at = 0, n;
+	size_t at = 0, n, most = aligned ? AT_ONCE : BOUNCE;
 	ssize_t done;
 
 	if (!aligned && !bounce)
 		return 0;
 	while (len - at >= BULK_BLOCK) {
-		n = len - at < (aligned ? AT_ONCE : BOUNCE) ? len - at : (aligned ? AT_ONCE : BOUNCE);
+		n = len - at < most ? len - at : most;
 		n -= n % BULK_BLOCK;
 		if (bounce)
 			memcpy(bounce, p + at, n);
