@@ -83,6 +83,19 @@ static void fixture_open(void)
 	assert_int_equal(fixture_open_with(&o, 1, &fixture_v), 0);
 }
 
+/* One bit of a file below. */
+__attribute__((unused)) static void flip(const char *path, off_t off)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t b;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &b, 1, off), 1);
+	b ^= 1;
+	assert_int_equal(pwrite(fd, &b, 1, off), 1);
+	(void)close(fd);
+}
+
 __attribute__((unused)) static void fixture_close(void)
 {
 	assert_int_equal(volume_close(take_ptr(fixture_v)), 0);

@@ -66,18 +66,6 @@ __attribute__((unused)) static void nothing_more_to_repair(void)
 	assert_int_equal(did.n, 0);
 }
 
-__attribute__((unused)) static void flip(const char *path, off_t off)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	uint8_t b;
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &b, 1, off), 1);
-	b ^= 1;
-	assert_int_equal(pwrite(fd, &b, 1, off), 1);
-	(void)close(fd);
-}
-
 __attribute__((unused)) static uint8_t content_of(uint64_t off)
 {
 	return (uint8_t)(off / BLOCK_SIZE * 7 + off % 251 + 1);

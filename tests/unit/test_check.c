@@ -61,18 +61,6 @@ static const char *make_tree(void)
 	return path;
 }
 
-static void flip(const char *path, off_t off)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	uint8_t b;
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &b, 1, off), 1);
-	b ^= 1;
-	assert_int_equal(pwrite(fd, &b, 1, off), 1);
-	(void)close(fd);
-}
-
 static void a_sound_volume_has_no_problems(void **state)
 {
 	struct check_counts c;

@@ -1,7 +1,7 @@
 /* test_repair_memory.c: the n-th allocation of a check and of a repair fails, ours or OpenSSL's, once or from there on. Either may end with -ENOMEM, but want of
  * memory is no damage: nothing is told that is not so, nothing readable is given up, and the next repair comes to the end it would have come to. Linked with
  * --wrap. */
-#include "alloc_fails.h"
+#include "alloc_fails_more.h"
 #include "repair_fixture.h"
 
 #include <stdlib.h>
@@ -11,39 +11,11 @@
 #define ALLOCATIONS_MAX 100000  /* of one repair: more means that the loop does not end */
 
 void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t n);
-int __wrap_posix_memalign(void **ret_p, size_t align, size_t n);
-char *__wrap_strdup(const char *s);
 void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__real_aligned_alloc(size_t align, size_t n);
-int __real_posix_memalign(void **ret_p, size_t align, size_t n);
-char *__real_strdup(const char *s);
 
 void *__wrap_realloc(void *p, size_t n)
 {
 	return alloc_fails() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-	return alloc_fails() ? NULL : __real_reallocarray(p, n, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t n)
-{
-	return alloc_fails() ? NULL : __real_aligned_alloc(align, n);
-}
-
-int __wrap_posix_memalign(void **ret_p, size_t align, size_t n)
-{
-	return alloc_fails() ? ENOMEM : __real_posix_memalign(ret_p, align, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return alloc_fails() ? NULL : __real_strdup(s);
 }
 
 static void *openssl_malloc(size_t n, const char *file, int line)

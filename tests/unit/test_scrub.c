@@ -1,5 +1,5 @@
 /* Linked with --wrap. */
-#include "alloc_fails.h"
+#include "alloc_fails_more.h"
 #include "fs_fixture.h"
 
 #include "fs/scrub.h"
@@ -8,35 +8,6 @@
 #include "lib/fault.h"
 
 #define CALLS_MAX 2000
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t n);
-int __wrap_posix_memalign(void **ret_p, size_t align, size_t n);
-char *__wrap_strdup(const char *s);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__real_aligned_alloc(size_t align, size_t n);
-int __real_posix_memalign(void **ret_p, size_t align, size_t n);
-char *__real_strdup(const char *s);
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-	return alloc_fails() ? NULL : __real_reallocarray(p, n, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t n)
-{
-	return alloc_fails() ? NULL : __real_aligned_alloc(align, n);
-}
-
-int __wrap_posix_memalign(void **ret_p, size_t align, size_t n)
-{
-	return alloc_fails() ? ENOMEM : __real_posix_memalign(ret_p, align, n);
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return alloc_fails() ? NULL : __real_strdup(s);
-}
 
 static struct lower *below;      /* what a scrub reads through */
 
@@ -50,18 +21,6 @@ static struct {
 	const char *heal;        /* flipped back under the hold */
 	off_t heal_off;
 } saw;
-
-static void flip(const char *path, off_t off)
-{
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	uint8_t b;
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &b, 1, off), 1);
-	b ^= 1;
-	assert_int_equal(pwrite(fd, &b, 1, off), 1);
-	(void)close(fd);
-}
 
 static void note(void *ctx, const struct scrub_problem *p)
 {
