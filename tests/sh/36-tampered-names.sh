@@ -62,11 +62,11 @@ expect 0 coffer umount "$mnt"
 restore
 link=$(find "$tmp/v" -name 'coffer.name.*')
 target=$(readlink "$link")
-rm "$link" && ln -s "$(printf %s "$target" | tr 'A-M' 'B-N')" "$link"
+rm "$link" && ln -s -- "$(printf %s "$target" | tr 'A-M' 'B-N')" "$link"
 expect 0 coffer mount "$tmp/v" "$mnt"
 is 'a long name whose link does not have its hash is not shown' sh -c "! ls '$mnt' | grep -q lll"
 expect 0 coffer umount "$mnt"
-rm "$link" && ln -s "$target" "$link"
+rm "$link" && ln -s -- "$target" "$link"
 
 rm "$(at fifo)" && mkfifo -m 644 "$(at fifo)"
 rm "$(at device)" && mknod -m 644 "$(at device)" c 1 5
