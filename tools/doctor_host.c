@@ -14,6 +14,7 @@
 #include <sys/timex.h>
 #include <sys/utsname.h>
 
+#include "base/fileio.h"
 #include "crypt/keys.h"
 
 #ifndef SO_PEERPIDFD
@@ -26,19 +27,6 @@
 #define DESCRIPTORS_NEED 256
 #define DESCRIPTORS_WANT 4096
 #define MEMLOCK_WANT (16u << 20)
-
-/* The first line of a file of /proc or /sys, without its end; false: there is none. */
-static bool line_of(const char *path, char *ret_text, size_t max)
-{
-	FILE *f = fopen(path, "re");
-	bool ok = f && fgets(ret_text, (int)max, f);
-
-	if (f)
-		(void)fclose(f);
-	if (ok)
-		ret_text[strcspn(ret_text, "\n")] = '\0';
-	return ok;
-}
 
 /* ---- kernel */
 
@@ -72,7 +60,7 @@ static void fuse(struct doctor *d)
 		(void)close(fd);
 	if (geteuid() != 0 && access("/usr/bin/fusermount3", X_OK) < 0 && access("/bin/fusermount3", X_OK) < 0)
 		doctor_row(d, "fusermount3", DOCTOR_FAIL, "install the package fuse3", "is not there, and only root mounts without it");
-	if (line_of("/sys/module/fuse/parameters/enable_uring", text, sizeof(text)))
+	if (fileio_first_line("/sys/module/fuse/parameters/enable_uring", text, sizeof(text)))
 		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "the kernel has it (%s); this version does not use it", text);
 	else
 		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "the kernel does not have it; this version does not use it");
@@ -155,7 +143,7 @@ static bool is_encrypted(const char *device)
 	if (stat(device, &st) < 0 || !S_ISBLK(st.st_mode))
 		return false;
 	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/dm/uuid", major(st.st_rdev), minor(st.st_rdev));
-	return line_of(path, uuid, sizeof(uuid)) && strncmp(uuid, "CRYPT-", 6) == 0;
+	return fileio_first_line(path, uuid, sizeof(uuid)) && strncmp(uuid, "CRYPT-", 6) == 0;
 }
 
 static void swap(struct doctor *d)
@@ -188,7 +176,7 @@ static void core_dumps(struct doctor *d)
 	struct rlimit lim = { .rlim_cur = RLIM_INFINITY };
 
 	(void)prlimit(getppid(), RLIMIT_CORE, NULL, &lim); /* ours is 0 by now */
-	if (!line_of("/proc/sys/kernel/core_pattern", text, sizeof(text)))
+	if (!fileio_first_line("/proc/sys/kernel/core_pattern", text, sizeof(text)))
 		return;
 	if (text[0] == '|' && strstr(text, "/false"))
 		doctor_row(d, "core dumps", DOCTOR_OK, NULL, "are thrown away");

@@ -192,3 +192,15 @@ int fileio_mkdirs(const char *path, mode_t mode)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
+
+bool fileio_first_line(const char *path, char *ret_text, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	bool ok = f && fgets(ret_text, (int)size, f);
+
+	if (f)
+		(void)fclose(f);
+	if (ok)
+		ret_text[strcspn(ret_text, "\n")] = '\0';
+	return ok;
+}

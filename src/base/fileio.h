@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,9 @@ int fileio_read_at(int dirfd, const char *name, size_t max, uint8_t **ret_buf, s
 
 /* Replace name below dirfd by len bytes, atomically and durably: write NAME.tmp, fsync, rename, fsync dirfd. */
 int fileio_replace_at(int dirfd, const char *name, const void *p, size_t len, mode_t mode) must_check;
+
+/* The first line of a file of /proc or /sys, without its end and cut to size, which counts the NUL. False: there is none. */
+bool fileio_first_line(const char *path, char *ret_text, size_t size) must_check;
 
 /* mkdir -p with mode for what is made; -ENOTDIR, -errno. */
 int fileio_mkdirs(const char *path, mode_t mode) must_check;

@@ -54,6 +54,23 @@ static void replace_then_read_returns_the_bytes(void **state)
 	assert_int_equal(faccessat(dir, "f.tmp", F_OK, 0), -1);
 }
 
+static void the_first_line_is_cut_and_an_empty_file_has_none(void **state)
+{
+	char path[96], text[5] = "old";
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s/f", dir_path);
+	assert_false(fileio_first_line(path, text, sizeof(text)));
+	assert_int_equal(fileio_replace_at(dir, "f", "Y\nN\n", 4, 0600), 0);
+	assert_true(fileio_first_line(path, text, sizeof(text)));
+	assert_string_equal(text, "Y");
+	assert_int_equal(fileio_replace_at(dir, "f", "longer", 6, 0600), 0);
+	assert_true(fileio_first_line(path, text, sizeof(text)));
+	assert_string_equal(text, "long");
+	assert_int_equal(fileio_replace_at(dir, "f", "", 0, 0600), 0);
+	assert_false(fileio_first_line(path, text, sizeof(text)));
+}
+
 static void replace_gets_past_a_temporary_file_left_by_a_crash(void **state)
 {
 	int fd;
@@ -163,6 +180,7 @@ static void mkdirs_makes_all_parents_and_takes_what_exists(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_first_line_is_cut_and_an_empty_file_has_none, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(replace_then_read_returns_the_bytes, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(replace_gets_past_a_temporary_file_left_by_a_crash, make_dir,
 						remove_dir),
