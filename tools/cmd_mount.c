@@ -201,7 +201,7 @@ static int mount_fail(const struct mounting *m, int r)
 static int serve(struct mounting *m)
 {
 	struct ops_params p = {
-		.volume = m->volume, .mountpoint = m->mountpoint, .source = m->path, .threads = m->o.threads,
+		.volume = m->volume, .mountpoint = m->mountpoint, .source = m->path, .threads = m->o.threads, .fuse_uring = m->o.fuse_uring,
 		.allow_other = m->o.allow_other < 0 ? geteuid() == 0 : m->o.allow_other > 0, .dev = m->o.dev, .suid = m->o.suid,
 		.noexec = m->o.noexec, .ctx = m, .ready = on_ready, .restart = mount_restart, .hand = m->hand ? &m->hand->ops : NULL,
 	};

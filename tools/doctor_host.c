@@ -61,9 +61,10 @@ static void fuse(struct doctor *d)
 	if (geteuid() != 0 && access("/usr/bin/fusermount3", X_OK) < 0 && access("/bin/fusermount3", X_OK) < 0)
 		doctor_row(d, "fusermount3", DOCTOR_FAIL, "install the package fuse3", "is not there, and only root mounts without it");
 	if (fileio_first_line("/sys/module/fuse/parameters/enable_uring", text, sizeof(text)))
-		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "the kernel has it (%s); this version does not use it", text);
+		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "%s; mounts with fuse-uring use it",
+			   text[0] == 'Y' || text[0] == '1' ? "offered" : "the kernel has it, and its parameter fuse.enable_uring is off");
 	else
-		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "the kernel does not have it; this version does not use it");
+		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "the kernel does not have it; mounts with fuse-uring do without");
 }
 
 static void uring(struct doctor *d)

@@ -111,6 +111,7 @@ static int flag(const char *word, struct mount_options *o)
 	} flags[] = {
 		{ "ro", "rw", &o->read_only }, { "dev", "nodev", &o->dev }, { "suid", "nosuid", &o->suid },
 		{ "noexec", "exec", &o->noexec }, { "unsafe-backing", "", &o->unsafe_backing },
+		{ "fuse-uring", "nofuse-uring", &o->fuse_uring },
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {

@@ -13,7 +13,7 @@
 #define MOUNT_AGENT_MAX 108
 
 struct mount_options {
-	bool read_only, dev, suid, noexec, unsafe_backing;
+	bool read_only, dev, suid, noexec, unsafe_backing, fuse_uring;
 	bool sloppy;             /* words that nobody knows are passed over */
 	int allow_other;         /* -1: not said */
 	unsigned threads, commit_seconds;

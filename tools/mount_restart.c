@@ -360,6 +360,8 @@ void mount_restart(void *ctx, struct ops *o, uint32_t token)
 	mounting_tell("restarting", m->mountpoint);
 	if (!m->program)
 		r = refuse(l, -ENOENT, "it is not known how it was started");
+	else if (ops_by_uring(o))
+		r = refuse(l, -EOPNOTSUPP, "mounted with fuse-uring: unmount it, and mount it again");
 	else
 		r = priv_hand_on() ? 0 : refuse(l, -EPERM, "mounted by fusermount3");
 	if (r == 0)

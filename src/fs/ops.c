@@ -43,13 +43,16 @@ int ops_mount(const struct ops_params *p, struct ops **ret_o)
 	(void)pthread_mutex_init(&o->wipe_m, NULL);
 	(void)pthread_mutex_init(&o->lock_m, NULL);
 	(void)pthread_mutex_init(&o->hold_m, NULL);
+	(void)pthread_mutex_init(&o->late_m, NULL);
 	(void)pthread_cond_init(&o->hold_cond, NULL);
 	o->sync_fd = -1;
 	o->deep_fd = -1;
 	o->wake_fd = eventfd(0, EFD_CLOEXEC);
 	/* The name must still mean the same when the working directory has changed. One that was handed over is whole, and asking for it would wait for us. */
 	o->mountpoint = p->hand ? strdup(p->mountpoint) : realpath(p->mountpoint, NULL);
-	o->workers = calloc(o->threads, sizeof(*o->workers));
+	if (o->mountpoint)
+		ops_uring_wanted(o);
+	o->workers = calloc(o->threads + o->rings, sizeof(*o->workers));
 	o->have_key = pthread_key_create(&o->worker_key, NULL) == 0;
 	r = o->wake_fd >= 0 && o->mountpoint && o->workers && o->have_key ? 0 : -ENOMEM;
 	if (r == 0)
@@ -99,10 +102,19 @@ static int next_request(struct ops *o, struct ops_worker *w)
 	if (r > 0)
 		return r;
 	w->ntaken = 0; /* all are answered */
+	if (w->ring)
+		return ops_uring_next(o, w);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
 	r = fuse_session_receive_buf(o->session, &w->in);
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	return r;
+}
+
+/* Of a worker that is not needed: the others serve. */
+static void *leave(struct ops_worker *w)
+{
+	atomic_store(&w->left, true);
+	return NULL;
 }
 
 static void *work(void *arg)
@@ -114,6 +126,8 @@ static void *work(void *arg)
 	priv_thread();
 	(void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	(void)pthread_setspecific(o->worker_key, w);
+	if (w->ring && !ops_uring_begin(o, w))
+		return leave(w);
 	/* What was taken from the kernel is served in any case. */
 	while (w->kept > 0 || !fuse_session_exited(o->session)) {
 		ops_lock_wipe_worker(o, w);
@@ -122,6 +136,8 @@ static void *work(void *arg)
 		r = next_request(o, w);
 		if (r == -EINTR || r == -EAGAIN)
 			continue;
+		if (r == -ECANCELED && w->ring)
+			return leave(w);
 		if (r <= 0)
 			break;
 		ops_serve_one(o, w, (size_t)r);
@@ -134,24 +150,68 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static int start_workers(struct ops *o)
+static int start_worker(struct ops *o, bool ring)
 {
-	unsigned k;
+	struct ops_worker *w = &o->workers[o->started];
 	int r;
 
-	for (k = 0; k < o->threads; k++) {
-		struct ops_worker *w = &o->workers[k];
-
-		w->ops = o;
-		r = worker_memory(w);
-		if (r < 0)
-			return r;
-		r = pthread_create(&w->thread, NULL, work, w);
-		if (r != 0)
-			return -r;
+	w->ops = o;
+	r = worker_memory(w);
+	if (r == 0 && ring)
+		r = ops_uring_alloc(w, o->started % o->cpus);
+	if (r < 0)
+		return r;
+	r = pthread_create(&w->thread, NULL, work, w);
+	if (r == 0)
 		o->started++;
-	}
-	return 0;
+	return -r;
+}
+
+/* More of those that read /dev/fuse. */
+static int start_workers(struct ops *o, unsigned n)
+{
+	int r = 0;
+
+	for (; n > 0 && r == 0; n--)
+		r = start_worker(o, false);
+	return r;
+}
+
+static bool has_said(struct ops *o)
+{
+	return atomic_load(&o->rings_made) + atomic_load(&o->rings_failed) == o->rings;
+}
+
+static bool is_settled(struct ops *o)
+{
+	return atomic_load(&o->uring) != OPS_URING_WANTED || atomic_load(&o->ended) > 0;
+}
+
+static void until(struct ops *o, bool (*done)(struct ops *o))
+{
+	uint64_t n;
+
+	while (!done(o))
+		if (read(o->wake_fd, &n, sizeof(n)) < 0 && errno != EINTR)
+			return;
+	ops_wake(o); /* somebody may have meant another */
+}
+
+/* All rings are there before one worker reads INIT and answers it. Afterwards little comes by /dev/fuse, or everything. */
+static int start_with_rings(struct ops *o)
+{
+	int r = 0;
+
+	for (unsigned k = 0; k < o->rings && r == 0; k++)
+		r = start_worker(o, true);
+	if (r < 0)
+		return r;
+	until(o, has_said);
+	r = start_workers(o, 1);
+	if (r < 0)
+		return r;
+	until(o, is_settled);
+	return start_workers(o, atomic_load(&o->uring) == OPS_URING_AGREED && o->threads > 1 ? 1 : o->threads - 1);
 }
 
 static void join_workers(struct ops *o, bool cancel)
@@ -164,7 +224,13 @@ static void join_workers(struct ops *o, bool cancel)
 	for (k = 0; cancel && k < o->started; k++)
 		(void)pthread_cancel(o->workers[k].thread);
 	for (k = 0; k < o->started; k++)
+		if (o->workers[k].ring)
+			ops_uring_kick(&o->workers[k]);
+	for (k = 0; k < o->started; k++)
 		(void)pthread_join(o->workers[k].thread, NULL);
+	/* What the kernel has of a ring is a user of the connection. */
+	for (k = 0; k < o->started; k++)
+		ops_uring_free(&o->workers[k]);
 	o->started = 0;
 }
 
@@ -288,7 +354,7 @@ int ops_serve(struct ops *o)
 	if (r == 0)
 		ops_hand_go_on(o);
 	if (r == 0)
-		r = start_workers(o);
+		r = o->rings > 0 ? start_with_rings(o) : start_workers(o, o->threads);
 	if (r == 0)
 		r = wait_answer(o);
 	if (r == 0)
@@ -336,7 +402,8 @@ void ops_unmounted(struct ops *o)
 		ops_session_unmount(o);
 	if (o->session)
 		fuse_session_destroy(o->session);
-	for (k = 0; o->workers && k < o->threads; k++) {
+	for (k = 0; o->workers && k < o->threads + o->rings; k++) {
+		ops_uring_free(&o->workers[k]);
 		if (o->workers[k].in.mem && o->workers[k].in.mem != o->workers[k].memory)
 			free(o->workers[k].in.mem);
 		free(o->workers[k].memory);
@@ -348,6 +415,7 @@ void ops_unmounted(struct ops *o)
 	(void)pthread_mutex_destroy(&o->wipe_m);
 	(void)pthread_mutex_destroy(&o->lock_m);
 	(void)pthread_mutex_destroy(&o->hold_m);
+	(void)pthread_mutex_destroy(&o->late_m);
 	(void)pthread_cond_destroy(&o->hold_cond);
 	free(o->workers);
 	free(o->mountpoint);

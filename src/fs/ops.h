@@ -38,6 +38,7 @@ struct ops_params {
 	unsigned threads;        /* 0: OPS_THREADS_DEFAULT */
 	unsigned lock_ms;        /* tests: how long what the kernel holds may take to come when it is locked (0: 10 s), and coming to rest three times that */
 	bool allow_other, dev, suid, noexec, nonempty;
+	bool fuse_uring;         /* requests by FUSE over io_uring where the kernel offers it (docs/internals.md, "Follow one request"); such a mount cannot be handed over */
 	void *ctx;
 	/* The mount answers. Called once, from the thread of ops_serve, before requests of others are sure to have been served. */
 	void (*ready)(void *ctx, struct ops *o);
@@ -72,6 +73,8 @@ bool ops_is_locked(struct ops *o);
 
 /* Async-signal-safe. A second one before the first was heard takes its place. */
 void ops_ask_restart(struct ops *o, uint32_t token);
+/* Its requests come by io_uring: it can be neither held nor handed over. */
+bool ops_by_uring(const struct ops *o);
 /* ops_stop was called. */
 bool ops_is_stopping(struct ops *o);
 /* 0: until ops_resume nothing is served, locked or synced. -ENOKEY: it is locked; -ESHUTDOWN: it is ending; -ETIMEDOUT: a request or a sync does not end; -EOPNOTSUPP. */

@@ -6,7 +6,7 @@
  * way, and the first is inside its request until all are answered. Any other request that comes along is kept for behind that. They are read past the
  * page cache below, as their caller asks.
  *
- *   take      read from the second descriptor: its requests are answered there, so their numbers are remembered
+ *   take      read from the second descriptor: its requests are answered there, so their numbers are remembered. With rings: from further entries (ops_uring.c)
  *   begin     op_read, inside fuse_session_process_buf, leaves it here
  *   wait      one call for all
  *   end       each is verified, decrypted and answered */
@@ -86,16 +86,26 @@ static bool is_small_read(const struct fuse_buf *in, int len)
 	return (size_t)len >= sizeof(*h) + sizeof(*arg) && h->opcode == FUSE_READ && arg->size <= IOFILE_EARLY_MAX;
 }
 
+static int receive_more(struct ops *o, struct ops_worker *w)
+{
+	int r;
+
+	if (o->deep_fd < 0)
+		return -EAGAIN;
+	w->taking = true;
+	r = fuse_session_receive_buf(o->session, &w->in);
+	w->taking = false;
+	return r;
+}
+
 /* Begin more reads while there are any. */
 static void take(struct ops *o, struct ops_worker *w)
 {
 	unsigned before;
 	int r;
 
-	while (o->deep_fd >= 0 && w->ndeep < OPS_DEEP_MAX && w->ntaken < OPS_DEEP_MAX) {
-		w->taking = true;
-		r = fuse_session_receive_buf(o->session, &w->in);
-		w->taking = false;
+	while (w->ndeep < OPS_DEEP_MAX && w->ntaken < OPS_DEEP_MAX) {
+		r = w->ring ? ops_uring_more(o, w) : receive_more(o, w);
 		if (r <= 0)
 			return;
 		if (!is_small_read(&w->in, r)) {

@@ -13,7 +13,7 @@
 #include "fs/ops_impl.h"
 
 #include <linux/fuse.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 #include "base/secret.h"
 
@@ -51,12 +51,13 @@ static bool passes(unsigned gate, const struct fuse_in_header *h, size_t len)
 /* What came with it stays nowhere. */
 static void refuse(struct ops *o, struct ops_worker *w, const struct fuse_in_header *h, size_t len)
 {
-	const struct fuse_out_header out = { .len = sizeof(out), .error = -ENOKEY, .unique = h->unique };
+	struct fuse_out_header out = { .len = sizeof(out), .error = -ENOKEY, .unique = h->unique };
+	struct iovec iov = { &out, sizeof(out) };
 	ssize_t n;
 
 	secret_wipe(w->in.mem, len);
 	atomic_fetch_add_explicit(&o->errors, 1, memory_order_relaxed);
-	n = write(ops_deep_write_fd(o, fuse_session_fd(o->session), h->unique), &out, sizeof(out));
+	n = ops_raw_answer(o, &iov, 1);
 	(void)n; /* nobody waits for it any more */
 }
 

@@ -100,7 +100,7 @@ static bool all_parked(struct ops *o)
 
 	pthread_mutex_lock(&o->wipe_m);
 	for (unsigned k = 0; k < o->started; k++) {
-		if (atomic_load(&o->workers[k].parked))
+		if (atomic_load(&o->workers[k].parked) || atomic_load(&o->workers[k].left))
 			continue;
 		all = false;
 		if (!o->joining && atomic_load(&o->ended) == 0)
@@ -142,7 +142,7 @@ int ops_hold(struct ops *o)
 	else if (!ops_gate_is_open(o) || volume_is_locked(o->volume))
 		r = -ENOKEY;
 	else
-		r = o->init_len > 0 && o->answer_len > 0 ? 0 : -EOPNOTSUPP;
+		r = o->init_len > 0 && o->answer_len > 0 && !ops_by_uring(o) ? 0 : -EOPNOTSUPP;
 	if (r < 0) {
 		pthread_mutex_unlock(&o->lock_m);
 		return r;

@@ -6,6 +6,7 @@
 
 #include <fuse_lowlevel.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "fs/dir.h"
@@ -49,6 +50,17 @@ struct ops_worker {
 	bool taking;             /* from it */
 	atomic_bool parked;      /* ops_hand.c */
 	int kept;                /* length of a request in `in` that is to be served next; 0: none */
+
+	/* ops_uring.c */
+	struct ops_ring *ring;   /* NULL: its requests come by /dev/fuse */
+	int event_fd;            /* of a ring: other threads want its worker to look */
+	atomic_bool left;        /* it has ended, and nothing else has */
+};
+
+enum ops_uring {
+	OPS_URING_NO,
+	OPS_URING_WANTED,        /* the kernel has not been answered yet */
+	OPS_URING_AGREED,
 };
 
 struct ops {
@@ -72,10 +84,19 @@ struct ops {
 	uint64_t init_unique;
 	size_t init_len, answer_len; /* 0: not remembered; the next two for ops_hand.c */
 	uint8_t init[HAND_INIT_MAX], answer[HAND_INIT_MAX];
+	bool uring_offered;      /* by the kernel, and every worker has a ring */
 	bool kills_priv;         /* FUSE_HANDLE_KILLPRIV_V2 is agreed; else there are no extended attributes */
 	atomic_bool init_done;
 
 	int deep_fd;             /* ops_deep.c: a second descriptor of the connection, which does not block; -1: none */
+
+	/* ops_uring.c, ops_uring_start.c */
+	atomic_uint uring;       /* enum ops_uring */
+	unsigned cpus, rings;    /* queues of the kernel, and workers that serve them, the first ones; 0 when it is not wanted */
+	atomic_uint rings_made, rings_failed;
+	cpu_set_t allowed;       /* where this process may run */
+	pthread_mutex_t late_m;  /* a leaf */
+	struct ops_entry *late_first; /* lock: late_m */
 
 	/* ops_gate.c, ops_lock.c */
 	atomic_uint gate;        /* enum ops_gate */
@@ -198,6 +219,8 @@ void ops_wake(struct ops *o);
 /* ops_raw.c: with the session's descriptor. */
 int ops_raw_install(struct ops *o, int fd) must_check;
 void ops_raw_saw_init(struct ops *o, const void *buf, size_t len);
+/* Answer a request, from any thread; as writev. */
+ssize_t ops_raw_answer(struct ops *o, struct iovec *iov, int count);
 /* The number of the request that this thread serves. */
 uint64_t ops_raw_unique(fuse_req_t req);
 /* FILE_KILL_* that go with this WRITE or SETATTR, as the kernel says. */
@@ -215,6 +238,32 @@ void ops_deep_took(struct ops *o, const void *buf, size_t len);
 int ops_deep_write_fd(struct ops *o, int fd, uint64_t unique);
 /* True: the read is answered, or will be together with others, and i (a reference) is consumed. False: nothing has happened. */
 bool ops_deep_read(fuse_req_t req, struct inode *i, size_t size, off_t off, const struct fuse_file_info *fi) must_check;
+
+/* ops_uring_start.c: sets uring, cpus, rings and allowed, if the mount's parameters ask for it and this host has it; else says why not. */
+void ops_uring_wanted(struct ops *o);
+/* May the answer to this INIT (its body) agree? And: it has. */
+bool ops_uring_offers(const struct ops *o, const void *init_in, size_t len);
+void ops_uring_settle(struct ops *o, bool agreed);
+
+/* ops_uring.c. A worker's own ring, on its processor: alloc and free by whoever starts and has joined it; begin, next, idle, wipe and later from its own thread. */
+int ops_uring_alloc(struct ops_worker *w, unsigned cpu) must_check;
+void ops_uring_free(struct ops_worker *w);
+/* True: the kernel has agreed, and requests will come. */
+bool ops_uring_begin(struct ops *o, struct ops_worker *w);
+/* The length of the next request, which is in w->in then. -EINTR: look around, and ask again; 0: the connection has ended;
+ * -ECANCELED: the kernel does not take this worker's entry, and goes back to /dev/fuse; another error: as fuse_session_receive_buf. */
+int ops_uring_next(struct ops *o, struct ops_worker *w) must_check;
+/* The same beside those that are being served: -EAGAIN or -EINTR if there is none. */
+int ops_uring_more(struct ops *o, struct ops_worker *w) must_check;
+/* Has it brought nothing that is still to be served, or that another thread answers? */
+bool ops_uring_idle(const struct ops_worker *w);
+void ops_uring_wipe(struct ops_worker *w);
+/* Another thread will answer the request that is being served. -ENOMEM: it must be answered now. */
+int ops_uring_later(struct ops *o, struct ops_worker *w) must_check;
+/* From any thread: false: the request did not come by a ring. Else what writev would have returned, with errno. */
+bool ops_uring_answer(struct ops *o, struct ops_worker *w, const struct iovec *iov, int count, ssize_t *ret_n);
+/* Let its worker look around. From any thread. */
+void ops_uring_kick(const struct ops_worker *w);
 
 /* ops_ahead.c: read dir ahead behind the answer to this request. later: a reference is taken. */
 void ops_ahead_later(fuse_req_t req, struct inode *dir);

@@ -262,8 +262,10 @@ void ops_lock_wipe_worker(struct ops *o, struct ops_worker *w)
 
 	/* A request that is kept lies in what would be wiped. Nobody waits for it meanwhile: behind the gate it is refused at once, and the worker is here again
 	 * with nothing kept, for only a read that was let in keeps another. */
-	if (w->kept > 0 || atomic_load(&w->wiped) == gen)
+	if (w->kept > 0 || atomic_load(&w->wiped) == gen || (w->ring && !ops_uring_idle(w)))
 		return;
+	if (w->ring)
+		ops_uring_wipe(w);
 #if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 17)
 	secret_wipe(w->in.mem, w->in.mem_size);
 #endif
@@ -275,7 +277,10 @@ void ops_lock_wipe_worker(struct ops *o, struct ops_worker *w)
 
 void ops_lock_signal(const struct ops_worker *w)
 {
-	(void)pthread_kill(w->thread, WIPE_SIGNAL);
+	if (w->ring)
+		ops_uring_kick(w);
+	else
+		(void)pthread_kill(w->thread, WIPE_SIGNAL);
 }
 
 /* One signal may come between a worker's look and its read: so again until all have obeyed. */
@@ -286,7 +291,7 @@ static bool signal_workers(struct ops *o, unsigned gen)
 
 	pthread_mutex_lock(&o->wipe_m);
 	for (k = 0; k < o->started && !o->joining && atomic_load(&o->ended) == 0; k++) {
-		if (atomic_load(&o->workers[k].wiped) == gen)
+		if (atomic_load(&o->workers[k].wiped) == gen || atomic_load(&o->workers[k].left))
 			continue;
 		left = true;
 		ops_lock_signal(&o->workers[k]);

@@ -47,7 +47,7 @@ enum meter_op ops_meter_of(uint32_t opcode)
 void ops_times(const struct ops *o, struct meter_sum ret_sums[static METER_OPS])
 {
 	memset(ret_sums, 0, METER_OPS * sizeof(*ret_sums));
-	for (unsigned k = 0; k < o->threads; k++)
+	for (unsigned k = 0; k < o->threads + o->rings; k++)
 		for (unsigned i = 0; i < METER_OPS; i++)
 			meter_read(&o->workers[k].meters[i], &ret_sums[i]);
 }

@@ -6,11 +6,11 @@
  * no extended attributes. */
 #include "fs/ops_impl.h"
 
-#include <linux/fuse.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "fs/file.h"
+#include "fs/fuse_uring.h"
 
 #define CALLER_GROUPS_MAX 64
 
@@ -27,6 +27,7 @@ static void look_at_init(struct ops *o, const void *buf, size_t len)
 	o->init_unique = h->unique;
 	o->init_len = len <= sizeof(o->init) ? len : 0;
 	memcpy(o->init, buf, o->init_len);
+	o->uring_offered = ops_uring_offers(o, in, len - sizeof(*h));
 }
 
 void ops_raw_saw_init(struct ops *o, const void *buf, size_t len)
@@ -51,27 +52,39 @@ static ssize_t answer_init(struct ops *o, int fd, const struct iovec *iov)
 {
 	struct fuse_init_out out = { 0 };
 	struct iovec with[2] = { iov[0], { &out, iov[1].iov_len } };
+	ssize_t n;
 
 	if (iov[1].iov_len > sizeof(out) || iov[1].iov_len < offsetof(struct fuse_init_out, flags) + sizeof(out.flags)) {
 		o->kills_priv = false;
+		ops_uring_settle(o, false);
 		return writev(fd, iov, 2);
 	}
 	memcpy(&out, iov[1].iov_base, iov[1].iov_len);
 	if (o->kills_priv)
 		out.flags |= FUSE_HANDLE_KILLPRIV_V2;
+	if (o->uring_offered) {
+		out.flags |= FUSE_INIT_EXT;
+		out.flags2 |= (uint32_t)(FUSE_OVER_IO_URING >> 32);
+	}
 	o->answer_len = iov[1].iov_len;
 	memcpy(o->answer, &out, o->answer_len);
-	return o->handed ? (ssize_t)(iov[0].iov_len + iov[1].iov_len) : writev(fd, with, 2);
+	n = o->handed ? (ssize_t)(iov[0].iov_len + iov[1].iov_len) : writev(fd, with, 2);
+	ops_uring_settle(o, n >= 0 && o->uring_offered);
+	return n;
 }
 
 /* A request is answered on the descriptor that it came by. Another thread than its worker (ops_seek.c) does not know which: the kernel does.
  * What answers none (unique 0) is of the connection as a whole. */
-static ssize_t answer(struct ops *o, int fd, struct iovec *iov, int count)
+ssize_t ops_raw_answer(struct ops *o, struct iovec *iov, int count)
 {
 	const struct fuse_out_header *h = iov[0].iov_base;
-	int to = ops_deep_write_fd(o, fd, h->unique);
-	ssize_t n = writev(to, iov, count);
+	int fd = fuse_session_fd(o->session), to;
+	ssize_t n;
 
+	if (ops_uring_answer(o, pthread_getspecific(o->worker_key), iov, count, &n))
+		return n;
+	to = ops_deep_write_fd(o, fd, h->unique);
+	n = writev(to, iov, count);
 	if (n < 0 && errno == ENOENT && h->unique != 0 && to == fd && o->deep_fd >= 0)
 		n = writev(o->deep_fd, iov, count);
 	return n;
@@ -83,7 +96,7 @@ static ssize_t raw_writev(int fd, struct iovec *iov, int count, void *userdata)
 	const struct fuse_out_header *h = iov[0].iov_base;
 
 	if (atomic_load_explicit(&o->init_done, memory_order_acquire))
-		return answer(o, fd, iov, count);
+		return ops_raw_answer(o, iov, count);
 	if (h->unique != o->init_unique || h->error != 0 || count != 2)
 		return o->handed ? -1 : writev(fd, iov, count);
 	atomic_store_explicit(&o->init_done, true, memory_order_release);

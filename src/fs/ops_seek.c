@@ -195,6 +195,11 @@ void ops_seek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 		ops_reply_err(req, -ENOMEM);
 		return;
 	}
+	if (ops_uring_later(o, ops_worker_of(req)) < 0) {
+		free(s);
+		ops_reply_err(req, -ENOMEM);
+		return;
+	}
 	*s = (struct ops_seek_req){ .req = req, .unique = ops_raw_unique(req), .ino = ino, .off = (uint64_t)off, .whence = whence };
 	ops_gate_more(o);
 	pthread_mutex_lock(&o->seek_m);

@@ -1,4 +1,4 @@
-/* ioq_uring.c: the io_uring engine; the only file that includes liburing.
+/* ioq_uring.c: the io_uring engine; the only file that includes liburing for I/O below (fs/ops_uring.c has the other way to FUSE).
  *
  * A request is in one list or in the kernel:
  *

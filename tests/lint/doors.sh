@@ -15,9 +15,9 @@ while read -r what where; do
 	done
 done <<'DOORS'
 openssl/ src/crypt/[a-z_]*\.[ch]
-liburing src/io/ioq_uring\.c
+liburing src/io/ioq_uring\.c|src/fs/ops_uring\.c
 fuse src/fs/ops(_[a-z]*)?\.[ch]|tools/cmd_mount\.c
-linux/fuse src/fs/ops(_[a-z]*)?\.[ch]
+linux/fuse src/fs/ops(_[a-z]*)?\.[ch]|src/fs/fuse_uring\.h
 jansson src/base/json\.c
 ini.h src/base/ini\.c
 xxhash src/base/hash\.h

@@ -363,7 +363,7 @@ static int obey(char *line)
 int main(int argc, char **argv)
 {
 	struct volume_options o = { .unsafe_backing = true };
-	struct ops_params p = { .threads = 8, .allow_other = true, .ready = on_ready };
+	struct ops_params p = { .threads = 8, .allow_other = true, .ready = on_ready, .fuse_uring = getenv("LOCKER_FUSE_URING") };
 	struct secret *root;
 	struct lower *l = lower_real();
 	struct ops *session;

@@ -4,7 +4,7 @@
 # Everything happens in $tmp: an agent of this script alone, volumes, mount points. At the end, whatever the outcome, what is mounted
 # below $tmp is detached and what runs on it is killed.
 #
-#   coffer ARG...       the command of this build, with this script's agent
+#   coffer ARG...       the command of this build, with this script's agent; COFFER_MOUNT_OPTIONS come before what a mount is given
 #   agent_start         start the agent; agent_stop ends it
 #   volume NAME [ARG...]  make $tmp/NAME for tenant NAME, and the mount point $tmp/mnt
 #   key_of NAME         its key file
@@ -49,6 +49,12 @@ volume_cleanup() {
 cleanup_fn volume_cleanup
 
 coffer() {
+	case ${COFFER_MOUNT_OPTIONS:+$1} in
+	mount)
+		shift
+		set -- mount -o "$COFFER_MOUNT_OPTIONS" "$@"
+		;;
+	esac
 	"$bin/coffer" --agent "$tmp/agent.sock" "$@"
 }
 

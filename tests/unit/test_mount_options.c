@@ -38,6 +38,7 @@ static void the_last_word_counts(void **state)
 	assert_true(good("rw,ro").read_only);
 	assert_false(good("ro,rw").read_only);
 	assert_true(good("nodev,dev").dev && good("suid").suid && good("noexec").noexec && good("unsafe-backing").unsafe_backing);
+	assert_true(good("fuse-uring").fuse_uring && !good("fuse-uring,nofuse-uring").fuse_uring && !good("rw").fuse_uring);
 	assert_false(good("").dev || good("").suid || good("suid,nosuid").suid || good("noexec,exec").noexec);
 	assert_int_equal(good("").allow_other, -1);
 	assert_int_equal(good("allow_other").allow_other, 1);
