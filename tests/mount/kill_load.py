@@ -18,7 +18,7 @@ SIZES = (0, 10, 500, 4096, 5000, 70000, 600000)
 
 class Load:
     def __init__(self, top, seed):
-        self.top, self.seed, self.may = top, seed, {}  # path -> set of states; each thread has paths of its own
+        self.top, self.seed, self.may = top, seed, {}  # path below top -> set of states; each thread has paths of its own
         self.ends = []
 
     def step(self, rnd, d):
@@ -70,7 +70,7 @@ class Load:
         start = 0.0
         try:
             while True:
-                d = f"{self.top}/{n}/{rnd.randrange(4)}"
+                d = f"{n}/{rnd.randrange(4)}"
                 start = time.monotonic()
                 os.makedirs(d, exist_ok=True)
                 self.step(rnd, d)
@@ -78,6 +78,7 @@ class Load:
             self.ends.append((e.errno, time.monotonic() - start, time.monotonic()))
 
     def main(self, ledger):
+        os.chdir(self.top)  # whoever looks by a name from outside may find the bare mount point once the dead mount has been taken away
         threads = [threading.Thread(target=self.run, args=(n,)) for n in range(3)]
         for t in threads:
             t.start()
@@ -95,6 +96,7 @@ def verify(top, ledger):
         may = pickle.load(f)
     bad = 0
     for name, states in may.items():
+        name = os.path.join(top, name)
         got = None
         if os.path.exists(name):
             with open(name, "rb") as f:
