@@ -417,7 +417,7 @@ int prune_run(const struct prune_params *p, struct prune_counts *ret_c, struct s
 
 /* ---- for backups */
 
-int prune_mark(const struct repo *r, struct prune_mark *ret_m, struct store_error *err)
+static int mark_get(const struct repo *r, struct prune_mark *ret_m, struct store_error *err)
 {
 	char name[REPO_NAME_MAX];
 	AUTO_FREE void *p = NULL;
@@ -433,14 +433,26 @@ int prune_mark(const struct repo *r, struct prune_mark *ret_m, struct store_erro
 	return e < 0 ? e : digest_sha256(p, len, ret_m->hash);
 }
 
+/* The mark first: who has put his by then, and holds no lock any more, is done. */
+int prune_mark(const struct repo *r, struct prune_mark *ret_m, struct store_error *err)
+{
+	int e;
+
+	e = mark_get(r, ret_m, err);
+	if (e == 0)
+		e = prune_is_locked(r, err);
+	ret_m->locked = e == 1;
+	return e < 0 ? e : 0;
+}
+
 int prune_look(const struct repo *r, const struct prune_mark *m, struct store_error *err)
 {
 	struct prune_mark now;
 	int e;
 
-	e = prune_is_locked(r, err);
+	e = m->locked ? 1 : prune_is_locked(r, err);
 	if (e != 0)
 		return e;
-	e = prune_mark(r, &now, err);
+	e = mark_get(r, &now, err);
 	return e < 0 ? e : now.there != m->there || memcmp(now.hash, m->hash, sizeof(m->hash)) != 0;
 }

@@ -40,9 +40,10 @@ int prune_run(const struct prune_params *p, struct prune_counts *ret_c, struct s
 struct prune_mark {
 	bool there;
 	uint8_t hash[RECORD_HASH_LEN];   /* of the mark that the last prune has left */
+	bool locked;                     /* somebody was pruning then: what was seen in the store may have gone since */
 };
 int prune_mark(const struct repo *r, struct prune_mark *ret_m, struct store_error *err) must_check;
-/* Behind its manifest: 0 if nobody has pruned since; 1 if somebody has or does: then the snapshot's objects must be looked for once he is done. */
+/* Behind its manifest: 0 if nobody has pruned since, or was about it then; 1 if somebody has or does: then the snapshot's objects must be looked for once he is done. */
 int prune_look(const struct repo *r, const struct prune_mark *m, struct store_error *err) must_check;
 /* Is a lock there that has not expired? */
 int prune_is_locked(const struct repo *r, struct store_error *err) must_check;

@@ -1,20 +1,12 @@
 /* test_backup_live.c: when the last round of a mounted volume's backup counts (backup/backup_live.c). The mount is a callback; time is moved by --wrap. */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "backup/backup.h"
-#include "base/fileio.h"
-#include "format/layout.h"
-#include "format/volume_state.h"
+#include "backup_fixture.h"
 
 #define HOLDS 6 /* that are tried */
 
@@ -31,13 +23,8 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
 	return r;
 }
 
-static char dir_path[64];
-static struct store *store;
-static struct store_error err;
-
 /* The mount: what its next hold does, by number from 1 on. */
 static struct mount {
-	int root_fd;
 	unsigned holds;
 	unsigned busy;           /* the first holds are somebody else's */
 	unsigned slow;           /* those up to here last longer than a mount holds */
@@ -64,39 +51,13 @@ static int on_release(void *ctx)
 
 static int setup(void **state)
 {
-	static const uint8_t zeros[(size_t)STATE_SLOTS * STATE_SLOT_LEN];
-	char path[96];
-
-	(void)state;
-	(void)snprintf(dir_path, sizeof(dir_path), "/tmp/coffer-test-live.XXXXXX");
-	if (!mkdtemp(dir_path))
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/v", dir_path);
-	if (mkdir(path, 0700) < 0)
-		return -1;
-	mount_ = (struct mount){ .root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
-	if (mount_.root_fd < 0 || fileio_replace_at(mount_.root_fd, NAME_STATE, zeros, sizeof(zeros), 0600) < 0 ||
-	    fileio_replace_at(mount_.root_fd, NAME_VOLUME, "a volume", 8, 0600) < 0)
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/store", dir_path);
-	if (mkdir(path, 0700) < 0)
-		return -1;
-	(void)snprintf(path, sizeof(path), "file://%s/store", dir_path);
-	return store_open(path, NULL, &store, &err);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	store_close(store);
-	store = NULL;
-	(void)close(mount_.root_fd);
-	return setenv("D", dir_path, 1) < 0 ? -1 : system("rm -rf $D");
+	mount_ = (struct mount){ 0 };
+	return backup_setup(state);
 }
 
 static int run(struct backup_result *ret_r)
 {
-	struct backup_params p = { .ctx = &mount_, .store = store, .root_fd = mount_.root_fd, .uuid = { 1 }, .threads = 2, .hold = on_hold, .release = on_release };
+	struct backup_params p = { .ctx = &mount_, .store = store, .root_fd = root_fd, .uuid = { 1 }, .threads = 2, .hold = on_hold, .release = on_release };
 
 	return backup_run(&p, ret_r, &err);
 }
@@ -156,11 +117,11 @@ static void anothers_hold_is_none_of_ours(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(one_hold_will_do, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_that_had_ended_by_itself_does_not_count, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_that_was_longer_than_a_mount_holds_does_not_count, setup, teardown),
-		cmocka_unit_test_setup_teardown(it_gives_up_when_none_counts, setup, teardown),
-		cmocka_unit_test_setup_teardown(anothers_hold_is_none_of_ours, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_hold_will_do, setup, backup_teardown),
+		cmocka_unit_test_setup_teardown(one_that_had_ended_by_itself_does_not_count, setup, backup_teardown),
+		cmocka_unit_test_setup_teardown(one_that_was_longer_than_a_mount_holds_does_not_count, setup, backup_teardown),
+		cmocka_unit_test_setup_teardown(it_gives_up_when_none_counts, setup, backup_teardown),
+		cmocka_unit_test_setup_teardown(anothers_hold_is_none_of_ours, setup, backup_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
