@@ -219,7 +219,7 @@ static int lock_keep(struct prune *s)
 static int use_pieces(void *ctx, const struct record_piece *pieces, size_t n)
 {
 	struct prune *s = ctx;
-	int r = 0;
+	int r = lock_keep(s); /* to read a large snapshot may take longer than a lock lasts */
 
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = backup_set_add(&s->used[pieces[i].packed ? REPO_PACK : REPO_SEGMENT], pieces[i].packed ? pieces[i].pack : pieces[i].hash, NULL);

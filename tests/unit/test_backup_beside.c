@@ -11,7 +11,8 @@
 #include "backup_fixture.h"
 #include "crypt/digest.h"
 
-#define FILE_LEN ((size_t)RECORD_PACKED_BELOW)    /* a segment of its own */
+#define FILES 40u                        /* "file 0" and so on, 1 MiB of their number each: segments of their own */
+#define FILE_LEN ((size_t)RECORD_PACKED_BELOW)
 
 static const uint8_t uuid[UUID_LEN] = { 1 };
 static struct repo repo;
@@ -48,6 +49,13 @@ static void back_up(void)
 	struct backup_result res;
 
 	assert_int_equal(back_up_with(NULL, &res), 0);
+}
+
+static int prune_with(bool (*progress)(void *ctx), struct prune_counts *ret_c)
+{
+	const struct prune_params p = { .repo = &repo, .keep = { .last = 1 }, .progress = progress };
+
+	return prune_run(&p, ret_c, &err);
 }
 
 static int no_piece_is_missing(void *ctx, const struct record_piece *pieces, size_t n)
@@ -139,11 +147,40 @@ static void one_that_lost_nothing_is_kept(void **state)
 	assert_int_equal(all_are_whole(), 1);
 }
 
+static unsigned asked;
+
+static bool stop_soon(void *ctx)
+{
+	(void)ctx;
+	return ++asked < FILES / 2;
+}
+
+/* Where it asks is where it keeps its lock. */
+static void a_prune_asks_while_it_reads_one_snapshot(void **state)
+{
+	struct prune_counts c;
+	char name[REPO_NAME_MAX];
+	uint64_t size;
+
+	(void)state;
+	for (unsigned i = 0; i < FILES; i++)
+		make_file(i);
+	back_up();
+	assert_int_equal(prune_with(stop_soon, &c), -EINTR);
+	(void)snprintf(name, sizeof(name), "%s/pruned", repo.uuid_text);
+	assert_int_equal(store_head(store, name, &size, &err), -ENOENT); /* it had only read */
+	assert_int_equal(all_are_whole(), 1);
+	assert_int_equal(prune_with(NULL, &c), 0);
+	assert_int_equal(c.kept, 1);
+	assert_int_equal(c.objects, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_backup_that_began_during_a_prune_is_whole_or_none, setup, backup_teardown),
 		cmocka_unit_test_setup_teardown(one_that_lost_nothing_is_kept, setup, backup_teardown),
+		cmocka_unit_test_setup_teardown(a_prune_asks_while_it_reads_one_snapshot, setup, backup_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
