@@ -16,7 +16,7 @@
 #include "format/layout.h"
 
 #define FSCK_DIR "lost+found"            /* of the backing, in the root of an ext4 that is all the volume's */
-#define PATH_MAX_LEN 65536u
+#define PATH_MAX_LEN (RECORD_DEPTH_MAX * (RECORD_NAME_MAX + 1)) /* so that no path of a snapshot is too long */
 #define XATTRS_LEN_MAX (256u * 1024)
 #define LINKS_MIN 1024u
 #define LONG_PREFIX "coffer.long."

@@ -184,9 +184,7 @@ static void done(struct restore *s)
 {
 	while (s->ndirs > 0)
 		(void)close(s->dirs[--s->ndirs].fd);
-	for (size_t i = 0; i < s->nlinks; i++)
-		free(s->links[i].path);
-	free(s->links);
+	restore_link_done(s);
 	free(s->path);
 	free(s->dirs);
 	free(s->volume_pieces);

@@ -35,16 +35,24 @@ struct restore_pack {
 	uint64_t used;                   /* when, by a counter */
 };
 
-/* Another name of it may follow. */
+/* Another name of it may follow (restore_link.c). */
 struct restore_link {
 	uint64_t no;
-	char *path;
+	uint32_t dir;                    /* as restore_dir.link_dir */
+	char *name;
+};
+
+/* A directory with such an entry in it, or below. */
+struct restore_link_dir {
+	uint32_t parent;                 /* as restore_dir.link_dir */
+	char *name;
 };
 
 struct restore_dir {
 	uint64_t no;
 	int fd;
 	size_t path_len;                 /* of the path up to it */
+	uint32_t link_dir;               /* its place among restore.link_dirs, from 1 on; 0: the root, or it is none of them yet */
 	uint32_t mode, uid, gid;
 	struct timespec mtime;
 };
@@ -65,8 +73,10 @@ struct restore {
 	size_t path_max;
 	struct restore_file *file;       /* whose pieces come */
 	bool skip;                       /* the pieces are nobody's */
-	struct restore_link *links;
+	struct restore_link *links;      /* in the order of numbers */
 	size_t nlinks, links_max;
+	struct restore_link_dir *link_dirs;
+	size_t nlink_dirs, link_dirs_max;
 	bool in_volume;                  /* the pieces are coffer.volume's */
 	bool have_volume;
 	struct record_entry volume;
@@ -75,7 +85,9 @@ struct restore {
 	bool quarantine;
 };
 
-/* restore_make.c: one entry, in the directory that is open last. */
+/* restore_make.c: open(2) of one component: below dirfd, through no link and into nothing that is mounted. */
+int restore_open_below(int dirfd, const char *name, int flags, mode_t mode) must_check;
+/* One entry, in the directory that is open last. */
 int restore_make(struct restore *s, uint64_t no, const struct record_entry *e) must_check;
 /* One whose content alone is wanted: in the root, under a name that goes when all other names are there. */
 int restore_make_content(struct restore *s, uint64_t no, const struct record_entry *e) must_check;
@@ -83,6 +95,12 @@ int restore_drop_contents(struct restore *s) must_check;
 int restore_make_volume(struct restore *s) must_check;
 /* Directories are done until depth are left. */
 int restore_leave(struct restore *s, size_t depth) must_check;
+
+/* restore_link.c: of the entry of this number, by this name in the directory that is open last, or in the root, other names may follow. */
+int restore_link_remember(struct restore *s, uint64_t no, const char *name, bool in_root) must_check;
+/* It, as O_PATH. -EUCLEAN: no such entry; -ENOENT: it was left out. */
+int restore_link_open(const struct restore *s, uint64_t no, int *ret_fd) must_check;
+void restore_link_done(struct restore *s);
 
 /* restore_fetch.c */
 int restore_fetch_start(struct restore *s) must_check;

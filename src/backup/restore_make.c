@@ -19,7 +19,7 @@
 #define ZEROS_LEN (1u << 20)
 #define SPECIAL_BITS 06000u
 
-static int open_below(int dirfd, const char *name, int flags, mode_t mode)
+int restore_open_below(int dirfd, const char *name, int flags, mode_t mode)
 {
 	struct open_how how = { .flags = (uint64_t)flags | O_CLOEXEC | O_NOFOLLOW, .mode = mode,
 				.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV };
@@ -91,7 +91,7 @@ static int make_dir(struct restore *s, uint64_t no, const struct record_entry *e
 
 	if (mkdirat(here(s)->fd, e->name, 0700) < 0 && !(errno == EEXIST && s->p->resume))
 		return -errno;
-	fd = open_below(here(s)->fd, e->name, O_RDONLY | O_DIRECTORY, 0);
+	fd = restore_open_below(here(s)->fd, e->name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
 	r = fchmod(fd, 0700) < 0 ? -errno : set_xattrs(fd, e);
@@ -133,10 +133,10 @@ static int make_space(const struct restore *s, const struct record_entry *e, int
 static int open_file(const struct restore *s, int dirfd, const char *name)
 {
 	struct stat st;
-	int fd = open_below(dirfd, name, O_RDWR | O_CREAT | (s->p->resume ? O_NONBLOCK : O_EXCL), 0600);
+	int fd = restore_open_below(dirfd, name, O_RDWR | O_CREAT | (s->p->resume ? O_NONBLOCK : O_EXCL), 0600);
 
 	if (fd == -EACCES && s->p->resume && fchmodat(dirfd, name, 0600, 0) == 0) /* finished by the one before */
-		fd = open_below(dirfd, name, O_RDWR | O_NONBLOCK, 0);
+		fd = restore_open_below(dirfd, name, O_RDWR | O_NONBLOCK, 0);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
 		(void)close(fd);
 		return -EEXIST;
@@ -200,47 +200,20 @@ static int make_node(const struct restore *s, const struct record_entry *e)
 	return r < 0 ? -errno : set_meta(s, e);
 }
 
-static int remember(struct restore *s, uint64_t no, const char *path)
-{
-	if (s->nlinks == s->links_max) {
-		size_t max = s->links_max ? s->links_max * 2 : 64;
-		void *more = reallocarray(s->links, max, sizeof(*s->links));
-
-		if (!more)
-			return -ENOMEM;
-		s->links = more;
-		s->links_max = max;
-	}
-	s->links[s->nlinks].no = no;
-	s->links[s->nlinks].path = strdup(path);
-	return s->links[s->nlinks++].path ? 0 : -ENOMEM;
-}
-
-static int by_no(const void *key, const void *link)
-{
-	uint64_t a = *(const uint64_t *)key, b = ((const struct restore_link *)link)->no;
-
-	return a < b ? -1 : a > b;
-}
-
 /* Another name of an entry before it that said that one would come. */
 static int make_link(struct restore *s, const struct record_entry *e)
 {
-	const struct restore_link *l = s->nlinks ? bsearch(&e->number, s->links, s->nlinks, sizeof(*s->links), by_no) : NULL;
+	AUTO_CLOSE int fd = -1;
 	char self[64];
-	int fd, r;
+	int r;
 
-	if (!l)
-		return -EUCLEAN;
-	fd = open_below(s->dirs[0].fd, l->path, O_PATH, 0);
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd; /* a device that was left out */
+	r = restore_link_open(s, e->number, &fd);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r; /* a device that was left out */
 	if (s->p->resume)
 		(void)unlinkat(here(s)->fd, e->name, 0);
 	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	r = linkat(AT_FDCWD, self, here(s)->fd, e->name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
-	(void)close(fd);
-	return r;
+	return linkat(AT_FDCWD, self, here(s)->fd, e->name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
 /* ---- which */
@@ -315,7 +288,7 @@ int restore_make(struct restore *s, uint64_t no, const struct record_entry *e)
 		return -EUCLEAN;
 	r = put_path(s, e->name);
 	if (r == 0 && e->flags & RECORD_FLAG_LINKED)
-		r = remember(s, no, s->path);
+		r = restore_link_remember(s, no, e->name, false);
 	if (r < 0)
 		return r;
 	if (s->ndirs == 1)
@@ -342,7 +315,7 @@ int restore_make_content(struct restore *s, uint64_t no, const struct record_ent
 	*there = *e;
 	content_name(no, there->name);
 	s->in_volume = false;
-	r = e->flags & RECORD_FLAG_SPACE || ndirs == 0 ? -EUCLEAN : remember(s, no, there->name);
+	r = e->flags & RECORD_FLAG_SPACE || ndirs == 0 ? -EUCLEAN : restore_link_remember(s, no, there->name, true);
 	if (r < 0)
 		return r;
 	s->ndirs = 1; /* those around it may be open, for others, and stay so */
