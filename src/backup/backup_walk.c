@@ -141,7 +141,9 @@ static int make_record(struct backup_item *item, const struct record_entry *e)
 		record_buf_done(&b);
 		return r;
 	}
-	item->record = b.p;
+	item->record = realloc(b.p, b.len); /* thousands wait for their turn */
+	if (!item->record)
+		item->record = b.p;
 	item->record_len = b.len;
 	return 0;
 }
