@@ -99,12 +99,17 @@ static int store_take(struct policy_found *f, const struct policy_kind *k, const
 	struct policy_item *item;
 	int r = 0;
 
-	if (!c->store || !c->tenant || strcmp(c->tenant, f->tenant) != 0)
+	if (!c->store || strncmp(c->store, k->scheme, strlen(k->scheme)) != 0 || !c->tenant || strcmp(c->tenant, f->tenant) != 0)
 		return 0;
 	item = item_new(f, k, name, c->store, &r);
 	if (item)
 		r = take(name, "endpoint", c->endpoint, item->endpoint);
-	return item && r == 0 ? take(name, "region", c->region, item->region) : r;
+	if (item && r == 0)
+		r = take(name, "region", c->region, item->region);
+	for (size_t i = 0; i < f->count && r == 0; i++) /* also one that another file has named */
+		if (strcmp(f->items[i].text, c->store + strlen(k->scheme)) == 0)
+			f->items[i].lock |= c->object_lock != NULL;
+	return r;
 }
 
 static void dir_close_p(DIR **d)
@@ -162,6 +167,8 @@ static int arguments(struct policy_found *f, struct asked *a, int argc, char **a
 			*to = argv[++i];
 		else if (strcmp(argv[i], "--host") == 0)
 			f->host = true;
+		else if (strcmp(argv[i], "--backup") == 0 || strcmp(argv[i], "--prune") == 0)
+			f->who = f->who != POLICY_ALL ? POLICY_TWICE : argv[i][2] == 'b' ? POLICY_BACKUP : POLICY_PRUNE;
 		else if (argv[i][0] == '-' || a->kind)
 			return cmd_usage(argv[0], "%s: no such option or argument", argv[i]);
 		else
@@ -175,6 +182,8 @@ static int arguments(struct policy_found *f, struct asked *a, int argc, char **a
 		return cmd_usage(argv[0], "%s is none of aws, gcp, azure, vault, s3, r2, gcs", a->kind);
 	if ((f->host || f->trust) && strcmp(a->kind, "aws") != 0)
 		return cmd_usage(argv[0], "--host and --trust are of aws");
+	if (f->who == POLICY_TWICE || (f->who != POLICY_ALL && strcmp(a->kind, "s3") != 0))
+		return cmd_usage(argv[0], "--backup and --prune are of s3, and one of them says whose keys");
 	if (f->trust && (f->host || !plain(f->trust, strlen(f->trust)) || strncmp(f->trust, "arn:", 4) != 0))
 		return cmd_usage(argv[0], "--trust takes the ARN of the host's own identity, and no --host");
 	return 0;

@@ -37,7 +37,7 @@ static const struct cmd commands[] = {
 	  "copy a volume's ciphertext into a store (file:///DIR), without its key; look at what is there" },
 	{ "restore", cmd_restore, "STORE SNAPSHOT|latest DIR [--path P]... [--suid] [--dev] [--signer KEY]", "a snapshot, or some paths of it, back into a new directory" },
 	{ "doctor", cmd_doctor, "[VOLUME|MOUNTPOINT] [--workload sqlite|postgres|duckdb|clickhouse|lucene]", "check this host and a volume, and say what to do" },
-	{ "policy", cmd_policy, "aws|gcp|azure|vault|s3|r2|gcs --tenant T [--host] [--trust ARN] [--config DIR]", "print the least that this host needs at a key service or store" },
+	{ "policy", cmd_policy, "aws|gcp|azure|vault|s3|r2|gcs --tenant T [--host] [--trust ARN] [--backup | --prune] [--config DIR]", "print the least that this host needs at a key service or store" },
 	{ "trust", cmd_trust, "VOLUME [--older]", "pin a volume on this host; accept one older than last seen" },
 };
 

@@ -15,13 +15,18 @@ struct policy_item {
 	char text[POLICY_TEXT_MAX];     /* behind the scheme: the key (its last part may be *, for any), or BUCKET[/PREFIX] */
 	char endpoint[POLICY_TEXT_MAX]; /* of a store; may be empty */
 	char region[POLICY_TEXT_MAX];
+	bool lock;                      /* object-lock= */
 };
+
+/* Of whose keys of a store: credentials= of volumes.d, prune-credentials=, or one pair for both. */
+enum policy_who { POLICY_ALL, POLICY_BACKUP, POLICY_PRUNE, POLICY_TWICE /* no answer */ };
 
 /* Texts that nobody said are empty. */
 struct policy_found {
 	const char *tenant;
 	const char *trust;           /* --trust: whose assuming of the role is asked for; NULL: not that */
 	bool host;                   /* --host: what the host's own identity needs */
+	enum policy_who who;
 	char mount[POLICY_TEXT_MAX]; /* [kms] of the tenant */
 	char ns[POLICY_TEXT_MAX];
 	char role_arn[POLICY_TEXT_MAX];

@@ -201,6 +201,37 @@ static void bucket_of(const char *item, char bucket[static POLICY_TEXT_MAX], cha
 	(void)snprintf(prefix, POLICY_TEXT_MAX + 1, "%s%s", rest, rest[0] && rest[strlen(rest) - 1] != '/' ? "/" : "");
 }
 
+/* What is done with objects, in the order of the columns: for backups, for pruning, with object lock alone. Runs put nothing in parts; who sweeps what others have left does more. */
+static const struct {
+	const char *action;
+	bool backup, prune, lock;
+} s3_actions[] = {
+	{ "s3:GetObject", true, true, false },
+	{ "s3:PutObject", true, true, false },
+	{ "s3:DeleteObject", false, true, false },
+	{ "s3:AbortMultipartUpload", false, false, false },
+	{ "s3:GetObjectRetention", true, true, true },
+	{ "s3:PutObjectRetention", true, false, true },
+	{ "s3:GetObjectLegalHold", false, true, true },
+	{ "s3:DeleteObjectVersion", false, true, true },
+};
+
+static void print_s3_objects(const struct policy_found *f, const struct policy_item *item)
+{
+	const char *comma = "";
+
+	(void)printf("  {\n   \"Effect\": \"Allow\",\n   \"Action\": [");
+	for (size_t i = 0; i < sizeof(s3_actions) / sizeof(s3_actions[0]); i++) {
+		if (s3_actions[i].lock && !item->lock)
+			continue;
+		if ((f->who == POLICY_BACKUP && !s3_actions[i].backup) || (f->who == POLICY_PRUNE && !s3_actions[i].prune))
+			continue;
+		(void)printf("%s\"%s\"", comma, s3_actions[i].action);
+		comma = ", ";
+	}
+	(void)printf("],\n");
+}
+
 static void print_s3(const struct policy_found *f)
 {
 	char bucket[POLICY_TEXT_MAX], prefix[POLICY_TEXT_MAX + 1];
@@ -210,12 +241,14 @@ static void print_s3(const struct policy_found *f)
 		const char *region = f->items[i].region, *partition = strncmp(region, "cn-", 3) == 0 ? "aws-cn" : strncmp(region, "us-gov-", 7) == 0 ? "aws-us-gov" : "aws";
 
 		bucket_of(f->items[i].text, bucket, prefix);
-		(void)printf("  {\n   \"Effect\": \"Allow\",\n   \"Action\": [\"s3:GetObject\", \"s3:PutObject\", \"s3:DeleteObject\", \"s3:AbortMultipartUpload\"],\n"
-			     "   \"Resource\": [\"arn:%s:s3:::%s/%s*\"]\n  },\n", partition, bucket, prefix);
-		(void)printf("  {\n   \"Effect\": \"Allow\",\n   \"Action\": [\"s3:ListBucket\"],\n   \"Resource\": [\"arn:%s:s3:::%s\"],\n"
-			     "   \"Condition\": {\"StringLike\": {\"s3:prefix\": \"%s*\"}}\n  },\n", partition, bucket, prefix);
-		(void)printf("  {\n   \"Effect\": \"Allow\",\n   \"Action\": [\"s3:ListBucketMultipartUploads\"],\n   \"Resource\": [\"arn:%s:s3:::%s\"]\n  }%s\n", partition, bucket,
-			     i + 1 < f->count ? "," : "");
+		print_s3_objects(f, &f->items[i]);
+		(void)printf("   \"Resource\": [\"arn:%s:s3:::%s/%s*\"]\n  },\n", partition, bucket, prefix);
+		(void)printf("  {\n   \"Effect\": \"Allow\",\n   \"Action\": [\"s3:ListBucket\"],\n   \"Resource\": [\"arn:%s:s3:::%s\"]", partition, bucket);
+		if (prefix[0])
+			(void)printf(",\n   \"Condition\": {\"StringLike\": {\"s3:prefix\": \"%s*\"}}", prefix);
+		if (f->who == POLICY_ALL)
+			(void)printf("\n  },\n  {\n   \"Effect\": \"Allow\",\n   \"Action\": [\"s3:ListBucketMultipartUploads\"],\n   \"Resource\": [\"arn:%s:s3:::%s\"]", partition, bucket);
+		(void)printf("\n  }%s\n", i + 1 < f->count ? "," : "");
 	}
 	(void)printf(" ]\n}\n");
 }

@@ -102,14 +102,27 @@ def vault_mount(text, path):
     vault(text, path, ("transit-eu/%s/k",))
 
 
-def s3(text, _path):
+def of_store(text, objects, locked, bucket):
+    """Prefixes have a condition, a whole bucket has none; that one alone has object lock."""
     s = statements(text)
-    objects = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
     assert sorted((*x["Action"], *x["Resource"]) for x in s) == sorted(
-        [(*objects, r + "*") for r in ("arn:aws:s3:::backups/acme/a/", "arn:aws:s3:::backups/acme/a2/", "arn:aws-cn:s3:::whole/")] +
-        [(a, r) for r in ("arn:aws:s3:::backups", "arn:aws:s3:::backups", "arn:aws-cn:s3:::whole") for a in ("s3:ListBucket", "s3:ListBucketMultipartUploads")]), s
-    assert sorted(x["Condition"]["StringLike"]["s3:prefix"] for x in s if x["Action"] == ["s3:ListBucket"]) == ["*", "acme/a/*", "acme/a2/*"], s
-    assert sum("Condition" in x for x in s) == 3
+        [(*objects, r + "*") for r in ("arn:aws:s3:::backups/acme/a/", "arn:aws:s3:::backups/acme/a2/")] + [(*objects, *locked, "arn:aws-cn:s3:::whole/*")] +
+        [(a, r) for r in ("arn:aws:s3:::backups", "arn:aws:s3:::backups", "arn:aws-cn:s3:::whole") for a in bucket]), s
+    assert sorted(x["Condition"]["StringLike"]["s3:prefix"] for x in s if "Condition" in x) == ["acme/a/*", "acme/a2/*"], s
+    assert all(x["Action"] == ["s3:ListBucket"] for x in s if "Condition" in x), s
+
+
+def s3(text, _path):
+    of_store(text, ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"),
+             ("s3:GetObjectRetention", "s3:PutObjectRetention", "s3:GetObjectLegalHold", "s3:DeleteObjectVersion"), ("s3:ListBucket", "s3:ListBucketMultipartUploads"))
+
+
+def s3_backup(text, _path):
+    of_store(text, ("s3:GetObject", "s3:PutObject"), ("s3:GetObjectRetention", "s3:PutObjectRetention"), ("s3:ListBucket",))
+
+
+def s3_prune(text, _path):
+    of_store(text, ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"), ("s3:GetObjectRetention", "s3:GetObjectLegalHold", "s3:DeleteObjectVersion"), ("s3:ListBucket",))
 
 
 def r2(text, _path):

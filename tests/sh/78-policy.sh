@@ -41,6 +41,8 @@ printf '[tenant]\nkms=hcvault://h/t/keys/k\n[kms]\nmount=transit-eu\n' >"$tmp/et
 volume a acme s3://backups/acme/a endpoint=https://0123abc.eu.r2.cloudflarestorage.com
 volume a2 acme s3://backups/acme/a2 endpoint=https://0123abc.eu.r2.cloudflarestorage.com
 volume b acme s3://whole region=cn-north-1
+volume b2 acme s3://whole "region=cn-north-1
+object-lock=governance 30"
 volume c other s3://others
 policy() { "$bin/coffer" policy "$@" --config "$tmp/etc"; }
 shape() { # HOW ARGUMENT...
@@ -54,8 +56,10 @@ grep -q 'coffer-acme; --trust' "$tmp/err" && ok "whose policy it is" || not_ok "
 shape aws-host aws --tenant acme --host
 shape aws-trust aws --tenant acme --trust arn:aws:iam::444455556666:role/host
 for kind in gcp azure vault s3 r2 gcs; do shape $kind $kind --tenant acme; done
+shape s3-backup s3 --tenant acme --backup
+shape s3-prune s3 --tenant acme --prune
 shape vault-mount vault --tenant mounted
 expect 0 policy aws --tenant other && ! grep -q 1234abcd "$tmp/out" && ok "another tenant's are its own"
 expect 18 policy aws --tenant none && expect 18 policy gcp --tenant other && expect 18 policy s3 --tenant none && expect 18 policy aws --tenant other --host && ok "no such tenant, key, store or role"
 expect 3 policy aws --tenant bad && expect 3 policy gcp --tenant short && expect 3 policy aws --tenant wrong && grep -q 'wrong.conf:2: ' "$tmp/err" && ok "what no policy can be made of" || not_ok "$(cat "$tmp/err")"
-expect 2 policy aws --tenant ../acme && expect 2 policy frob --tenant acme && expect 2 policy aws && expect 2 policy gcp --tenant acme --host && expect 2 policy aws --tenant acme --trust "arn:'x" && ok "usage"
+expect 2 policy aws --tenant ../acme && expect 2 policy frob --tenant acme && expect 2 policy aws && expect 2 policy gcp --tenant acme --host && expect 2 policy aws --tenant acme --trust "arn:'x" && expect 2 policy r2 --tenant acme --prune && expect 2 policy s3 --tenant acme --prune --backup && ok "usage"
