@@ -17,7 +17,7 @@
 
 void store_s3_call_init(struct s3_store *s, struct s3_call *c, const char *method, const char *key, const char *object, const char *what)
 {
-	*c = (struct s3_call){ .object = object, .what = what };
+	*c = (struct s3_call){ .key = key, .object = object, .what = what };
 	c->req.method = method;
 	store_s3_url(&s->place, key, &c->req.url);
 	c->req.body_max = S3_ERROR_BODY_MAX;
@@ -130,6 +130,16 @@ static int64_t pause_after(struct s3_store *s, struct retry *budget, const struc
 	return retry_pause(budget, &try);
 }
 
+/* Who may list below the prefix alone is told of a missing object there that he may not have it (AWS asks for ListBucket without any prefix before it says more). Such
+ * rights are what `coffer policy s3` gives. */
+static int denied(struct s3_store *s, const struct s3_call *c, struct store_error *err)
+{
+	bool look = c->key && (strcmp(c->req.method, "GET") == 0 || strcmp(c->req.method, "HEAD") == 0) && err->status == 403 &&
+		    (err->code[0] == '\0' || strcmp(err->code, "AccessDenied") == 0);
+
+	return look && store_s3_is_missing(s, c->key) ? store_fail(err, -ENOENT, "%s: %s: it is not there", c->object, c->what) : -EACCES;
+}
+
 int store_s3_send(struct s3_store *s, struct s3_call *c, struct http_answer *ret_a, struct store_error *err)
 {
 	struct retry budget = { 0 };
@@ -155,7 +165,7 @@ int store_s3_send(struct s3_store *s, struct s3_call *c, struct http_answer *ret
 			pause = t.v.again && !c->once ? pause_after(s, &budget, &t, attempts, failed_ms) : -1;
 			http_answer_done(&a);
 			if (pause < 0)
-				return r;
+				return r == -EACCES ? denied(s, c, err) : r;
 			wait_ms(pause);
 		}
 		http_answer_done(&a);

@@ -50,6 +50,7 @@ bool store_s3_keys_expired(struct s3_keys *k);
 
 struct s3_call {
 	struct http_request req;  /* method, url, headers, data, body_max, want: the caller's; the rest is filled in */
+	const char *key;          /* NULL: the bucket */
 	const char *object, *what; /* "OBJECT: WHAT: why" of the message */
 	bool once;                /* no second try */
 	bool parse;               /* a 200 may hold an error: the caller's check, below */
@@ -85,6 +86,8 @@ int store_s3_get(struct store *s, const char *name, uint64_t off, size_t max, vo
 /* Does the object hold exactly these bytes? -EEXIST: no. */
 int store_s3_is(struct store *s, const char *name, const void *data, size_t len, struct store_error *err) must_check;
 int store_s3_list(struct store *s, const char *prefix, store_each *each, void *arg, struct store_error *err) must_check;
+/* Does a list show that nothing has this key? */
+bool store_s3_is_missing(struct s3_store *s, const char *key);
 int store_s3_sweep(struct store *s, uint64_t age_s, uint64_t *ret_n, struct store_error *err) must_check;
 
 #endif

@@ -28,7 +28,7 @@ static void query_prefix(struct s3_store *s, struct url *u, const char *prefix)
 	url_query(u, "prefix", text);
 }
 
-static int list_page(struct s3_store *s, const char *prefix, struct listing *l, struct s3_page *page, struct store_error *err)
+static int list_page(struct s3_store *s, const char *prefix, s3_each *each, void *arg, struct s3_page *page, struct store_error *err)
 {
 	struct http_answer a;
 	struct s3_call c;
@@ -46,7 +46,7 @@ static int list_page(struct s3_store *s, const char *prefix, struct listing *l, 
 	if (r < 0)
 		return r == -ENOENT ? -ENODEV : r;
 	*page = (struct s3_page){ 0 };
-	r = store_s3_objects(&s->place, (const char *)a.data, a.data_len, pass_on, l, page);
+	r = store_s3_objects(&s->place, (const char *)a.data, a.data_len, each, arg, page);
 	if (r == -EUCLEAN)
 		return store_s3_nonsense(&c, &a, err);
 	http_answer_done(&a);
@@ -62,11 +62,36 @@ int store_s3_list(struct store *store, const char *prefix, store_each *each, voi
 	int r;
 
 	for (i = 0; i < PAGES_MAX; i++) {
-		r = list_page(s, prefix, &l, &page, err);
+		r = list_page(s, prefix, pass_on, &l, &page, err);
 		if (r != 0 || !page.more)
 			return r;
 	}
 	return store_fail(err, -EPROTO, "%.200s: not listed: the list does not end", s->s.label);
+}
+
+/* --- one key --- */
+
+struct seeking {
+	const char *key;
+	bool found;
+};
+
+static int seek(void *arg, const struct s3_entry *e)
+{
+	struct seeking *k = arg;
+
+	k->found = k->found || strcmp(e->key, k->key) == 0;
+	return 0;
+}
+
+/* No key of ours is the beginning of many others. */
+bool store_s3_is_missing(struct s3_store *s, const char *key)
+{
+	struct seeking k = { .key = key };
+	struct store_error err = { 0 };
+	struct s3_page page = { 0 };
+
+	return list_page(s, key, seek, &k, &page, &err) == 0 && !page.more && !k.found;
 }
 
 /* --- sweep --- */

@@ -253,6 +253,20 @@ class Base:
             f.fault("PUT", 1, "status", status, (), body)
             self.assertEqual(1, self.said(t("put", "x", self.files["small"]), r, text).attempts)
 
+    def test_what_is_missing_and_may_not_be_seen_is_missing(self):
+        """AWS's 403, where ListBucket is given below a prefix alone."""
+        f = self.faults()
+        t = self.open(f.port)
+        self.said(t("put", "there", self.files["small"]), "ok")
+        for body in "<Error><Code>AccessDenied</Code></Error>", "":
+            f.clear()
+            f.fault("(GET|HEAD) [^?]*/(there|none)$", 99, "status", 403, (), body)
+            for name, r in ("none", "ENOENT"), ("there", "EACCES"):
+                self.said(t("head", name), r, name)
+                self.said(t("get", name, 0, 10, self.out), r, name)
+        f.fault("GET [^?]*[?]", 99, "status", 403, (), "<Error><Code>AccessDenied</Code></Error>")  # nor may it list
+        self.said(t("head", "none"), "EACCES", "none")
+
     def test_answers_that_are_cut_or_changed_are_noticed(self):
         f = self.faults()
         t = self.open(f.port)
