@@ -233,7 +233,6 @@ static int begin(struct backup *b, struct store_error *err)
 
 	repo_open(&b->repo, b->p->store, b->p->uuid);
 	b->items_end = &b->items;
-	b->writer.fd = -1;
 	if (fstat(b->p->root_fd, &st) < 0)
 		return -errno;
 	b->started_s = time(NULL);
@@ -363,6 +362,7 @@ int backup_run(const struct backup_params *p, struct backup_result *ret_r, struc
 	if (!b)
 		return -ENOMEM;
 	b->p = p;
+	b->writer.fd = -1;
 	r = backup_work_start(b);
 	if (r == 0)
 		r = begin(b, ret_err);

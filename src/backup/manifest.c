@@ -75,7 +75,7 @@ int manifest_put_json(struct manifest *m, char **ret_json)
 	AUTO_FREE char *text = NULL;
 	int r;
 
-	r = json_put_int(o, "format", 1);
+	r = o ? json_put_int(o, "format", 1) : -ENOMEM;
 	if (r == 0)
 		r = put_hex(o, "uuid", m->uuid, UUID_LEN);
 	if (r == 0)

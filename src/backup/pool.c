@@ -28,7 +28,7 @@ int pool_start(struct pool *p, unsigned threads, void *(*work)(void *arg), void 
 
 	for (; p->nthreads < threads && p->nthreads < POOL_THREADS_MAX && r == 0; p->nthreads += r == 0)
 		r = thread_start(&p->threads[p->nthreads], work, arg);
-	return r;
+	return r == -EAGAIN ? -ENOMEM : r;
 }
 
 void pool_stop(struct pool *p)

@@ -28,7 +28,7 @@ struct pool {
 void pool_init(struct pool *p);
 /* Behind pool_stop. */
 void pool_done(struct pool *p);
-/* Start the threads, at most POOL_THREADS_MAX, each with work(arg). -errno; then, too, pool_stop. */
+/* Start the threads, at most POOL_THREADS_MAX, each with work(arg). -ENOMEM; then, too, pool_stop. */
 int pool_start(struct pool *p, unsigned threads, void *(*work)(void *arg), void *arg) must_check;
 /* Let the threads finish what is in the queue, and end. */
 void pool_stop(struct pool *p);
