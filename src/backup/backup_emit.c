@@ -17,7 +17,6 @@ void backup_item_free(struct backup *b, struct backup_item *item)
 	free(item->record);
 	backup_cache_file_done(&item->now);
 	backup_cache_file_done(&item->old);
-	free(item->path);
 	free(item);
 }
 

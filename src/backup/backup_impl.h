@@ -25,10 +25,12 @@
 
 #define BACKUP_METAS_LEN (BACKUP_WINDOW_GROUPS * (size_t)BLOCK_SIZE)
 
-/* A directory that is open while somebody needs it. */
+/* A directory that is open while somebody needs it, as are those around it. So what waits has no path of its own, which may be long. */
 struct backup_dir {
 	int fd;
 	unsigned refs;                   /* lock: backup.pool.m */
+	struct backup_dir *parent;       /* one of its refs is ours; NULL: the root */
+	char *name;
 };
 
 struct backup_item {
@@ -43,7 +45,6 @@ struct backup_item {
 	struct backup_dir *dir;          /* while work is left */
 	int clone_fd;                    /* what is read in its place; -1: nothing */
 	char name[RECORD_NAME_MAX + 1];
-	char *path;                      /* relative to the volume; for messages */
 	unsigned work;                   /* lock: backup.pool.m; windows that are not done */
 	bool rotten;                     /* lock: backup.pool.m */
 };
@@ -178,7 +179,12 @@ int backup_work_wait(struct backup *b) must_check;
 /* Says how far it is, without waiting. */
 int backup_work_poll(struct backup *b) must_check;
 void backup_job_free(struct backup_job *job);
+/* backup_dir.c: a directory of this name in parent (NULL: it is the root); fd stays the caller's. */
+int backup_dir_new(struct backup *b, int fd, struct backup_dir *parent, const char *name, struct backup_dir **ret_d) must_check;
+void backup_dir_ref(struct backup *b, struct backup_dir *d);
 void backup_dir_unref(struct backup *b, struct backup_dir *d);
+/* The path of an item with work left, relative to the volume, for messages. malloc'ed; NULL: no memory. */
+char *backup_item_path(const struct backup_item *item);
 
 /* backup_emit.c */
 void backup_item_free(struct backup *b, struct backup_item *item);

@@ -327,21 +327,13 @@ static int add_entry(struct walk *w, const struct place *at, const char *name, c
 		return -ENOMEM;
 	item->clone_fd = -1;
 	r = describe(w, at, name, st, fd, item);
-	if (r == 1) {
-		item->path = strdup(w->path);
-		item->dir = at->dir;
-		if (item->path) {
-			lock_take(&b->pool.m);
-			at->dir->refs++;
-			lock_drop(&b->pool.m);
-		} else {
-			item->dir = NULL;
-			r = -ENOMEM;
-		}
-	}
 	if (r < 0) {
 		backup_item_free(b, item);
 		return r;
+	}
+	if (r == 1) {
+		backup_dir_ref(b, at->dir);
+		item->dir = at->dir;
 	}
 	lock_take(&b->pool.m);
 	b->counts.files++;
@@ -384,12 +376,9 @@ static int enter(struct walk *w, const struct place *at, const char *name, int f
 		in.quarantine = true;
 	if (in.depth >= RECORD_DEPTH_MAX)
 		return -ELOOP;
-	in.dir = calloc(1, sizeof(*in.dir));
-	if (!in.dir)
-		return -ENOMEM;
-	in.dir->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	in.dir->refs = 1;
-	r = in.dir->fd < 0 ? -errno : walk_dir(w, &in);
+	r = backup_dir_new(w->b, fd, at->dir, name, &in.dir);
+	if (r == 0)
+		r = walk_dir(w, &in);
 	backup_dir_unref(w->b, in.dir);
 	return r;
 }
@@ -482,12 +471,9 @@ int backup_walk(struct backup *b)
 	if (!w)
 		return -ENOMEM;
 	w->b = b;
-	root.dir = calloc(1, sizeof(*root.dir));
-	if (!root.dir)
-		return -ENOMEM;
-	root.dir->refs = 1;
-	root.dir->fd = fcntl(b->p->root_fd, F_DUPFD_CLOEXEC, 0);
-	r = root.dir->fd < 0 || fstat(root.dir->fd, &st) < 0 ? -errno : 0;
+	r = backup_dir_new(b, b->p->root_fd, NULL, "", &root.dir);
+	if (r == 0 && fstat(root.dir->fd, &st) < 0)
+		r = -errno;
 	if (r == 0) {
 		b->dev = st.st_dev;
 		r = add_entry(w, &root, "", &st, root.dir->fd);

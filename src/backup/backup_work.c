@@ -22,21 +22,6 @@ struct worker {
 	struct store_error error;
 };
 
-void backup_dir_unref(struct backup *b, struct backup_dir *d)
-{
-	bool last;
-
-	if (!d)
-		return;
-	lock_take(&b->pool.m);
-	last = --d->refs == 0;
-	lock_drop(&b->pool.m);
-	if (last) {
-		(void)close(d->fd);
-		free(d);
-	}
-}
-
 void backup_job_free(struct backup_job *job)
 {
 	if (!job)
@@ -96,6 +81,22 @@ static int read_window(struct worker *w, int *fd, const struct backup_unit *u, s
 	return r;
 }
 
+static int tell_rot(struct backup *b, struct backup_item *item, const struct backup_rot *rot)
+{
+	AUTO_FREE char *path = backup_item_path(item);
+
+	if (!path)
+		return -ENOMEM;
+	WITH_LOCK(&b->pool.m);
+	b->counts.problems += rot->count;
+	item->rotten = true;
+	if (b->p->hold) /* not certain yet */
+		return backup_spool_rot(b, path, rot);
+	if (b->p->problem)
+		b->p->problem(b->p->ctx, path, rot);
+	return 0;
+}
+
 static int check_window(struct worker *w, int *fd, const struct backup_unit *u, size_t len)
 {
 	struct backup_rot rot = { 0 };
@@ -121,14 +122,7 @@ static int check_window(struct worker *w, int *fd, const struct backup_unit *u, 
 			u->item->now.metas[u->first + i] = meta;
 		return 0;
 	}
-	WITH_LOCK(&b->pool.m);
-	b->counts.problems += rot.count;
-	u->item->rotten = true;
-	if (b->p->hold) /* not certain yet */
-		return backup_spool_rot(b, u->item->path, &rot);
-	if (b->p->problem)
-		b->p->problem(b->p->ctx, u->item->path, &rot);
-	return 0;
+	return tell_rot(b, u->item, &rot);
 }
 
 /* ---- sending */
@@ -262,6 +256,13 @@ static int unsteady(struct backup *b, struct backup_item *item)
 	return 0;
 }
 
+static int failed(const struct backup_item *item, int r)
+{
+	AUTO_FREE char *path = backup_item_path(item);
+
+	return log_ret(r, "%s", path ? path : item->name);
+}
+
 static int do_unit(struct worker *w, const struct backup_unit *u)
 {
 	bool is_short = false;
@@ -284,7 +285,7 @@ static int do_unit(struct worker *w, const struct backup_unit *u)
 	if ((r == -ETXTBSY || r == -ENOENT) && w->b->p->hold)
 		return unsteady(w->b, u->item);
 	if (r < 0)
-		return log_ret(r, "%s", u->item->path);
+		return failed(u->item, r);
 	r = send_pieces(w, u);
 	lock_take(&w->b->pool.m);
 	w->b->counts.bytes_read += len;
