@@ -1,7 +1,8 @@
 /* backup_cache.c: see backup_cache.h. The file, little endian:
  *
  *   head     `CFBC` ‖ version(4) ‖ uuid(16) ‖ root_ino(8) ‖ store(32) ‖ count(8) ‖ index offset(8)
- *   blobs    check(8) ‖ size(8) ‖ ctime_s(8) ‖ ctime_ns(4) ‖ pieces(8) ‖ len(4) ‖ len bytes: pieces × meta(8), PIECES records, each len(4) ‖ record
+ *   blobs    check(8) ‖ size(8) ‖ ctime_s(8) ‖ ctime_ns(4) ‖ pieces(8) ‖ len(4) ‖ len bytes: xattrs(2) ‖ len(4) ‖ attributes, pieces × meta(8), PIECES records, each
+ *            len(4) ‖ record
  *   index    count × ( ino(8) ‖ offset(8) ), inodes rising
  *
  * The head is written last; check is over the rest of the blob. A ctime_ns of all ones fits no file. */
@@ -16,6 +17,7 @@
 
 #define HEAD_LEN 80u
 #define BLOB_LEN 40u
+#define XATTRS_LEN 6u                    /* count(2) ‖ len(4), in front of them */
 #define INDEX_LEN 16u
 #define FLUSH_AT (1u << 20)
 
@@ -24,11 +26,12 @@ struct backup_cache {
 	size_t len;
 	const uint8_t *index;
 	uint64_t count;
+	struct record_piece *some;       /* RECORD_PIECES_MAX, to parse into */
 };
 
 static void put_head(uint8_t p[static HEAD_LEN], const struct backup_cache_id *id, uint64_t count, uint64_t index)
 {
-	memcpy(p, "CFBC\1\0\0\0", 8);
+	memcpy(p, "CFBC\2\0\0\0", 8);
 	memcpy(p + 8, id->uuid, UUID_LEN);
 	layout_put64(p + 24, id->root_ino);
 	memcpy(p + 32, id->store, RECORD_HASH_LEN);
@@ -69,6 +72,10 @@ int backup_cache_open(int *fd, const struct backup_cache_id *id, struct backup_c
 		return -ENOMEM;
 	}
 	r = check_head(c, id);
+	if (r == 0) {
+		c->some = calloc(RECORD_PIECES_MAX, sizeof(*c->some));
+		r = c->some ? 0 : -ENOMEM;
+	}
 	if (r < 0) {
 		backup_cache_close(c);
 		return r;
@@ -82,6 +89,7 @@ void backup_cache_close(struct backup_cache *c)
 	if (!c)
 		return;
 	(void)munmap(c->p, c->len);
+	free(c->some);
 	free(c);
 }
 
@@ -106,20 +114,17 @@ static const uint8_t *find_blob(const struct backup_cache *c, uint64_t ino, size
 	return c->p + at;
 }
 
-static int parse_pieces(const uint8_t *p, size_t len, struct record_piece *pieces, uint64_t n)
+static int parse_pieces(const struct backup_cache *c, const uint8_t *p, size_t len, struct record_piece *pieces, uint64_t n)
 {
-	AUTO_FREE struct record_piece *some = calloc(RECORD_PIECES_MAX, sizeof(*some));
 	uint64_t have = 0;
 	size_t k;
 
-	if (!some)
-		return -ENOMEM;
 	while (len >= 4) {
 		size_t one = layout_get32(p);
 
-		if (one > len - 4 || record_parse_pieces(p + 4, one, some, &k) < 0 || k > n - have)
+		if (one > len - 4 || record_parse_pieces(p + 4, one, c->some, &k) < 0 || k > n - have)
 			return -EUCLEAN;
-		memcpy(pieces + have, some, k * sizeof(*some));
+		memcpy(pieces + have, c->some, k * sizeof(*c->some));
 		have += k;
 		p += 4 + one;
 		len -= 4 + one;
@@ -127,12 +132,31 @@ static int parse_pieces(const uint8_t *p, size_t len, struct record_piece *piece
 	return len == 0 && have == n ? 0 : -EUCLEAN;
 }
 
-/* The blob at b with left bytes behind its head, whole. */
-static bool blob_is_whole(const uint8_t *b, size_t left)
-{
-	size_t len = layout_get32(b + 36);
+/* A blob that is whole. */
+struct blob {
+	uint64_t n;                      /* pieces */
+	const uint8_t *xattrs, *metas, *records;
+	size_t len, xattrs_len, records_len; /* len: of all that is behind its head */
+	unsigned nxattrs;
+};
 
-	return len <= left && layout_get64(b + 28) <= len / 8 && hash_bytes(b + 8, BLOB_LEN - 8 + len) == layout_get64(b);
+/* The blob at p, with left bytes behind its head; false: it is not whole. */
+static bool blob_open(const uint8_t *p, size_t left, struct blob *ret_b)
+{
+	struct blob b = { .n = layout_get64(p + 28), .len = layout_get32(p + 36), .xattrs = p + BLOB_LEN + XATTRS_LEN };
+	size_t rest = b.len - XATTRS_LEN;
+
+	if (b.len > left || b.len < XATTRS_LEN || hash_bytes(p + 8, BLOB_LEN - 8 + b.len) != layout_get64(p))
+		return false;
+	b.nxattrs = layout_get16(p + BLOB_LEN);
+	b.xattrs_len = layout_get32(p + BLOB_LEN + 2);
+	if (b.xattrs_len > rest || b.n > (rest - b.xattrs_len) / 8)
+		return false;
+	b.metas = b.xattrs + b.xattrs_len;
+	b.records = b.metas + b.n * 8;
+	b.records_len = rest - b.xattrs_len - b.n * 8;
+	*ret_b = b;
+	return true;
 }
 
 void backup_cache_bytes(const struct backup_cache *c, const void **ret_p, size_t *ret_len)
@@ -143,19 +167,17 @@ void backup_cache_bytes(const struct backup_cache *c, const void **ret_p, size_t
 
 int backup_cache_each(const struct backup_cache *c, int (*fn)(void *arg, const struct record_piece *pieces, size_t n), void *arg)
 {
-	const uint8_t *b = c->p + HEAD_LEN;
+	const uint8_t *p = c->p + HEAD_LEN;
+	struct blob b;
 	int r = 0;
 
-	while (r == 0 && b < c->index && (size_t)(c->index - b) >= BLOB_LEN && blob_is_whole(b, (size_t)(c->index - b) - BLOB_LEN)) {
-		AUTO_FREE struct record_piece *pieces = NULL;
-		size_t len = layout_get32(b + 36);
-		uint64_t n = layout_get64(b + 28);
+	while (r == 0 && p < c->index && (size_t)(c->index - p) >= BLOB_LEN && blob_open(p, (size_t)(c->index - p) - BLOB_LEN, &b)) {
+		AUTO_FREE struct record_piece *pieces = calloc(b.n ? b.n : 1, sizeof(*pieces));
 
-		pieces = calloc(n ? n : 1, sizeof(*pieces));
-		r = pieces ? parse_pieces(b + BLOB_LEN + n * 8, len - n * 8, pieces, n) : -ENOMEM;
-		if (r == 0 && n > 0)
-			r = fn(arg, pieces, n);
-		b += BLOB_LEN + len;
+		r = pieces ? parse_pieces(c, b.records, b.records_len, pieces, b.n) : -ENOMEM;
+		if (r == 0 && b.n > 0)
+			r = fn(arg, pieces, b.n);
+		p += BLOB_LEN + b.len;
 	}
 	return r == -EUCLEAN ? 0 : r;
 }
@@ -164,31 +186,44 @@ void backup_cache_file_done(struct backup_cache_file *f)
 {
 	free(f->pieces);
 	free(f->metas);
+	free(f->xattrs);
 	*f = (struct backup_cache_file){ 0 };
+}
+
+static int fill(const struct backup_cache *c, const struct blob *b, struct backup_cache_file *f)
+{
+	f->n = b->n;
+	f->nxattrs = b->nxattrs;
+	f->xattrs_len = b->xattrs_len;
+	f->pieces = calloc(b->n ? b->n : 1, sizeof(*f->pieces));
+	f->metas = calloc(b->n ? b->n : 1, sizeof(*f->metas));
+	f->xattrs = b->xattrs_len > 0 ? malloc(b->xattrs_len) : NULL;
+	if (!f->pieces || !f->metas || (b->xattrs_len > 0 && !f->xattrs))
+		return -ENOMEM;
+	for (uint64_t i = 0; i < b->n; i++)
+		f->metas[i] = layout_get64(b->metas + i * 8);
+	if (b->xattrs_len > 0)
+		memcpy(f->xattrs, b->xattrs, b->xattrs_len);
+	return parse_pieces(c, b->records, b->records_len, f->pieces, b->n);
 }
 
 int backup_cache_find(const struct backup_cache *c, const struct backup_cache_key *key, struct backup_cache_file *ret_f)
 {
 	struct backup_cache_file f = { 0 };
-	size_t left = 0, len;
-	const uint8_t *b = c ? find_blob(c, key->ino, &left) : NULL;
+	size_t left = 0;
+	const uint8_t *p = c ? find_blob(c, key->ino, &left) : NULL;
+	struct blob b;
 	int r;
 
-	if (!b || !blob_is_whole(b, left))
+	if (!p || !blob_open(p, left, &b))
 		return 0;
-	len = layout_get32(b + 36);
-	f.n = layout_get64(b + 28);
-	f.pieces = calloc(f.n ? f.n : 1, sizeof(*f.pieces));
-	f.metas = calloc(f.n ? f.n : 1, sizeof(*f.metas));
-	r = f.pieces && f.metas ? parse_pieces(b + BLOB_LEN + f.n * 8, len - f.n * 8, f.pieces, f.n) : -ENOMEM;
+	r = fill(c, &b, &f);
 	if (r < 0) {
 		backup_cache_file_done(&f);
 		return r == -ENOMEM ? r : 0;
 	}
-	for (uint64_t i = 0; i < f.n; i++)
-		f.metas[i] = layout_get64(b + BLOB_LEN + i * 8);
 	*ret_f = f;
-	return layout_get64(b + 8) == key->size && (int64_t)layout_get64(b + 16) == key->ctime_s && layout_get32(b + 24) == key->ctime_ns ? 2 : 1;
+	return layout_get64(p + 8) == key->size && (int64_t)layout_get64(p + 16) == key->ctime_s && layout_get32(p + 24) == key->ctime_ns ? 2 : 1;
 }
 
 /* ---- writing */
@@ -230,7 +265,7 @@ static int add_pieces(struct record_buf *b, const struct record_piece *pieces, u
 
 int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_key *key, const struct backup_cache_file *f, bool sure)
 {
-	uint8_t head[BLOB_LEN] = { 0 }, index[INDEX_LEN], meta[8];
+	uint8_t head[BLOB_LEN + XATTRS_LEN] = { 0 }, index[INDEX_LEN], meta[8];
 	size_t at = w->buf.len;
 	int r;
 
@@ -240,7 +275,11 @@ int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_ke
 	layout_put64(head + 16, (uint64_t)key->ctime_s);
 	layout_put32(head + 24, sure ? key->ctime_ns : UINT32_MAX);
 	layout_put64(head + 28, f->n);
+	layout_put16(head + BLOB_LEN, (uint16_t)f->nxattrs);
+	layout_put32(head + BLOB_LEN + 2, (uint32_t)f->xattrs_len);
 	r = record_buf_add(&w->buf, head, sizeof(head));
+	if (r == 0)
+		r = record_buf_add(&w->buf, f->xattrs, f->xattrs_len);
 	for (uint64_t i = 0; i < f->n && r == 0; i++) {
 		layout_put64(meta, f->metas ? f->metas[i] : 0);
 		r = record_buf_add(&w->buf, meta, sizeof(meta));

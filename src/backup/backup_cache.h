@@ -32,11 +32,14 @@ void backup_cache_close(struct backup_cache *c);         /* NULL is fine */
 void backup_cache_bytes(const struct backup_cache *c, const void **ret_p, size_t *ret_len);
 /* All pieces in it, also of files that must be read again: the store may have them. fn returns 0 to go on. */
 int backup_cache_each(const struct backup_cache *c, int (*fn)(void *arg, const struct record_piece *pieces, size_t n), void *arg) must_check;
-/* The pieces of a file, and what the metadata of the window of each was (0: not known); malloc'ed. */
+/* The pieces of a file, and what the metadata of the window of each was (0: not known); its attributes, as an ENTRY record has them. malloc'ed. */
 struct backup_cache_file {
 	struct record_piece *pieces;
 	uint64_t *metas;
 	uint64_t n;
+	uint8_t *xattrs;
+	size_t xattrs_len;
+	unsigned nxattrs;
 };
 void backup_cache_file_done(struct backup_cache_file *f);
 /* 2: the file of this key; 1: of this inode, but it has changed or may have; 0: not there. */
@@ -50,7 +53,7 @@ struct backup_cache_writer {
 
 /* fd: empty. */
 void backup_cache_begin(struct backup_cache_writer *w, int fd);
-/* sure: a file with this key has these pieces; else it must be read again. */
+/* sure: a file with this key has these pieces and attributes; else it must be read again. */
 int backup_cache_add(struct backup_cache_writer *w, const struct backup_cache_key *key, const struct backup_cache_file *f, bool sure) must_check;
 int backup_cache_end(struct backup_cache_writer *w, const struct backup_cache_id *id) must_check;
 void backup_cache_writer_done(struct backup_cache_writer *w);

@@ -33,6 +33,14 @@ struct backup_dir {
 	char *name;
 };
 
+/* Where the walk is. */
+struct backup_place {
+	struct backup_dir *dir;
+	uint64_t entry;                  /* the directory's */
+	unsigned depth;
+	bool quarantine;                 /* or below it */
+};
+
 struct backup_item {
 	struct backup_item *next;
 	uint8_t *record;                 /* ENTRY, the number of pieces not yet in it */
@@ -97,6 +105,7 @@ struct backup {
 	size_t nitems;
 	uint64_t entries;
 	dev_t dev;
+	char *xattrs;                    /* backup_entry.c: room to read them; NULL: none yet */
 	struct backup_links *links;
 	size_t nlinks, links_max;
 	struct backup_seen *seen;        /* directories of the round, while frozen */
@@ -160,6 +169,9 @@ void backup_clone_close(struct backup *b, int fd);
 int backup_lock_sent(struct backup *b, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN]) must_check;
 /* Before the manifest: what it names is held at least as long as it will be. */
 int backup_lock_hold(struct backup *b, struct store_error *err) must_check;
+
+/* backup_entry.c: fill item, which is zeros but for clone_fd, with an entry; *ret_fd: what was opened for it, a directory always. 1: it has windows to read. */
+int backup_entry(struct backup *b, const struct backup_place *at, const char *name, const struct stat *st, struct backup_item *item, int *ret_fd) must_check;
 
 /* backup_walk.c */
 int backup_walk(struct backup *b) must_check;

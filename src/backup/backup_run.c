@@ -347,6 +347,7 @@ static void done(struct backup *b)
 	backup_spool_done(b);
 	free(b->slice_packs);
 	free(b->links);
+	free(b->xattrs);
 	record_buf_done(&b->list);
 	record_buf_done(&b->record);
 	manifest_done(&b->manifest);

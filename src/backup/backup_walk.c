@@ -8,30 +8,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
-#include <time.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "format/layout.h"
 
 #define FSCK_DIR "lost+found"            /* of the backing, in the root of an ext4 that is all the volume's */
 #define PATH_MAX_LEN (RECORD_DEPTH_MAX * (RECORD_NAME_MAX + 1)) /* so that no path of a snapshot is too long */
-#define XATTRS_LEN_MAX (256u * 1024)
-#define LINKS_MIN 1024u
-#define LONG_PREFIX "coffer.long."
 
 struct walk {
 	struct backup *b;
 	char path[PATH_MAX_LEN];
 	size_t len;
-};
-
-struct place {
-	struct backup_dir *dir;
-	uint64_t entry;                  /* the directory's */
-	unsigned depth;
-	bool quarantine;                 /* or below it */
 };
 
 struct names {
@@ -95,238 +82,16 @@ static int names_read(int dirfd, struct names *l)
 
 /* ---- one entry */
 
-/* Attributes of an open file or directory, ours alone. */
-static int read_xattrs(int fd, struct record_buf *out, unsigned *ret_n)
+/* *ret_fd: a directory is open. */
+static int add_entry(struct backup *b, const struct backup_place *at, const char *name, const struct stat *st, int *ret_fd)
 {
-	AUTO_FREE char *list = malloc(XATTRS_LEN_MAX);
-	AUTO_FREE uint8_t *value = malloc(UINT16_MAX);
-	uint8_t n[2];
-	ssize_t len, have;
-	int r = 0;
-
-	if (!list || !value)
-		return -ENOMEM;
-	have = flistxattr(fd, list, XATTRS_LEN_MAX);
-	if (have < 0)
-		return errno == EOPNOTSUPP ? 0 : -errno;
-	for (char *name = list; name < list + have && r == 0; name += strlen(name) + 1) {
-		if (strncmp(name, RECORD_XATTR_PREFIX, sizeof(RECORD_XATTR_PREFIX) - 1) != 0)
-			continue;
-		len = fgetxattr(fd, name, value, UINT16_MAX);
-		if (len < 0 && errno == ENODATA)
-			continue;
-		if (len < 0)
-			return -errno;
-		layout_put16(n, (uint16_t)strlen(name));
-		r = record_buf_add(out, n, sizeof(n));
-		if (r == 0)
-			r = record_buf_add(out, name, strlen(name));
-		layout_put16(n, (uint16_t)len);
-		if (r == 0)
-			r = record_buf_add(out, n, sizeof(n));
-		if (r == 0)
-			r = record_buf_add(out, value, (size_t)len);
-		++*ret_n;
-	}
-	return r;
-}
-
-static int make_record(struct backup_item *item, const struct record_entry *e)
-{
-	struct record_buf b = { 0 };
-	int r;
-
-	r = record_put_entry(&b, e);
-	if (r < 0) {
-		record_buf_done(&b);
-		return r;
-	}
-	item->record = realloc(b.p, b.len); /* thousands wait for their turn */
-	if (!item->record)
-		item->record = b.p;
-	item->record_len = b.len;
-	return 0;
-}
-
-static void fill(struct record_entry *e, const struct stat *st, const char *name, uint64_t parent)
-{
-	*e = (struct record_entry){ .parent = parent, .mode = st->st_mode & 07777, .uid = st->st_uid, .gid = st->st_gid, .mtime_s = st->st_mtim.tv_sec,
-				    .mtime_ns = (uint32_t)st->st_mtim.tv_nsec };
-	(void)snprintf(e->name, sizeof(e->name), "%s", name);
-	if (st->st_nlink > 1 && !S_ISDIR(st->st_mode))
-		e->flags |= RECORD_FLAG_LINKED;
-	switch (st->st_mode & S_IFMT) {
-	case S_IFREG:
-		e->type = RECORD_FILE;
-		e->size = (uint64_t)st->st_size;
-		break;
-	case S_IFDIR:
-		e->type = RECORD_DIR;
-		break;
-	case S_IFLNK:
-		e->type = RECORD_SYMLINK;
-		break;
-	case S_IFIFO:
-		e->type = RECORD_FIFO;
-		break;
-	case S_IFSOCK:
-		e->type = RECORD_SOCKET;
-		break;
-	default:
-		e->type = S_ISCHR(st->st_mode) ? RECORD_CHAR : RECORD_BLOCK;
-		e->number = ((uint64_t)major(st->st_rdev) << 32) | minor(st->st_rdev);
-	}
-}
-
-/* The entry that an inode with several names has already: true; else it is this one. */
-static int find_link(struct backup *b, uint64_t ino, uint64_t *ret_entry)
-{
-	struct backup_links *more, *l;
-	size_t i, k;
-
-	if (b->nlinks * 2 >= b->links_max) {
-		size_t max = b->links_max ? b->links_max * 2 : LINKS_MIN;
-
-		more = calloc(max, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		for (i = 0; i < b->links_max; i++) {
-			if (b->links[i].ino == 0)
-				continue;
-			for (k = (size_t)hash_u64x2(b->links[i].ino, 0) & (max - 1); more[k].ino; k = (k + 1) & (max - 1))
-				;
-			more[k] = b->links[i];
-		}
-		free(b->links);
-		b->links = more;
-		b->links_max = max;
-	}
-	for (i = (size_t)hash_u64x2(ino, 0) & (b->links_max - 1);; i = (i + 1) & (b->links_max - 1)) {
-		l = &b->links[i];
-		if (l->ino == ino) {
-			*ret_entry = l->entry;
-			return 1;
-		}
-		if (l->ino == 0)
-			break;
-	}
-	*l = (struct backup_links){ .ino = ino, .entry = b->entries };
-	b->nlinks++;
-	return 0;
-}
-
-static bool is_space(const struct backup *b, const struct place *at, const char *name)
-{
-	return at->depth == 0 && (strcmp(name, NAME_RESERVE) == 0 || (b->manifest.clean && strcmp(name, NAME_LOG) == 0));
-}
-
-/* All pieces that the cache names are where it says? */
-static bool all_there(struct backup *b, const struct record_piece *pieces, uint64_t n)
-{
-	bool ok = true;
-
-	WITH_LOCK(&b->pool.m);
-	for (uint64_t i = 0; i < n && ok; i++)
-		ok = pieces[i].packed ? backup_set_find(&b->packs, pieces[i].pack) : backup_set_find(&b->segments, pieces[i].hash);
-	return ok;
-}
-
-/* 1: the item has its pieces. Else what is remembered of it, if anything, is its old state. */
-static int from_cache(struct backup *b, struct backup_item *item)
-{
-	int r;
-
-	r = backup_cache_find(b->cache, &item->key, &item->old);
-	if (r < 2 || !all_there(b, item->old.pieces, item->old.n))
-		return r < 0 ? r : 0;
-	item->now = item->old;
-	item->old = (struct backup_cache_file){ 0 };
-	lock_take(&b->pool.m);
-	for (uint64_t i = 0; i < item->now.n; i++)
-		b->counts.bytes_kept += item->now.pieces[i].len;
-	lock_drop(&b->pool.m);
-	return 1;
-}
-
-static int64_t now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec;
-}
-
-/* The content of a regular file whose record is made: from the cache, or planned. 1: there is something to read. */
-static int content(struct backup *b, const struct place *at, struct backup_item *item, int fd, const struct stat *st)
-{
-	int r;
-
-	item->is_file = true;
-	item->checked = !at->quarantine && (strncmp(item->name, "coffer.", 7) != 0 || strncmp(item->name, LONG_PREFIX, sizeof(LONG_PREFIX) - 1) == 0);
-	item->key = (struct backup_cache_key){ .ino = st->st_ino, .size = (uint64_t)st->st_size, .ctime_s = st->st_ctim.tv_sec,
-					       .ctime_ns = (uint32_t)st->st_ctim.tv_nsec };
-	item->cacheable = st->st_ctim.tv_sec + BACKUP_RACY_S < now_s();
-	r = from_cache(b, item);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	item->clone_fd = backup_clone(b, fd, item->key.size);
-	r = backup_plan(item->clone_fd >= 0 ? item->clone_fd : fd, item->key.size, &item->now.pieces, &item->now.n);
-	if (r == 0 && item->now.n > 0) {
-		item->now.metas = calloc(item->now.n, sizeof(*item->now.metas));
-		r = item->now.metas ? 1 : -ENOMEM;
-	}
-	return r;
-}
-
-/* Everything about an open or linked entry but its place in the queue. 1: it has windows to read. */
-static int describe(struct walk *w, const struct place *at, const char *name, const struct stat *st, int fd, struct backup_item *item)
-{
-	AUTO_FREE struct record_entry *e = malloc(sizeof(*e));
-	AUTO_RECORD_BUF struct record_buf xattrs = { 0 };
-	ssize_t len;
-	int r = 0;
-
-	if (!e)
-		return -ENOMEM;
-	fill(e, st, name, at->entry);
-	(void)snprintf(item->name, sizeof(item->name), "%s", name);
-	if (e->flags & RECORD_FLAG_LINKED) {
-		r = find_link(w->b, st->st_ino, &e->number);
-		if (r < 0)
-			return r;
-		if (r == 1) {
-			*e = (struct record_entry){ .type = RECORD_LINK, .parent = at->entry, .number = e->number };
-			(void)snprintf(e->name, sizeof(e->name), "%s", name);
-			return make_record(item, e);
-		}
-	}
-	if (e->type == RECORD_SYMLINK) {
-		len = readlinkat(at->dir->fd, name, e->target, RECORD_TARGET_MAX);
-		if (len < 0)
-			return -errno;
-		e->target[len] = '\0';
-	}
-	if (fd >= 0)
-		r = read_xattrs(fd, &xattrs, &e->nxattrs);
-	e->xattrs = xattrs.p;
-	e->xattrs_len = xattrs.len;
-	if (e->type == RECORD_FILE && is_space(w->b, at, name))
-		e->flags |= RECORD_FLAG_SPACE;
-	if (r == 0)
-		r = make_record(item, e);
-	return r < 0 || e->type != RECORD_FILE || e->flags & RECORD_FLAG_SPACE ? r : content(w->b, at, item, fd, st);
-}
-
-static int add_entry(struct walk *w, const struct place *at, const char *name, const struct stat *st, int fd)
-{
-	struct backup *b = w->b;
 	struct backup_item *item = calloc(1, sizeof(*item));
 	int r;
 
 	if (!item)
 		return -ENOMEM;
 	item->clone_fd = -1;
-	r = describe(w, at, name, st, fd, item);
+	r = backup_entry(b, at, name, st, item, ret_fd);
 	if (r < 0) {
 		backup_item_free(b, item);
 		return r;
@@ -349,7 +114,7 @@ static int add_entry(struct walk *w, const struct place *at, const char *name, c
 
 /* ---- directories */
 
-static int walk_dir(struct walk *w, const struct place *at);
+static int walk_dir(struct walk *w, const struct backup_place *at);
 
 static int skip(struct walk *w)
 {
@@ -358,7 +123,7 @@ static int skip(struct walk *w)
 	return 0;
 }
 
-static bool is_ours(const struct place *at, const char *name)
+static bool is_ours(const struct backup_place *at, const char *name)
 {
 	if (at->depth == 0 && (strcmp(name, NAME_LOCK) == 0 || strcmp(name, FSCK_DIR) == 0))
 		return false;
@@ -367,9 +132,9 @@ static bool is_ours(const struct place *at, const char *name)
 	return at->quarantine || !strchr(name, '.') || strncmp(name, "coffer.", 7) == 0;
 }
 
-static int enter(struct walk *w, const struct place *at, const char *name, int fd)
+static int enter(struct walk *w, const struct backup_place *at, const char *name, int fd)
 {
-	struct place in = { .entry = w->b->entries - 1, .depth = at->depth + 1, .quarantine = at->quarantine };
+	struct backup_place in = { .entry = w->b->entries - 1, .depth = at->depth + 1, .quarantine = at->quarantine };
 	int r;
 
 	if (at->depth == 0 && strcmp(name, NAME_QUARANTINE) == 0)
@@ -383,52 +148,38 @@ static int enter(struct walk *w, const struct place *at, const char *name, int f
 	return r;
 }
 
-static int open_entry(const struct place *at, const char *name, const struct stat *st, int *ret_fd)
-{
-	int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (S_ISDIR(st->st_mode) ? O_DIRECTORY : 0), fd;
-	struct stat now;
-
-	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
-		return 0;
-	fd = openat(at->dir->fd, name, flags | O_NOATIME);
-	if (fd < 0 && errno == EPERM)
-		fd = openat(at->dir->fd, name, flags);
-	if (fd < 0)
-		return -errno;
-	*ret_fd = fd;
-	return fstat(fd, &now) < 0 ? -errno : now.st_ino == st->st_ino && now.st_mode == st->st_mode ? 0 : -ETXTBSY;
-}
-
-/* Something is mounted there, perhaps of this filesystem. */
-static bool is_foreign(const struct backup *b, const struct place *at, const char *name, const struct stat *st)
+/* 1: something is mounted there, perhaps of this filesystem. In one call, since there are many files and a mount may hold still for them. */
+static int look(const struct backup *b, const struct backup_place *at, const char *name, struct stat *ret_st)
 {
 	struct statx sx;
 
-	if (st->st_dev != b->dev)
-		return true;
-	return statx(at->dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &sx) == 0 && (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+	if (statx(at->dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &sx) < 0)
+		return -errno;
+	*ret_st = (struct stat){ .st_dev = makedev(sx.stx_dev_major, sx.stx_dev_minor), .st_ino = sx.stx_ino, .st_mode = sx.stx_mode, .st_nlink = sx.stx_nlink,
+				 .st_uid = sx.stx_uid, .st_gid = sx.stx_gid, .st_rdev = makedev(sx.stx_rdev_major, sx.stx_rdev_minor),
+				 .st_size = (off_t)sx.stx_size, .st_mtim = { .tv_sec = sx.stx_mtime.tv_sec, .tv_nsec = sx.stx_mtime.tv_nsec },
+				 .st_ctim = { .tv_sec = sx.stx_ctime.tv_sec, .tv_nsec = sx.stx_ctime.tv_nsec } };
+	return ret_st->st_dev != b->dev || (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 /* The entry of w->path, and what is below it. 1: not ours. */
-static int entry_here(struct walk *w, const struct place *at, const char *name)
+static int entry_here(struct walk *w, const struct backup_place *at, const char *name)
 {
 	AUTO_CLOSE int fd = -1;
 	struct stat st;
 	int r;
 
-	r = fstatat(at->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0 ? -errno : 0;
+	r = look(w->b, at, name, &st);
 	if (r == 0)
-		r = is_foreign(w->b, at, name, &st) ? 1 : open_entry(at, name, &st, &fd);
+		r = add_entry(w->b, at, name, &st, &fd);
 	if (w->b->p->hold && (r == -ENOENT || r == -ETXTBSY || r == -ELOOP)) /* it has gone, or is another, and its directory tells */
 		return 0;
-	if (r == 0)
-		r = add_entry(w, at, name, &st, fd);
 	if (r < 0 && pool_error(&w->b->pool) == 0)
 		(void)log_ret(r, "%s", w->path);
 	return r == 0 && S_ISDIR(st.st_mode) ? enter(w, at, name, fd) : r;
 }
 
-static int walk_entry(struct walk *w, const struct place *at, const char *name)
+static int walk_entry(struct walk *w, const struct backup_place *at, const char *name)
 {
 	size_t len = w->len, add = strlen(name) + (len > 0);
 	int r;
@@ -445,7 +196,7 @@ static int walk_entry(struct walk *w, const struct place *at, const char *name)
 	return r == 1 ? skip(w) : r;
 }
 
-static int walk_dir(struct walk *w, const struct place *at)
+static int walk_dir(struct walk *w, const struct backup_place *at)
 {
 	AUTO_NAMES struct names l = { 0 };
 	struct stat st;
@@ -463,8 +214,9 @@ static int walk_dir(struct walk *w, const struct place *at)
 
 int backup_walk(struct backup *b)
 {
+	AUTO_CLOSE int fd = -1;
 	AUTO_FREE struct walk *w = calloc(1, sizeof(*w));
-	struct place root = { 0 };
+	struct backup_place root = { 0 };
 	struct stat st;
 	int r;
 
@@ -476,7 +228,7 @@ int backup_walk(struct backup *b)
 		r = -errno;
 	if (r == 0) {
 		b->dev = st.st_dev;
-		r = add_entry(w, &root, "", &st, root.dir->fd);
+		r = add_entry(b, &root, "", &st, &fd);
 	}
 	if (r == 0)
 		r = walk_dir(w, &root);

@@ -323,7 +323,8 @@ static int cache_fd(const struct backup_cache_id *id)
 {
 	struct record_piece e = { .len = 100, .hash = { 1 } };
 	uint64_t meta = 77;
-	struct backup_cache_file f = { .pieces = &e, .metas = &meta, .n = 1 };
+	uint8_t xattrs[] = "two attributes";
+	struct backup_cache_file f = { .pieces = &e, .metas = &meta, .n = 1, .xattrs = xattrs, .xattrs_len = sizeof(xattrs), .nxattrs = 2 };
 	struct backup_cache_key key = { .size = 100, .ctime_s = 50, .ctime_ns = 60 };
 	struct backup_cache_writer w;
 	int fd = memfd_create("cache", MFD_CLOEXEC);
@@ -365,6 +366,9 @@ static void a_run_remembers_files_by_inode_size_and_ctime(void **state)
 	assert_int_equal(f.n, 1);
 	assert_int_equal(f.pieces[0].hash[1], 17);
 	assert_int_equal(f.metas[0], 77);
+	assert_int_equal(f.nxattrs, 2);
+	assert_string_equal((char *)f.xattrs, "two attributes");
+	assert_int_equal(f.xattrs_len, strlen("two attributes") + 1);
 	backup_cache_file_done(&f);
 	key.ctime_ns++;
 	assert_int_equal(backup_cache_find(c, &key, &f), 1); /* it has changed, and may still share windows */
