@@ -47,11 +47,12 @@ static int list_end(struct backup *b)
 	*l = (struct manifest_list){ .len = (uint32_t)b->list.len, .records = b->list_records };
 	r = digest_sha256(b->list.p, b->list.len, l->hash);
 	if (r == 0 && b->frozen) {
-		WITH_LOCK(&b->pool.m);
+		lock_take(&b->pool.m);
 		r = backup_spool_add(b, REPO_LIST, l->hash, b->list.p, b->list.len);
-	} else if (r == 0 && !b->p->hold && !b->p->dry_run) {
-		r = repo_put(&b->repo, REPO_LIST, l->hash, b->list.p, b->list.len, &err);
+		lock_drop(&b->pool.m);
 	}
+	if (r == -ENOBUFS || (r == 0 && !b->p->hold)) /* no room: at once, as objects are */
+		r = b->p->dry_run ? 0 : repo_put(&b->repo, REPO_LIST, l->hash, b->list.p, b->list.len, &err);
 	if (r < 0) {
 		pool_fail(&b->pool, r, &err);
 		return r;

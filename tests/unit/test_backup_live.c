@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "backup/backup_impl.h"
+#include "backup/snapshot.h"
 #include "backup_fixture.h"
 
 #define HOLDS 6 /* that are tried */
@@ -21,6 +23,15 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
 	if (id == CLOCK_BOOTTIME)
 		ret->tv_sec += ahead;
 	return r;
+}
+
+static bool no_room;     /* for what is kept back while the mount holds still */
+
+int __wrap_backup_spool_add(struct backup *b, enum repo_kind kind, const uint8_t *hash, const void *p, size_t len);
+int __real_backup_spool_add(struct backup *b, enum repo_kind kind, const uint8_t *hash, const void *p, size_t len);
+int __wrap_backup_spool_add(struct backup *b, enum repo_kind kind, const uint8_t *hash, const void *p, size_t len)
+{
+	return no_room ? -ENOBUFS : __real_backup_spool_add(b, kind, hash, p, len);
 }
 
 /* The mount: what its next hold does, by number from 1 on. */
@@ -52,6 +63,7 @@ static int on_release(void *ctx)
 static int setup(void **state)
 {
 	mount_ = (struct mount){ 0 };
+	no_room = false;
 	return backup_setup(state);
 }
 
@@ -114,6 +126,25 @@ static void anothers_hold_is_none_of_ours(void **state)
 	assert_int_equal(mount_.holds, HOLDS + 1);
 }
 
+/* Objects and lists alike. */
+static void what_there_is_no_room_for_goes_to_the_store_at_once(void **state)
+{
+	static const uint8_t uuid[UUID_LEN] = { 1 };
+	const struct snapshot_walk walk = { .ctx = NULL };
+	AUTO_MANIFEST struct manifest m = { 0 };
+	uint8_t hash[RECORD_HASH_LEN];
+	struct backup_result res;
+	struct repo repo;
+
+	(void)state;
+	no_room = true;
+	assert_int_equal(run(&res), 0);
+	assert_int_equal(mount_.holds, 1);
+	repo_open(&repo, store, uuid);
+	assert_int_equal(repo_manifest(&repo, res.snapshot, &m, hash, &err), 0);
+	assert_int_equal(snapshot_walk(&repo, &m, &walk, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +153,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_that_was_longer_than_a_mount_holds_does_not_count, setup, backup_teardown),
 		cmocka_unit_test_setup_teardown(it_gives_up_when_none_counts, setup, backup_teardown),
 		cmocka_unit_test_setup_teardown(anothers_hold_is_none_of_ours, setup, backup_teardown),
+		cmocka_unit_test_setup_teardown(what_there_is_no_room_for_goes_to_the_store_at_once, setup, backup_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
