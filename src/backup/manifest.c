@@ -161,6 +161,27 @@ static int get_text(const struct json *o, const char *key, size_t max, char *ret
 	return 0;
 }
 
+static int by_hash(const void *a, const void *b)
+{
+	return memcmp(a, b, RECORD_HASH_LEN);
+}
+
+/* No entry is in a snapshot twice, so no list is; one that could be named again and again would make a little in a store much in memory. */
+static int lists_differ(const struct manifest *m)
+{
+	AUTO_FREE uint8_t (*hashes)[RECORD_HASH_LEN] = calloc(m->nlists, sizeof(*hashes));
+
+	if (!hashes)
+		return -ENOMEM;
+	for (size_t i = 0; i < m->nlists; i++)
+		memcpy(hashes[i], m->lists[i].hash, RECORD_HASH_LEN);
+	qsort(hashes, m->nlists, sizeof(*hashes), by_hash);
+	for (size_t i = 1; i < m->nlists; i++)
+		if (by_hash(hashes[i - 1], hashes[i]) == 0)
+			return -EUCLEAN;
+	return 0;
+}
+
 static int get_lists(const struct json *o, struct manifest *m)
 {
 	const struct json *a;
@@ -188,7 +209,7 @@ static int get_lists(const struct json *o, struct manifest *m)
 		m->lists[i].len = (uint32_t)len;
 		m->lists[i].records = (uint32_t)records;
 	}
-	return r;
+	return r < 0 ? r : lists_differ(m);
 }
 
 static int get_numbers(const struct json *o, struct manifest *m)

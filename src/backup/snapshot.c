@@ -13,6 +13,7 @@
 
 struct reading {
 	const struct snapshot_walk *w;
+	const struct manifest *m;
 	struct record_order order;
 	struct merkle merkle;
 	struct record_entry entry;
@@ -31,12 +32,24 @@ static int malformed(struct store_error *err)
 	return say(err, -EUCLEAN, "the snapshot's list", "is malformed");
 }
 
+/* Before anybody is told of it. */
+static int within(const struct reading *s, struct store_error *err)
+{
+	if (s->order.entries > s->m->entries || s->order.bytes > s->m->bytes)
+		return say(err, -EUCLEAN, "the snapshot", "has more in it than its manifest says");
+	return 0;
+}
+
 static int do_entry(struct reading *s, const uint8_t *p, size_t len, struct store_error *err)
 {
 	unsigned depth;
+	int r;
 
 	if (record_parse_entry(p, len, &s->entry) < 0 || record_order_entry(&s->order, &s->entry) < 0)
 		return malformed(err);
+	r = within(s, err);
+	if (r < 0)
+		return r;
 	depth = s->order.depth - (s->entry.type == RECORD_DIR && s->order.entries > 1);
 	return s->w->entry ? s->w->entry(s->w->ctx, s->order.entries - 1, depth, &s->entry) : 0;
 }
@@ -44,9 +57,13 @@ static int do_entry(struct reading *s, const uint8_t *p, size_t len, struct stor
 static int do_pieces(struct reading *s, const uint8_t *p, size_t len, struct store_error *err)
 {
 	size_t n;
+	int r;
 
 	if (record_parse_pieces(p, len, s->pieces, &n) < 0 || record_order_pieces(&s->order, s->pieces, n) < 0)
 		return malformed(err);
+	r = within(s, err);
+	if (r < 0)
+		return r;
 	return s->w->pieces ? s->w->pieces(s->w->ctx, s->pieces, n) : 0;
 }
 
@@ -138,6 +155,7 @@ int snapshot_walk(const struct repo *r, const struct manifest *m, const struct s
 	if (!s)
 		return -ENOMEM;
 	s->w = w;
+	s->m = m;
 	*err = (struct store_error){ 0 };
 	for (size_t i = 0; i < m->nlists && e == 0; i++) {
 		AUTO_FREE uint8_t *p = NULL;
@@ -145,8 +163,6 @@ int snapshot_walk(const struct repo *r, const struct manifest *m, const struct s
 		e = get_list(r, m, i, w->spool, &p, err);
 		if (e == 0)
 			e = do_list(s, p, m->lists[i].len, m->lists[i].records, err);
-		if (e == 0 && (s->order.entries > m->entries || s->order.bytes > m->bytes))
-			e = say(err, -EUCLEAN, "the snapshot", "has more in it than its manifest says");
 	}
 	if (e == 0)
 		e = merkle_root(&s->merkle, root);

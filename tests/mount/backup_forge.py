@@ -133,6 +133,8 @@ def cases(s):
         'many-bytes': ('no room', lambda: s.snapshot([ROOT], bytes=1 << 60)),
         'more-than-said': ('more in it', lambda: s.snapshot(one, bytes=10)),
         'billion': ('malformed', lambda: s.snapshot([ROOT], lists=[dict(sha256='0' * 64, len=100, records=1)] * 16385)),
+        'same-list': ('malformed', lambda: s.snapshot([ROOT], lists=s.lists_of([ROOT]) + 2 * s.lists_of([entry(FIFO, b'abc')]), entries=3,
+                                                      root=merkle([ROOT] + 2 * [entry(FIFO, b'abc')]).hex())),
         'cut-list': ('malformed', lambda: s.snapshot(one, cut=10)),
         'other-root': ('not what its manifest says', lambda: s.snapshot([ROOT, entry(FILE, b'coffer.volume')], root='1' * 64)),
         'behind-end': ('malformed', lambda: s.snapshot([ROOT, small, pieces(piece(100, DATA))])),
