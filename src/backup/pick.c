@@ -39,7 +39,6 @@ void pick_free(struct pick *p)
 	free(p->paths);
 	free(p->dirs);
 	free(p->by_name);
-	free(p->config);
 	free(p->wants);
 	free(p->keep);
 	free(p->ranges);

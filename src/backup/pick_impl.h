@@ -57,10 +57,7 @@ struct pick {
 	struct pick_dir *dirs;
 	size_t ndirs, dirs_max;
 	uint32_t open[RECORD_DEPTH_MAX]; /* the directories around the entry at hand */
-	bool in_config, have_config;
-	uint64_t config_len;
-	struct record_piece *config;
-	size_t nconfig;
+	struct snapshot_config config;
 
 	/* pick_resolve */
 	uint32_t *by_name;               /* of dirs, by parent and name */

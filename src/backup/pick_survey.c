@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "format/layout.h"
-#include "format/volume_config.h"
 
 static int add_dir(struct pick *p, uint64_t no, unsigned depth, const struct record_entry *e)
 {
@@ -25,11 +24,6 @@ static int add_dir(struct pick *p, uint64_t no, unsigned depth, const struct rec
 	return r;
 }
 
-static bool is_config(const struct record_entry *e, unsigned depth)
-{
-	return depth == 0 && e->type == RECORD_FILE && strcmp(e->name, NAME_VOLUME) == 0 && e->size <= VOLUME_CONFIG_MAX;
-}
-
 static void add_id(struct pick_dir *d, const struct record_entry *e)
 {
 	if (e->type != RECORD_SYMLINK || namecrypt_dir_link_parse(e->target, strlen(e->target), d->id, &d->epoch) < 0)
@@ -41,11 +35,7 @@ static int survey_entry(void *ctx, uint64_t no, unsigned depth, const struct rec
 	struct pick *p = ctx;
 	struct pick_dir *in = no > 0 ? &p->dirs[p->open[depth]] : NULL;
 
-	p->in_config = in && is_config(e, depth) && !p->have_config;
-	if (p->in_config) {
-		p->have_config = true;
-		p->config_len = e->size;
-	}
+	snapshot_config_entry(&p->config, no, e);
 	if (in && strcmp(e->name, DIR_LINK) == 0)
 		add_id(in, e);
 	else if (in)
@@ -57,15 +47,7 @@ static int survey_pieces(void *ctx, const struct record_piece *pieces, size_t n)
 {
 	struct pick *p = ctx;
 
-	if (!p->in_config)
-		return 0;
-	if (p->config) /* so small a file has its pieces in one record */
-		return -EUCLEAN;
-	p->config = calloc(n, sizeof(*p->config));
-	if (!p->config)
-		return -ENOMEM;
-	memcpy(p->config, pieces, n * sizeof(*pieces));
-	p->nconfig = n;
+	snapshot_config_pieces(&p->config, pieces, n);
 	return 0;
 }
 
@@ -82,25 +64,7 @@ int pick_survey(struct pick *p, const struct repo *r, const struct manifest *m, 
 
 int pick_config(const struct pick *p, const struct repo *r, uint8_t **ret_config, size_t *ret_len, struct store_error *err)
 {
-	AUTO_FREE uint8_t *config = p->have_config ? calloc(1, p->config_len + 1) : NULL;
-	int e = 0;
+	int e = snapshot_config_get(r, &p->config, ret_config, ret_len, err);
 
-	if (!p->have_config) {
-		(void)snprintf(err->message, sizeof(err->message), NAME_VOLUME ": is not in the snapshot");
-		return -EUCLEAN;
-	}
-	if (!config)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->nconfig && e == 0; i++) {
-		AUTO_FREE uint8_t *piece = NULL;
-
-		e = repo_get_piece(r, &p->config[i], &piece, err);
-		if (e == 0)
-			memcpy(config + p->config[i].off, piece, p->config[i].len);
-	}
-	if (e < 0)
-		return e;
-	*ret_config = take_ptr(config);
-	*ret_len = p->config_len;
-	return 0;
+	return p->config.found || e != -ENOENT ? e : -EUCLEAN; /* a volume without is none */
 }

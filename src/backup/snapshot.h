@@ -37,4 +37,16 @@ int snapshot_find(const struct repo *r, const char *text, char ret_name[static R
  * snapshot_walk and repo_get. */
 int snapshot_config(const struct repo *r, const struct manifest *m, uint8_t **ret_p, size_t *ret_len, struct store_error *err) must_check;
 
+/* The same for whoever walks anyway: begins as zeros, is told of each entry and of all pieces, and then has it. */
+#define SNAPSHOT_CONFIG_PIECES 16        /* of a file of 256 KiB there is one; with holes, a few */
+struct snapshot_config {
+	bool here, found, bad;           /* here: the pieces that come are its */
+	uint64_t size;
+	struct record_piece pieces[SNAPSHOT_CONFIG_PIECES];
+	size_t n;
+};
+void snapshot_config_entry(struct snapshot_config *c, uint64_t no, const struct record_entry *e);
+void snapshot_config_pieces(struct snapshot_config *c, const struct record_piece *pieces, size_t n);
+int snapshot_config_get(const struct repo *r, const struct snapshot_config *c, uint8_t **ret_p, size_t *ret_len, struct store_error *err) must_check;
+
 #endif

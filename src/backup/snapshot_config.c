@@ -6,41 +6,33 @@
 
 #include "format/layout.h"
 
-#define PIECES_MAX 16                    /* of a file of 256 KiB there is one; with holes, a few */
-
-struct finding {
-	bool here, found;                /* here: the pieces that come are its */
-	uint64_t size;
-	struct record_piece pieces[PIECES_MAX];
-	size_t n;
-};
-
-static int on_entry(void *ctx, uint64_t no, unsigned depth, const struct record_entry *e)
+void snapshot_config_entry(struct snapshot_config *c, uint64_t no, const struct record_entry *e)
 {
-	struct finding *f = ctx;
-
-	(void)depth;
-	f->here = no > 0 && e->parent == 0 && strcmp(e->name, NAME_VOLUME) == 0;
-	if (!f->here)
-		return 0;
-	if (f->found || e->type != RECORD_FILE || (e->flags & RECORD_FLAG_SPACE) || e->size == 0 || e->size > VOLUME_CONFIG_MAX)
-		return -EUCLEAN;
-	f->found = true;
-	f->size = e->size;
-	return 0;
+	c->here = no > 0 && e->parent == 0 && strcmp(e->name, NAME_VOLUME) == 0;
+	if (!c->here)
+		return;
+	c->bad = c->bad || c->found || e->type != RECORD_FILE || (e->flags & RECORD_FLAG_SPACE) || e->size == 0 || e->size > VOLUME_CONFIG_MAX;
+	c->found = true;
+	c->size = e->size;
 }
 
-static int on_pieces(void *ctx, const struct record_piece *pieces, size_t n)
+void snapshot_config_pieces(struct snapshot_config *c, const struct record_piece *pieces, size_t n)
 {
-	struct finding *f = ctx;
+	if (!c->here)
+		return;
+	if (n > SNAPSHOT_CONFIG_PIECES - c->n) {
+		c->bad = true;
+		return;
+	}
+	memcpy(c->pieces + c->n, pieces, n * sizeof(*pieces));
+	c->n += n;
+}
 
-	if (!f->here)
-		return 0;
-	if (n > PIECES_MAX - f->n)
-		return -EUCLEAN;
-	memcpy(f->pieces + f->n, pieces, n * sizeof(*pieces));
-	f->n += n;
-	return 0;
+static int fail(struct store_error *err, int q, const char *why)
+{
+	*err = (struct store_error){ 0 };
+	(void)snprintf(err->message, sizeof(err->message), "the snapshot's %s: %s", NAME_VOLUME, why);
+	return q;
 }
 
 /* That pieces lie within the size is the order's to look at (record.h). */
@@ -54,31 +46,50 @@ static int fetch(const struct repo *r, const struct record_piece *e, uint8_t *re
 	return q;
 }
 
+int snapshot_config_get(const struct repo *r, const struct snapshot_config *c, uint8_t **ret_p, size_t *ret_len, struct store_error *err)
+{
+	AUTO_FREE uint8_t *p = NULL;
+	int q = 0;
+
+	if (!c->found)
+		return fail(err, -ENOENT, "is not there");
+	if (c->bad)
+		return fail(err, -EUCLEAN, "is none that a volume has");
+	p = calloc(1, (size_t)c->size);
+	if (!p)
+		return fail(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < c->n && q == 0; i++)
+		q = fetch(r, &c->pieces[i], p + c->pieces[i].off, err);
+	if (q < 0)
+		return err->message[0] ? q : fail(err, q, err_text(q));
+	*ret_p = take_ptr(p);
+	*ret_len = (size_t)c->size;
+	return 0;
+}
+
+static int on_entry(void *ctx, uint64_t no, unsigned depth, const struct record_entry *e)
+{
+	(void)depth;
+	snapshot_config_entry(ctx, no, e);
+	return 0;
+}
+
+static int on_pieces(void *ctx, const struct record_piece *pieces, size_t n)
+{
+	snapshot_config_pieces(ctx, pieces, n);
+	return 0;
+}
+
 int snapshot_config(const struct repo *r, const struct manifest *m, uint8_t **ret_p, size_t *ret_len, struct store_error *err)
 {
-	AUTO_FREE struct finding *f = calloc(1, sizeof(*f));
-	const struct snapshot_walk walk = { .ctx = f, .entry = on_entry, .pieces = on_pieces };
-	AUTO_FREE uint8_t *p = NULL;
+	AUTO_FREE struct snapshot_config *c = calloc(1, sizeof(*c));
+	const struct snapshot_walk walk = { .ctx = c, .entry = on_entry, .pieces = on_pieces };
 	int q;
 
-	if (!f)
-		return -ENOMEM;
+	if (!c)
+		return fail(err, -ENOMEM, "out of memory");
 	q = snapshot_walk(r, m, &walk, err);
-	if (q == 0 && !f->found)
-		q = -ENOENT;
-	if (q == 0) {
-		p = calloc(1, (size_t)f->size);
-		q = p ? 0 : -ENOMEM;
-	}
-	for (size_t i = 0; i < f->n && q == 0; i++)
-		q = fetch(r, &f->pieces[i], p + f->pieces[i].off, err);
-	if (q < 0) {
-		if (!err->message[0])
-			(void)snprintf(err->message, sizeof(err->message), "the snapshot's %s: %s", NAME_VOLUME,
-				       q == -ENOENT ? "is not there" : q == -ENOMEM ? "out of memory" : "is none that a volume has");
-		return q;
-	}
-	*ret_p = take_ptr(p);
-	*ret_len = (size_t)f->size;
-	return 0;
+	if (q < 0)
+		return err->message[0] ? q : fail(err, q, err_text(q));
+	return snapshot_config_get(r, c, ret_p, ret_len, err);
 }
