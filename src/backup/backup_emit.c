@@ -22,11 +22,18 @@ void backup_item_free(struct backup *b, struct backup_item *item)
 
 /* ---- records and lists */
 
+/* The same list of an earlier snapshot. Where objects are locked, to put it again is what holds it for longer (repo.c). */
+static bool is_there(struct backup *b, const uint8_t hash[static RECORD_HASH_LEN])
+{
+	return !store_locks(b->p->store) && backup_set_find(&b->lists, hash);
+}
+
 static int list_end(struct backup *b)
 {
 	struct manifest *m = &b->manifest;
 	struct manifest_list *l;
 	struct store_error err = { 0 };
+	bool there;
 	int r;
 
 	if (b->list_records == 0)
@@ -46,12 +53,13 @@ static int list_end(struct backup *b)
 	record_list_end(&b->list, b->list_records);
 	*l = (struct manifest_list){ .len = (uint32_t)b->list.len, .records = b->list_records };
 	r = digest_sha256(b->list.p, b->list.len, l->hash);
-	if (r == 0 && b->frozen) {
+	there = r == 0 && is_there(b, l->hash);
+	if (r == 0 && !there && b->frozen) {
 		lock_take(&b->pool.m);
 		r = backup_spool_add(b, REPO_LIST, l->hash, b->list.p, b->list.len);
 		lock_drop(&b->pool.m);
 	}
-	if (r == -ENOBUFS || (r == 0 && !b->p->hold)) /* no room: at once, as objects are */
+	if (r == -ENOBUFS || (r == 0 && !there && !b->p->hold)) /* no room: at once, as objects are */
 		r = b->p->dry_run ? 0 : repo_put(&b->repo, REPO_LIST, l->hash, b->list.p, b->list.len, &err);
 	if (r < 0) {
 		pool_fail(&b->pool, r, &err);

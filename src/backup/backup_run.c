@@ -39,16 +39,16 @@ static int known_object(void *arg, const char *name, uint64_t size, int64_t mtim
 
 static int list_objects(struct backup *b, struct store_error *err)
 {
-	struct listing segments = { b, REPO_SEGMENT, &b->segments }, packs = { b, REPO_PACK, &b->packs };
+	struct listing listings[] = { { b, REPO_SEGMENT, &b->segments }, { b, REPO_PACK, &b->packs }, { b, REPO_LIST, &b->lists } };
+	static const char *const dirs[] = { "segments", "packs", "lists" };
 	char prefix[REPO_NAME_MAX];
-	int r;
+	int r = 0;
 
-	(void)snprintf(prefix, sizeof(prefix), "%s/segments/", b->repo.uuid_text);
-	r = store_list(b->p->store, prefix, known_object, &segments, err);
-	if (r < 0)
-		return r;
-	(void)snprintf(prefix, sizeof(prefix), "%s/packs/", b->repo.uuid_text);
-	return store_list(b->p->store, prefix, known_object, &packs, err);
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]) && r == 0; i++) {
+		(void)snprintf(prefix, sizeof(prefix), "%s/%s/", b->repo.uuid_text, dirs[i]);
+		r = store_list(b->p->store, prefix, known_object, &listings[i], err);
+	}
+	return r;
 }
 
 static int remember_slice(struct backup *b, const struct record_piece *e)
@@ -341,6 +341,7 @@ static void done(struct backup *b)
 	backup_cache_writer_done(&b->writer);
 	backup_set_done(&b->segments);
 	backup_set_done(&b->packs);
+	backup_set_done(&b->lists);
 	backup_set_done(&b->slices);
 	backup_set_done(&b->fresh[0]);
 	backup_set_done(&b->fresh[1]);

@@ -40,6 +40,7 @@ time_t __wrap_time(time_t *t)
 
 static struct store_ops ops;
 static const struct store_ops *plain;
+static atomic_uint lists;                /* that were put */
 static atomic_uint asked, manifests, asked_before; /* objects that were to be held; manifests that were put, and how many had been asked about by then */
 static atomic_uint fail_at;              /* that one is refused; 0: none */
 
@@ -66,6 +67,7 @@ static int on_put(struct store *s, const char *name, const void *data, size_t le
 		atomic_fetch_add(&manifests, 1);
 		asked_before = asked;
 	}
+	lists += strstr(name, "/lists/") != NULL;
 	return plain->put(s, name, data, len, flags, e);
 }
 
@@ -96,7 +98,7 @@ static int setup(void **state)
 	ops.put = on_put;
 	store->ops = &ops;
 	store->locks = true;
-	asked = manifests = asked_before = fail_at = 0;
+	asked = manifests = asked_before = fail_at = lists = 0;
 	ahead = 0;
 	make_files();
 	return 0;
@@ -211,6 +213,24 @@ static void a_run_without_its_threads_leaves_what_it_found(void **state)
 	}
 }
 
+/* Where nothing is locked, and so nothing is to be held. */
+static void a_list_that_is_there_is_not_sent_again(void **state)
+{
+	(void)state;
+	store->locks = false;
+	assert_int_equal(back_up(), 0);
+	assert_int_equal(lists, 1);
+	assert_int_equal(back_up(), 0);
+	assert_int_equal(lists, 1);
+	assert_int_equal(system("rm \"$D\"/store/*/lists/*/*"), 0);
+	assert_int_equal(back_up(), 0);
+	assert_int_equal(lists, 2);
+	assert_int_equal(unlinkat(root_fd, "s0", 0), 0);
+	assert_int_equal(back_up(), 0);
+	assert_int_equal(lists, 3);
+	assert_int_equal(asked, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +238,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_run_that_took_long_asks_about_its_own_too, setup, backup_teardown),
 		cmocka_unit_test_setup_teardown(no_manifest_names_what_cannot_be_held, setup, backup_teardown),
 		cmocka_unit_test_setup_teardown(whatever_fails_there_is_no_manifest_before_all_is_held, setup, backup_teardown),
+		cmocka_unit_test_setup_teardown(a_list_that_is_there_is_not_sent_again, setup, backup_teardown),
 		cmocka_unit_test_setup_teardown(a_run_without_its_threads_leaves_what_it_found, setup, backup_teardown),
 	};
 
