@@ -130,7 +130,7 @@ class Coffer(Raw):
         return run(f"{self.build}/coffer", "--quiet", "--agent", self.sock, *args)
 
     def mount(self):
-        self.coffer("mount", self.src, self.mnt)
+        self.coffer("mount", self.src, self.mnt, *(["-o", self.a.options] if self.a.options else []))
         status = json.loads(run(f"{self.build}/coffer", "--json", "--agent", self.sock, "status").stdout)
         self.pid = status["mounts"][0]["pid"]
 
@@ -220,6 +220,7 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("-r", "--rounds", type=int, default=3)
     p.add_argument("-t", "--targets", default=",".join(NAMES))
+    p.add_argument("-o", "--options", help="options of coffer's mount, as fuse-uring")
     p.add_argument("-d", "--dir", default=".", help="where the backing directories are made")
     p.add_argument("--build", default=".", help="where coffer, coffer-agent and tests/bench/load are")
     p.add_argument("--mib", type=int, default=512, help="size of the one big file")
