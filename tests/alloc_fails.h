@@ -3,11 +3,12 @@
 #ifndef COFFER_TESTS_ALLOC_FAILS_H
 #define COFFER_TESTS_ALLOC_FAILS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-static long countdown = -1;     /* allocations until one fails; -1: none does */
-static bool failed;
+static _Atomic long countdown = -1; /* allocations until one fails, of all threads; below 0: none does */
+static atomic_bool failed;
 static bool for_good;           /* and so do all behind that one, until countdown is -1 again */
 
 void *__wrap_malloc(size_t n);
@@ -17,14 +18,10 @@ void *__real_calloc(size_t n, size_t size);
 
 static bool alloc_fails(void)
 {
-	if (countdown < 0)
+	if (countdown < 0 || atomic_fetch_sub(&countdown, 1) != 0)
 		return false;
-	if (countdown > 0) {
-		countdown--;
-		return false;
-	}
-	if (!for_good)
-		countdown = -1;
+	if (for_good)
+		countdown = 0;
 	failed = true;
 	return true;
 }
