@@ -89,7 +89,7 @@ struct backup {
 	uint8_t (*slice_packs)[RECORD_HASH_LEN]; /* lock: m */
 	size_t nslice_packs, slice_packs_max;
 
-	bool frozen;                     /* the mount holds still: nothing is sent, all is kept */
+	atomic_bool frozen;              /* the mount holds still: nothing is sent, all is kept */
 	atomic_bool cloning;             /* and all that is read meanwhile is a clone: so nobody waits for the reading, and what is read is sent */
 	atomic_uint nclones;             /* that are open */
 	unsigned clones_max, cloned;     /* the walk's, as the next: of this round */

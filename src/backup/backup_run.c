@@ -379,6 +379,9 @@ int backup_run(const struct backup_params *p, struct backup_result *ret_r, struc
 		backup_spool_rots_tell(b);
 	if (r == 0)
 		r = finish(b, &res, ret_err);
+	if (r < 0)
+		pool_fail(&b->pool, r, ret_err);
+	pool_stop(&b->pool); /* what follows is theirs, too */
 	if (b->pool.error < 0) {
 		r = b->pool.error;
 		*ret_err = b->pool.store_error;

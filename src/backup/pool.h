@@ -30,7 +30,7 @@ void pool_init(struct pool *p);
 void pool_done(struct pool *p);
 /* Start the threads, at most POOL_THREADS_MAX, each with work(arg). -ENOMEM; then, too, pool_stop. */
 int pool_start(struct pool *p, unsigned threads, void *(*work)(void *arg), void *arg) must_check;
-/* Let the threads finish what is in the queue, and end. */
+/* Let the threads finish what is in the queue, and end. Once more is fine. */
 void pool_stop(struct pool *p);
 
 /* From a thread: the next job, NULL: no more will come. */

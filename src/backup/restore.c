@@ -211,6 +211,9 @@ int restore_run(const struct restore_params *p, struct restore_counts *ret_c, st
 		r = finish(s);
 	if (s->file)
 		(void)!end_file(s);
+	if (r < 0)
+		pool_fail(&s->pool, r, ret_err);
+	pool_stop(&s->pool); /* what follows is theirs, too */
 	if (s->pool.error < 0) {
 		r = s->pool.error;
 		*ret_err = s->pool.store_error;
