@@ -43,7 +43,8 @@ coffer umount "$mnt" 2>"$tmp/why" || status=$?
 [ $status = 19 ] && mounted 1 && as_user grep -q text "$mnt/file" && echo "ok - in use, it goes on: $(cat "$tmp/why")" || echo "not ok - in use: $status, $(cat "$tmp/why")"
 pid=$(serving)
 kill -KILL "$pid"
-until_ok [ ! -e "/proc/$pid/exe" ]
+is_dead() { as_user cat "$mnt/file" 2>&1 | grep -q 'not connected'; } # its memory goes before its descriptors
+until_ok is_dead
 coffer umount acme && mounted 0 && echo "ok - dead, it is detached, by its name" || echo "not ok - dead: umount"
 kill -0 $holder && echo "ok - while its user has a file open"
 coffer mount acme && mounted 1 && as_user grep -q text "$mnt/file" && echo "ok - mounted again, with what was synced" || echo "not ok - mounted again"
