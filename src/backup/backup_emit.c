@@ -22,12 +22,6 @@ void backup_item_free(struct backup *b, struct backup_item *item)
 
 /* ---- records and lists */
 
-/* The same list of an earlier snapshot. Where objects are locked, to put it again is what holds it for longer (repo.c). */
-static bool is_there(struct backup *b, const uint8_t hash[static RECORD_HASH_LEN])
-{
-	return !store_locks(b->p->store) && backup_set_find(&b->lists, hash);
-}
-
 static int list_end(struct backup *b)
 {
 	struct manifest *m = &b->manifest;
@@ -53,7 +47,7 @@ static int list_end(struct backup *b)
 	record_list_end(&b->list, b->list_records);
 	*l = (struct manifest_list){ .len = (uint32_t)b->list.len, .records = b->list_records };
 	r = digest_sha256(b->list.p, b->list.len, l->hash);
-	there = r == 0 && is_there(b, l->hash);
+	there = r == 0 && backup_set_find(&b->lists, l->hash); /* the same list of an earlier snapshot */
 	if (r == 0 && !there && b->frozen) {
 		lock_take(&b->pool.m);
 		r = backup_spool_add(b, REPO_LIST, l->hash, b->list.p, b->list.len);

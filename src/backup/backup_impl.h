@@ -83,7 +83,7 @@ struct backup {
 	struct pool pool;                /* m below: its lock */
 	struct backup_counts counts;     /* lock: m */
 	struct backup_set segments, packs; /* lock: m; in the store */
-	struct backup_set lists;         /* the walk's; that were in it */
+	struct backup_set lists;         /* the walk's; that were in it. None where it locks objects */
 	struct backup_set fresh[2];      /* lock: m; where the store locks objects: segments and packs that this run has sent (backup_lock.c) */
 	struct backup_set slices;        /* lock: m; pieces of packs that are there */
 	uint8_t (*slice_packs)[RECORD_HASH_LEN]; /* lock: m */

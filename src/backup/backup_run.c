@@ -37,18 +37,28 @@ static int known_object(void *arg, const char *name, uint64_t size, int64_t mtim
 	return backup_set_add(l->set, hash, NULL);
 }
 
-static int list_objects(struct backup *b, struct store_error *err)
+static int list_objects(struct backup *b, enum repo_kind kind, struct backup_set *set, struct store_error *err)
 {
-	struct listing listings[] = { { b, REPO_SEGMENT, &b->segments }, { b, REPO_PACK, &b->packs }, { b, REPO_LIST, &b->lists } };
-	static const char *const dirs[] = { "segments", "packs", "lists" };
-	char prefix[REPO_NAME_MAX];
-	int r = 0;
+	struct listing l = { b, kind, set };
 
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]) && r == 0; i++) {
-		(void)snprintf(prefix, sizeof(prefix), "%s/%s/", b->repo.uuid_text, dirs[i]);
-		r = store_list(b->p->store, prefix, known_object, &listings[i], err);
-	}
-	return r;
+	return repo_list(&b->repo, kind, known_object, &l, err);
+}
+
+static int list_pieces(struct backup *b, struct store_error *err)
+{
+	int r;
+
+	r = list_objects(b, REPO_SEGMENT, &b->segments, err);
+	return r < 0 ? r : list_objects(b, REPO_PACK, &b->packs, err);
+}
+
+/* Where objects are locked, each list is put again, which is what holds it for longer (repo.c): what is there is not asked for. */
+static int list_all(struct backup *b, struct store_error *err)
+{
+	int r;
+
+	r = list_pieces(b, err);
+	return r < 0 || store_locks(b->p->store) ? r : list_objects(b, REPO_LIST, &b->lists, err);
 }
 
 static int remember_slice(struct backup *b, const struct record_piece *e)
@@ -252,7 +262,7 @@ static int begin(struct backup *b, struct store_error *err)
 	if (r == 0)
 		r = prune_mark(&b->repo, &b->mark, err);
 	if (r == 0)
-		r = list_objects(b, err);
+		r = list_all(b, err);
 	if (r < 0)
 		return r;
 	cache_read(b);
@@ -286,7 +296,7 @@ static int behind_prune(struct backup *b, const char *snapshot, struct store_err
 	backup_set_done(&b->segments);
 	backup_set_done(&b->packs);
 	if (r == 0)
-		r = list_objects(b, err);
+		r = list_pieces(b, err);
 	if (r == 0)
 		r = snapshot_walk(&b->repo, &b->manifest, &walk, err);
 	if (r != -ESTALE && r != -ENOENT)

@@ -303,14 +303,11 @@ static int sweep_object(void *arg, const char *name, uint64_t size, int64_t mtim
 
 static int sweep(struct prune *s)
 {
-	static const char *const dirs[] = { [REPO_SEGMENT] = "segments", [REPO_PACK] = "packs", [REPO_LIST] = "lists" };
-	char prefix[REPO_NAME_MAX];
 	int r = 0;
 
 	for (unsigned k = 0; k < 3 && r == 0; k++) {
 		s->kind = (enum repo_kind)k;
-		(void)snprintf(prefix, sizeof(prefix), "%s/%s/", s->p->repo->uuid_text, dirs[k]);
-		r = store_list(s->p->repo->store, prefix, sweep_object, s, s->err);
+		r = repo_list(s->p->repo, s->kind, sweep_object, s, s->err);
 	}
 	return r;
 }

@@ -41,6 +41,14 @@ void repo_object_name(const struct repo *r, enum repo_kind kind, const uint8_t h
 	(void)snprintf(ret_name, REPO_NAME_MAX, "%s/%s/%.2s/%s", r->uuid_text, dirs[kind], hex, hex);
 }
 
+int repo_list(const struct repo *r, enum repo_kind kind, store_each *fn, void *arg, struct store_error *err)
+{
+	char prefix[REPO_NAME_MAX];
+
+	(void)snprintf(prefix, sizeof(prefix), "%s/%s/", r->uuid_text, dirs[kind]);
+	return store_list(r->store, prefix, fn, arg, err);
+}
+
 bool repo_object_hash(const struct repo *r, enum repo_kind kind, const char *name, uint8_t ret_hash[static RECORD_HASH_LEN])
 {
 	char again[REPO_NAME_MAX];

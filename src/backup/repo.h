@@ -28,6 +28,8 @@ void repo_open(struct repo *r, struct store *store, const uint8_t uuid[static UU
 /* The largest object of a kind. */
 size_t repo_object_max(enum repo_kind kind);
 void repo_object_name(const struct repo *r, enum repo_kind kind, const uint8_t hash[static RECORD_HASH_LEN], char ret_name[static REPO_NAME_MAX]);
+/* All objects of a kind, as store_list. */
+int repo_list(const struct repo *r, enum repo_kind kind, store_each *fn, void *arg, struct store_error *err) must_check;
 /* The hash in the name of an object of that kind; false: it has no such name. */
 bool repo_object_hash(const struct repo *r, enum repo_kind kind, const char *name, uint8_t ret_hash[static RECORD_HASH_LEN]);
 
