@@ -16,6 +16,7 @@
 
 #include "base/fileio.h"
 #include "crypt/keys.h"
+#include "fs/ops.h"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -48,8 +49,7 @@ static void kernel(struct doctor *d)
 
 static void fuse(struct doctor *d)
 {
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	char text[64];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC), offered = ops_uring_offered();
 
 	if (fd < 0)
 		doctor_row(d, "/dev/fuse", DOCTOR_FAIL, errno == ENOENT ? "modprobe fuse; in a container, pass the device in" : "let this user have it",
@@ -60,9 +60,9 @@ static void fuse(struct doctor *d)
 		(void)close(fd);
 	if (geteuid() != 0 && access("/usr/bin/fusermount3", X_OK) < 0 && access("/bin/fusermount3", X_OK) < 0)
 		doctor_row(d, "fusermount3", DOCTOR_FAIL, "install the package fuse3", "is not there, and only root mounts without it");
-	if (fileio_first_line("/sys/module/fuse/parameters/enable_uring", text, sizeof(text)))
+	if (offered >= 0)
 		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "%s; mounts with fuse-uring use it",
-			   text[0] == 'Y' || text[0] == '1' ? "offered" : "the kernel has it, and its parameter fuse.enable_uring is off");
+			   offered ? "offered" : "the kernel has it, and its parameter fuse.enable_uring is off");
 	else
 		doctor_row(d, "fuse over io_uring", DOCTOR_OK, NULL, "the kernel does not have it; mounts with fuse-uring do without");
 }

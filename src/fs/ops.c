@@ -223,9 +223,7 @@ static void join_workers(struct ops *o, bool cancel)
 	pthread_mutex_unlock(&o->wipe_m);
 	for (k = 0; cancel && k < o->started; k++)
 		(void)pthread_cancel(o->workers[k].thread);
-	for (k = 0; k < o->started; k++)
-		if (o->workers[k].ring)
-			ops_uring_kick(&o->workers[k]);
+	ops_uring_kick_all(o);
 	for (k = 0; k < o->started; k++)
 		(void)pthread_join(o->workers[k].thread, NULL);
 	/* What the kernel has of a ring is a user of the connection. */

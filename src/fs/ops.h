@@ -73,6 +73,8 @@ bool ops_is_locked(struct ops *o);
 
 /* Async-signal-safe. A second one before the first was heard takes its place. */
 void ops_ask_restart(struct ops *o, uint32_t token);
+/* FUSE over io_uring on this host: 1: the kernel offers it; 0: it would, but is not to; -ENOENT: it does not have it. */
+int ops_uring_offered(void) must_check;
 /* Its requests come by io_uring: it can be neither held nor handed over. */
 bool ops_by_uring(const struct ops *o);
 /* ops_stop was called. */

@@ -258,12 +258,13 @@ int ops_uring_more(struct ops *o, struct ops_worker *w) must_check;
 /* Has it brought nothing that is still to be served, or that another thread answers? */
 bool ops_uring_idle(const struct ops_worker *w);
 void ops_uring_wipe(struct ops_worker *w);
-/* Another thread will answer the request that is being served. -ENOMEM: it must be answered now. */
-int ops_uring_later(struct ops *o, struct ops_worker *w) must_check;
+/* Another thread will answer this request, which is being served. -ENOMEM: it must be answered now. */
+int ops_uring_later(struct ops *o, uint64_t unique) must_check;
 /* From any thread: false: the request did not come by a ring. Else what writev would have returned, with errno. */
-bool ops_uring_answer(struct ops *o, struct ops_worker *w, const struct iovec *iov, int count, ssize_t *ret_n);
+bool ops_uring_answer(struct ops *o, const struct iovec *iov, int count, ssize_t *ret_n);
 /* Let its worker look around. From any thread. */
 void ops_uring_kick(const struct ops_worker *w);
+void ops_uring_kick_all(struct ops *o);
 
 /* ops_ahead.c: read dir ahead behind the answer to this request. later: a reference is taken. */
 void ops_ahead_later(fuse_req_t req, struct inode *dir);

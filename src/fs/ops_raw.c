@@ -81,7 +81,7 @@ ssize_t ops_raw_answer(struct ops *o, struct iovec *iov, int count)
 	int fd = fuse_session_fd(o->session), to;
 	ssize_t n;
 
-	if (ops_uring_answer(o, pthread_getspecific(o->worker_key), iov, count, &n))
+	if (ops_uring_answer(o, iov, count, &n))
 		return n;
 	to = ops_deep_write_fd(o, fd, h->unique);
 	n = writev(to, iov, count);

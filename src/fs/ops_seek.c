@@ -195,7 +195,7 @@ void ops_seek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 		ops_reply_err(req, -ENOMEM);
 		return;
 	}
-	if (ops_uring_later(o, ops_worker_of(req)) < 0) {
+	if (ops_uring_later(o, ops_raw_unique(req)) < 0) {
 		free(s);
 		ops_reply_err(req, -ENOMEM);
 		return;

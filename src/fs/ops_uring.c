@@ -69,7 +69,6 @@ struct ops_ring {
 	uint64_t event;
 	unsigned nentries;
 	struct ops_entry *entries;
-	struct ops_entry *cur;           /* whose request was taken up last */
 	unsigned pressed;                /* answers in a row behind which another request waited */
 };
 
@@ -299,7 +298,6 @@ static int compose(struct ops *o, struct ops_worker *w, struct ops_entry *en)
 	en->state = ENTRY_TAKEN;
 	w->ring->served = true;
 	en->unique = en->head.ring_ent_in_out.commit_id;
-	w->ring->cur = en;
 	much = is_much(w->ring, en);
 	if (much != w->ring->roams)
 		run_on(w->ring, much ? &o->allowed : &w->ring->own, much);
@@ -445,22 +443,22 @@ static struct ops_entry *taken_by(const struct ops_worker *w, uint64_t unique)
 	return en;
 }
 
-bool ops_uring_answer(struct ops *o, struct ops_worker *w, const struct iovec *iov, int count, ssize_t *ret_n)
+bool ops_uring_answer(struct ops *o, const struct iovec *iov, int count, ssize_t *ret_n)
 {
 	const struct fuse_out_header *h = iov[0].iov_base;
+	struct ops_worker *w;
 	struct ops_entry *en;
 	int e;
 
-	if (atomic_load_explicit(&o->uring, memory_order_acquire) != OPS_URING_AGREED || h->unique == 0)
+	if (!ops_by_uring(o) || h->unique == 0)
 		return false;
+	w = pthread_getspecific(o->worker_key);
 	en = taken_by(w, h->unique);
 	if (!en)
 		return answer_late(o, iov, count, ret_n);
 	*ret_n = put_answer(en, iov, count);
 	if (*ret_n < 0)
 		return true;
-	if (w->ring->cur == en)
-		w->ring->cur = NULL;
 	command(o, en, FUSE_IO_URING_CMD_COMMIT_AND_FETCH);
 	e = submit(w->ring);
 	if (e < 0) {
@@ -481,17 +479,16 @@ static bool has_another(const struct ops_ring *r)
 	return en;
 }
 
-int ops_uring_later(struct ops *o, struct ops_worker *w)
+int ops_uring_later(struct ops *o, uint64_t unique)
 {
-	struct ops_ring *r = w ? w->ring : NULL;
-	struct ops_entry *en = r ? r->cur : NULL;
+	struct ops_worker *w = pthread_getspecific(o->worker_key);
+	struct ops_entry *en = taken_by(w, unique);
 
 	if (!en)
 		return 0; /* it did not come this way */
-	if (!has_another(r) && (r->nentries > LATE_MAX || !entry_more(w)))
+	if (!has_another(w->ring) && (w->ring->nentries > LATE_MAX || !entry_more(w)))
 		return -ENOMEM;
 	en->state = ENTRY_LATE;
-	r->cur = NULL;
 	pthread_mutex_lock(&o->late_m);
 	en->late_next = o->late_first;
 	o->late_first = en;

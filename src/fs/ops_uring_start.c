@@ -23,11 +23,13 @@ static unsigned queues(void)
 	return n >= 1 && first == 0 ? last + 1 : 0;
 }
 
-static bool is_offered(void)
+int ops_uring_offered(void)
 {
 	char text[8];
 
-	return fileio_first_line("/sys/module/fuse/parameters/enable_uring", text, sizeof(text)) && (text[0] == 'Y' || text[0] == '1');
+	if (!fileio_first_line("/sys/module/fuse/parameters/enable_uring", text, sizeof(text)))
+		return -ENOENT;
+	return text[0] == 'Y' || text[0] == '1';
 }
 
 void ops_uring_wanted(struct ops *o)
@@ -37,7 +39,7 @@ void ops_uring_wanted(struct ops *o)
 	atomic_store(&o->uring, OPS_URING_NO);
 	if (!o->params.fuse_uring || o->params.hand)
 		return;
-	if (!is_offered()) {
+	if (ops_uring_offered() != 1) {
 		log_warning("%s: fuse-uring: the kernel does not offer it (parameter enable_uring of its module fuse); without it", o->mountpoint);
 		return;
 	}
@@ -66,6 +68,13 @@ bool ops_by_uring(const struct ops *o)
 	return atomic_load(&o->uring) == OPS_URING_AGREED;
 }
 
+void ops_uring_kick_all(struct ops *o)
+{
+	for (unsigned k = 0; k < o->started; k++)
+		if (o->workers[k].ring)
+			ops_uring_kick(&o->workers[k]);
+}
+
 void ops_uring_settle(struct ops *o, bool agreed)
 {
 	if (atomic_load(&o->uring) != OPS_URING_WANTED)
@@ -75,8 +84,6 @@ void ops_uring_settle(struct ops *o, bool agreed)
 	else
 		log_warning("%s: fuse-uring: no ring could be made, or the kernel does not offer it; without it", o->mountpoint);
 	atomic_store(&o->uring, agreed ? OPS_URING_AGREED : OPS_URING_NO);
-	for (unsigned k = 0; k < o->started; k++)
-		if (o->workers[k].ring)
-			ops_uring_kick(&o->workers[k]);
+	ops_uring_kick_all(o);
 	ops_wake(o);
 }
