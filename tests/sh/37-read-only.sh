@@ -29,6 +29,11 @@ put() { # the same into the mount and the copy
 	cp "$tmp/want/$1/big" "$mnt/$1/big"
 }
 
+one_reader() { # sets reader_pid, once those whose mounts have ended are gone
+	reader_pid=$(for p in $(volume_processes); do if tr '\0' ' ' <"/proc/$p/cmdline" | grep -q ' -o ro'; then echo "$p"; fi; done)
+	[ "$(echo "$reader_pid" | wc -w)" = 1 ]
+}
+
 expect 0 coffer mount "$tmp/v" "$mnt"
 echo text | tee "$mnt/file" >"$tmp/want/file"
 put dir 40 0
@@ -47,7 +52,7 @@ expect 0 coffer fsck "$tmp/v" && ok "fsck beside them" || not_ok "fsck beside th
 expect 0 coffer umount "$mnt"
 expect 1 coffer mount "$tmp/ro" "$mnt" && grep -q 'Read-only file system' "$tmp/err" && ok "a read-write mount is refused there" || not_ok "rw on ro"
 wait_for 10 umount "$tmp/ro"
-reader_pid=$(volume_processes | while read -r p; do tr '\0' ' ' <"/proc/$p/cmdline" | grep -q ' -o ro' && echo "$p"; done)
+wait_for 10 one_reader
 refuses 6 "by pid $reader_pid" v coffer mount "$tmp/v" "$mnt"
 expect 0 coffer umount "$tmp/other"
 same_below "$tmp/v" "unmounted before"
