@@ -60,6 +60,7 @@ struct inode {
 	bool attr_due;           /* owner, mode, links changed since the last lower fsync */
 	bool created;            /* made by this mount, its name not yet synced */
 	bool told;               /* entries or attributes that do not decrypt were logged */
+	uint16_t moving;         /* renames that may have moved it below, and have not said so here yet */
 	struct inode_attr attr;  /* not of directories */
 
 	union {
@@ -118,6 +119,12 @@ int inode_numbers(struct volume *v, uint64_t **ret_ids, size_t *ret_n) must_chec
 
 /* The name changed (parent may be NULL: no name is known any more). */
 int inode_set_name(struct volume *v, struct inode *i, struct inode *parent, const char *name) must_check;
+/* Around a rename below of a lower inode number, and what is done here behind it: meanwhile whoever finds nothing under the known name waits. The
+ * inode with a reference, NULL: not held. Between the two nothing is waited for but the lower filesystem. */
+struct inode *inode_move_begin(struct volume *v, uint64_t ino);
+void inode_move_end(struct volume *v, struct inode *i); /* consumes the reference; NULL is fine */
+/* Has i another name than when its renames was read? Waits for the renames that are under way. */
+bool inode_has_moved(struct volume *v, const struct inode *i, uint32_t renames);
 /* Forget the name if it is this one. */
 void inode_drop_name(struct volume *v, struct inode *i, const struct inode *parent, const char *name);
 

@@ -57,11 +57,9 @@ static int commit(struct volume *v, const struct end *e)
 	return r;
 }
 
-/* The inode at old is now called new. Without memory for a name it has none, and its handle or an error serve. */
-static void moved(struct volume *v, const struct end *old, const struct end *new)
+/* The inode is now called new. Without memory for a name it has none, and its handle or an error serve. */
+static void moved(struct volume *v, struct inode *i, const struct end *old, const struct end *new)
 {
-	struct inode *i = inode_get_ino(v, old->st.st_ino);
-
 	if (!i)
 		return;
 	if (inode_set_name(v, i, new->dir, new->n.entry) < 0)
@@ -70,7 +68,33 @@ static void moved(struct volume *v, const struct end *old, const struct end *new
 	i->attr_due = true;
 	inode_now(&i->attr.ctime);
 	lock_drop(&v->lock);
-	inode_put(v, i);
+}
+
+/* Where the lower filesystem knows no NOREPLACE a look before will do: nobody else writes here. */
+static int renameat2_below(struct volume *v, struct end *a, struct end *b, unsigned flags)
+{
+	int r;
+
+	r = v->lower->ops->renameat2(v->lower, a->dirfd, a->n.entry, b->dirfd, b->n.entry, flags);
+	if (r == -EINVAL && flags == RENAME_NOREPLACE && !b->exists)
+		r = v->lower->ops->renameat2(v->lower, a->dirfd, a->n.entry, b->dirfd, b->n.entry, 0);
+	return r;
+}
+
+static int lower_rename(struct volume *v, struct end *a, struct end *b, unsigned flags)
+{
+	struct inode *i = inode_move_begin(v, a->st.st_ino);
+	struct inode *other = flags == RENAME_EXCHANGE ? inode_move_begin(v, b->st.st_ino) : NULL;
+	int r;
+
+	r = renameat2_below(v, a, b, flags);
+	if (r == 0) {
+		moved(v, i, a, b);
+		moved(v, other, b, a);
+	}
+	inode_move_end(v, other);
+	inode_move_end(v, i);
+	return r;
 }
 
 static int exchange(struct volume *v, struct end *a, struct end *b)
@@ -80,24 +104,7 @@ static int exchange(struct volume *v, struct end *a, struct end *b)
 	r = commit(v, a);
 	if (r == 0)
 		r = commit(v, b);
-	if (r == 0)
-		r = v->lower->ops->renameat2(v->lower, a->dirfd, a->n.entry, b->dirfd, b->n.entry, RENAME_EXCHANGE);
-	if (r < 0)
-		return r;
-	moved(v, a, b);
-	moved(v, b, a);
-	return 0;
-}
-
-/* Where the lower filesystem knows no NOREPLACE a look before will do: nobody else writes here. */
-static int lower_rename(struct volume *v, struct end *a, struct end *b, unsigned flags)
-{
-	int r;
-
-	r = v->lower->ops->renameat2(v->lower, a->dirfd, a->n.entry, b->dirfd, b->n.entry, flags);
-	if (r == -EINVAL && flags == RENAME_NOREPLACE && !b->exists)
-		r = v->lower->ops->renameat2(v->lower, a->dirfd, a->n.entry, b->dirfd, b->n.entry, 0);
-	return r;
+	return r < 0 ? r : lower_rename(v, a, b, RENAME_EXCHANGE);
 }
 
 static int replace(struct volume *v, struct end *a, struct end *b)
@@ -156,7 +163,6 @@ static int rename_ends(struct volume *v, struct end *a, struct end *b, unsigned 
 			name_link_remove(v, b->dirfd, &b->n);
 		return r;
 	}
-	moved(v, a, b);
 	name_link_remove(v, a->dirfd, &a->n);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* reopen.c: from an inode back to an open lower file (reopen.h). Names may change while we look: a name is read under the lock, tried
- * without it, and tried again when it has changed meanwhile. */
+ * without it, and tried again when it has changed meanwhile; a rename that is under way below is waited for. */
 #include "fs/reopen.h"
 
 #include <string.h>
@@ -112,13 +112,6 @@ static int current_name(struct volume *v, struct inode *i, struct inode **ret_pa
 	return 0;
 }
 
-static bool renamed(struct volume *v, struct inode *i, uint32_t renames)
-{
-	WITH_LOCK(&v->lock);
-
-	return i->renames != renames;
-}
-
 int reopen_name(struct volume *v, struct inode *i, struct inode **ret_parent, int *ret_dirfd, char *ret_name)
 {
 	int tries, r = -ENOENT;
@@ -145,7 +138,7 @@ int reopen_name(struct volume *v, struct inode *i, struct inode **ret_parent, in
 			dirfd_put(v, parent);
 		}
 		inode_put(v, parent);
-		if (!renamed(v, i, renames))
+		if (!inode_has_moved(v, i, renames))
 			break;
 	}
 	return r == -ENOENT || r == -ESTALE ? -EIO : r;
@@ -188,7 +181,7 @@ static int by_name(struct volume *v, struct inode *i, int flags, int *ret_fd)
 		inode_put(v, parent);
 		if (r == 0)
 			r = checked(v, i, fd, ret_fd);
-		if (r == 0 || !renamed(v, i, renames))
+		if (r == 0 || !inode_has_moved(v, i, renames))
 			break;
 	}
 	return r;

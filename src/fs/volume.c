@@ -267,6 +267,7 @@ static void volume_free(struct volume *v)
 	lower_close(v->lower, v->root_fd);
 	key_ring_free(v->ring);
 	pthread_cond_destroy(&v->changed);
+	pthread_cond_destroy(&v->moved);
 	pthread_cond_destroy(&v->pins_closed);
 	lock_done(&v->lock);
 	pthread_mutex_destroy(&v->watch_m);
@@ -298,6 +299,7 @@ static struct volume *volume_new(struct lower *l, int root_fd, const struct volu
 	pthread_cond_init(&v->vio_cond, NULL);
 	still_init(&v->still);
 	pthread_cond_init(&v->changed, NULL);
+	pthread_cond_init(&v->moved, NULL);
 	pthread_cond_init(&v->pins_closed, NULL);
 	inode_link_init(&v->files);
 	inode_link_init(&v->dirs);

@@ -48,6 +48,7 @@ struct volume {
 	/* Guards the table, all inodes and all below. Never held across a call of lower, vio or libfuse. */
 	struct lock lock;
 	pthread_cond_t changed;  /* some inode's file_state */
+	pthread_cond_t moved;    /* some inode's moving */
 	struct inode_table table;
 	struct inode *root;
 	struct inode_link files; /* LRU of iofiles without users; the oldest is files.next */

@@ -1,5 +1,10 @@
 #include "fs_fixture.h"
 
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "fs/dirfd.h"
+
 static const char *long_name(char c)
 {
 	static char name[2][PLAIN_NAME_MAX + 1];
@@ -347,6 +352,80 @@ static void what_is_due_to_a_file_is_still_due_when_it_was_forgotten_and_looked_
 	drop(i);
 }
 
+/* ---- a directory that is opened again while it moves */
+
+static struct {
+	const struct lower_ops *real;
+	struct inode *dir;
+	pthread_t looker;
+	atomic_int looks;        /* of the looker's, that found nothing */
+	int found;
+} moving;
+
+static void *look_inside(void *arg)
+{
+	(void)arg;
+	moving.found = lookup_error(moving.dir, "f");
+	return NULL;
+}
+
+static int open_and_tell(struct lower *l, int dirfd, const char *name, int flags, mode_t mode)
+{
+	int fd = moving.real->openat(l, dirfd, name, flags, mode);
+
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		atomic_fetch_add(&moving.looks, 1);
+	return fd;
+}
+
+/* Somebody looks for the directory at its old place when it has moved below, before anybody here knows it. */
+static int rename_and_wait(struct lower *l, int from, const char *old, int to, const char *new, unsigned flags)
+{
+	int r = moving.real->renameat2(l, from, old, to, new, flags);
+	unsigned ms;
+
+	while (dirfd_shrink(fixture_v))
+		;
+	assert_int_equal(pthread_create(&moving.looker, NULL, look_inside, NULL), 0);
+	for (ms = 0; ms < 10000 && atomic_load(&moving.looks) == 0; ms++)
+		(void)usleep(1000);
+	(void)usleep(20000);
+	return r;
+}
+
+static void looks_while_it_moves(struct inode *dir, const char *old, const char *new, unsigned flags)
+{
+	struct lower_ops ops = *fixture_v->lower->ops;
+
+	moving.real = fixture_v->lower->ops;
+	moving.dir = dir;
+	atomic_store(&moving.looks, 0);
+	ops.openat = open_and_tell;
+	ops.renameat2 = rename_and_wait;
+	fixture_v->lower->ops = &ops;
+	assert_int_equal(rename_entry(fixture_v, fixture_v->root, old, fixture_v->root, new, flags), 0);
+	pthread_join(moving.looker, NULL);
+	fixture_v->lower->ops = moving.real;
+	assert_int_not_equal(atomic_load(&moving.looks), 0);
+	assert_int_equal(moving.found, 0);
+}
+
+static void a_directory_that_moves_is_found_at_its_new_place(void **state)
+{
+	struct inode *a = make_dir(fixture_v->root, "a"), *b = make_dir(fixture_v->root, "b"), *c;
+
+	(void)state;
+	drop(make_file(a, "f"));
+	looks_while_it_moves(a, "a", "c", 0);
+	looks_while_it_moves(a, "c", "b", 0);
+	drop(b);
+	c = make_file(fixture_v->root, "c");
+	looks_while_it_moves(a, "b", "c", RENAME_EXCHANGE);
+	looks_while_it_moves(a, "b", "c", RENAME_EXCHANGE);
+	drop(c);
+	drop(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +439,7 @@ int main(void)
 		fixture_test(what_does_not_decrypt_is_skipped_counted_and_removed_with_its_directory),
 		fixture_test(rename_over_a_directory_that_was_used_works_and_over_a_full_one_does_not),
 		fixture_test(names_move_between_directories_and_keep_their_inode),
+		fixture_test(a_directory_that_moves_is_found_at_its_new_place),
 		fixture_test(listings_go_on_at_any_offset),
 		fixture_test(looking_leaves_the_access_time_of_the_lower_file_alone),
 		fixture_test(symbolic_links_keep_their_target_and_length),
