@@ -398,6 +398,13 @@ static int run_or_fail(struct vio *v, bool clean)
 	return r;
 }
 
+static bool is_nothing_to_do(struct vio *v)
+{
+	WITH_LOCK(&v->m);
+
+	return atomic_load(&v->tail) == atomic_load(&v->head) && v->home.home_next == &v->home;
+}
+
 int checkpoint_run(struct vio *v)
 {
 	struct volume_state st;
@@ -409,7 +416,7 @@ int checkpoint_run(struct vio *v)
 		return -EROFS;
 	state_get(v->state, &st);
 	clean = v->stopping;
-	if (atomic_load(&v->tail) == atomic_load(&v->head) && v->home.home_next == &v->home && !(clean && !(st.flags & STATE_FLAG_CLEAN)))
+	if (is_nothing_to_do(v) && !(clean && !(st.flags & STATE_FLAG_CLEAN)))
 		return 0;
 	r = run_or_fail(v, clean);
 	if (!reserve_is_whole(v->reserve) && reserve_refill(v->reserve) == 0)
@@ -424,7 +431,7 @@ int checkpoint_hold(struct vio *v)
 	lock_take(&v->ckpt_m);
 	if (vio_is_read_only(v))
 		r = -EROFS;
-	else if (atomic_load(&v->tail) != atomic_load(&v->head) || v->home.home_next != &v->home)
+	else if (!is_nothing_to_do(v))
 		r = run_or_fail(v, false);
 	if (r < 0)
 		lock_drop(&v->ckpt_m);
