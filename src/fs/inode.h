@@ -10,6 +10,8 @@
 #ifndef COFFER_FS_INODE_H
 #define COFFER_FS_INODE_H
 
+#include <stdatomic.h>
+
 #include "crypt/namecrypt.h"
 #include "io/vio.h"
 
@@ -55,7 +57,7 @@ struct inode {
 	int pin_fd;              /* opened before the last known name went away, or -1 */
 
 	bool gone;               /* its last name went and it could not be pinned: its number may be another's by now, so nobody finds it by that */
-	bool bad;                /* the header did not verify: everything but removal fails */
+	atomic_bool bad;         /* the header did not verify: everything but removal fails; also read without the lock */
 	bool times_due;          /* attr's times are not in the lower inode yet */
 	bool attr_due;           /* owner, mode, links changed since the last lower fsync */
 	bool created;            /* made by this mount, its name not yet synced */
