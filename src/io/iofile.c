@@ -52,16 +52,18 @@ static void file_free(struct iofile *f)
 void iofile_unref(struct iofile *f)
 {
 	struct vio *v = f->v;
+	void *owner = f->owner;
 	bool idle, last;
 
 	lock_take(&v->m);
 	last = --f->refs == 0;
 	idle = f->refs == 1 && !f->gone;
 	lock_drop(&v->m);
+	/* If it was not the last, fs may have closed it by now. */
 	if (last)
 		file_free(f);
 	else if (idle && v->p.cb.idle)
-		v->p.cb.idle(v->p.cb.ctx, f->owner);
+		v->p.cb.idle(v->p.cb.ctx, owner);
 }
 
 void iofile_mark_dirty(struct iofile *f)
