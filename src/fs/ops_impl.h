@@ -75,7 +75,8 @@ struct ops {
 	pthread_key_t worker_key;
 	bool have_key;
 	struct ops_worker *workers;
-	unsigned threads, started;
+	unsigned threads;
+	atomic_uint started;     /* workers; grows while they are at work */
 	int wake_fd;             /* eventfd: somebody called ops_stop, or a worker ended */
 	atomic_uint stops, ended;
 	atomic_int first_error;

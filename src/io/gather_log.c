@@ -53,11 +53,14 @@ void gather_log_file(struct iofile *f, uint64_t sequence)
 	const uint8_t *ent = NULL;
 	uint16_t epoch = 0;
 	char line[96];
-	int fd = f->fd, r = 0, n;
+	int fd, r = 0, n;
 
 	if (f->v->p.test_gathered && !f->gone)
 		f->v->p.test_gathered(f->v->p.cb.ctx, f->owner, sequence);
-	if (f->v->p.gather_log_fd <= 0 || fd < 0)
+	if (f->v->p.gather_log_fd <= 0)
+		return;
+	fd = f->fd;
+	if (fd < 0)
 		return;
 	meta = aligned_alloc(BLOCK_SIZE, BLOCK_SIZE);
 	content = aligned_alloc(BLOCK_SIZE, (blocks + 1) * BLOCK_SIZE);
