@@ -358,30 +358,21 @@ int dir_symlink(struct volume *v, struct inode *dir, const char *name, const cha
 	return 0;
 }
 
+/* By a descriptor: what stands at a name may be exchanged for another link between a look and the reading. */
 int dir_readlink(struct volume *v, struct inode *i, char *ret_target)
 {
-	char lower[SYMLINK_LOWER_MAX + 1], entry[LOWER_NAME_LEN_MAX + 1];
-	struct inode *parent;
+	char lower[SYMLINK_LOWER_MAX + 1];
 	ssize_t n;
 	size_t len;
-	int dirfd, r;
+	int fd, r;
 
 	if (!S_ISLNK(i->type))
 		return -EINVAL;
-	r = reopen_name(v, i, &parent, &dirfd, entry);
-	if (r == 0) {
-		n = v->lower->ops->readlinkat(v->lower, dirfd, entry, lower, sizeof(lower));
-		dirfd_put(v, parent);
-		inode_put(v, parent);
-	} else if (r == -ENOENT) {
-		r = reopen_inode(v, i, O_PATH, &dirfd);
-		if (r < 0)
-			return r;
-		n = v->lower->ops->readlinkat(v->lower, dirfd, "", lower, sizeof(lower));
-		lower_close(v->lower, dirfd);
-	} else {
+	r = reopen_inode(v, i, O_PATH, &fd);
+	if (r < 0)
 		return r;
-	}
+	n = v->lower->ops->readlinkat(v->lower, fd, "", lower, sizeof(lower));
+	lower_close(v->lower, fd);
 	if (n < 0)
 		return (int)n;
 	r = namecrypt_symlink_decrypt(v->names, key_ring_names_epoch(v->ring), lower, (size_t)n, ret_target, &len);

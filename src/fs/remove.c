@@ -179,16 +179,21 @@ static int clear_hidden(struct volume *v, struct inode *child, int fd, uint8_t *
 	return r;
 }
 
-/* Empty the lower directory that child is, so that rmdir or rename can remove it. */
+/* Empty the lower directory that child is, so that rmdir or rename can remove it. It is pinned, so that it keeps working for whoever has it as working
+ * directory; but not before it is seen to be empty, or each rmdir of a full one would cost a descriptor for as long as the kernel remembers it. */
 static int empty_dir(struct volume *v, struct inode *child, struct remove_target *t)
 {
-	int fd, r;
+	int fd, r, pinned = 0;
 
 	r = dirfd_own(v, child, &fd);
 	if (r < 0)
 		return r;
 	r = clear_hidden(v, child, fd, t->id);
-	if (r == 0) {
+	if (r == 0 || r == -ENOENT)
+		pinned = reopen_pin(v, child, 1);
+	if (pinned < 0) {
+		r = pinned;
+	} else if (r == 0) {
 		r = v->lower->ops->unlinkat(v->lower, fd, DIR_LINK, 0);
 		t->has_id = r == 0;
 		name_dir_id_forget(v, child);
@@ -201,20 +206,9 @@ static int empty_dir(struct volume *v, struct inode *child, struct remove_target
 
 /* ---- targets */
 
-static int prepare_dir(struct volume *v, struct remove_target *t)
-{
-	int r;
-
-	/* Keeps working for whoever has it as working directory. */
-	r = reopen_pin(v, t->inode);
-	if (r == 0)
-		r = empty_dir(v, t->inode, t);
-	return r;
-}
-
 int remove_prepare(struct volume *v, int dirfd, const char *entry, const struct stat *st, struct remove_target *ret_t)
 {
-	struct remove_target t = { 0 };
+	struct remove_target t = { .nlink = (uint32_t)st->st_nlink };
 	int r = 0;
 
 	if (st->st_dev != v->dev)
@@ -225,9 +219,9 @@ int remove_prepare(struct volume *v, int dirfd, const char *entry, const struct 
 	if (t.inode && t.inode->type != (st->st_mode & S_IFMT))
 		r = -EIO;
 	else if (t.inode && S_ISDIR(st->st_mode))
-		r = prepare_dir(v, &t);
+		r = empty_dir(v, t.inode, &t);
 	else if (t.inode)
-		r = reopen_pin(v, t.inode);
+		r = reopen_pin(v, t.inode, (uint32_t)st->st_nlink);
 	if (r == -EIO && t.inode && !S_ISDIR(st->st_mode)) {
 		t.unpinned = st->st_nlink == 1;
 		r = 0; /* what cannot be opened any more can still be removed */
@@ -270,8 +264,8 @@ void remove_done(struct volume *v, struct inode *dir, const char *entry, struct 
 	lock_take(&v->lock);
 	if (S_ISDIR(t->inode->type))
 		t->inode->attr.nlink = 0;
-	else if (t->inode->attr.nlink > 0)
-		t->inode->attr.nlink--;
+	else
+		t->inode->attr.nlink = t->nlink > 0 ? t->nlink - 1 : 0;
 	t->inode->attr_due = t->inode->attr.nlink > 0;
 	t->inode->gone = t->unpinned;
 	inode_now(&t->inode->attr.ctime);
@@ -347,7 +341,7 @@ static int remove_lost(struct volume *v, struct inode *dir, int dirfd, const str
 	struct remove_target t = { .inode = inode_get_ino(v, st->st_ino) };
 	int r;
 
-	r = t.inode ? reopen_pin(v, t.inode) : -ESTALE;
+	r = t.inode ? reopen_pin(v, t.inode, 1) : -ESTALE;
 	if (r == 0)
 		r = quarantine_lost(v, dirfd, n->entry, st->st_ino);
 	if (r < 0) {

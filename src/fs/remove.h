@@ -14,6 +14,7 @@ int remove_dir(struct volume *v, struct inode *dir, const char *name) must_check
 struct remove_target {
 	struct inode *inode;     /* reference, or NULL: nobody uses it */
 	struct inode_attr attr;
+	uint32_t nlink;          /* names it has below: the attributes that are held may be of before somebody else's link or unlink */
 	bool unpinned;           /* its last name, and it cannot be opened */
 	bool has_id;
 	uint8_t id[DIR_ID_LEN];

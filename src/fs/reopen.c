@@ -212,28 +212,40 @@ static int pin_of(struct volume *v, struct inode *i)
 	return i->pin_fd;
 }
 
+/* -ENOENT: there is no pin. */
+static int by_pin(struct volume *v, struct inode *i, int flags, int *ret_fd)
+{
+	int pin = pin_of(v, i), fd;
+
+	if (pin < 0)
+		return -ENOENT;
+	fd = v->lower->ops->reopen(v->lower, pin, flags);
+	if (fd == -EMFILE && dirfd_shrink(v))
+		fd = v->lower->ops->reopen(v->lower, pin, flags);
+	if (fd == -EACCES && geteuid() != 0 && !v->info.read_only)
+		fd = open_own(v, pin, flags);
+	if (fd < 0)
+		return fd == -EMFILE ? -ENFILE : fd;
+	*ret_fd = fd;
+	return 0;
+}
+
 int reopen_inode(struct volume *v, struct inode *i, int flags, int *ret_fd)
 {
-	int pin, fd, r;
+	int r;
 
 	if (i == v->root)
 		return reopen_at(v, v->root_fd, ".", flags | O_DIRECTORY, 0, ret_fd);
-	pin = pin_of(v, i);
-	if (pin >= 0) {
-		fd = v->lower->ops->reopen(v->lower, pin, flags);
-		if (fd == -EMFILE && dirfd_shrink(v))
-			fd = v->lower->ops->reopen(v->lower, pin, flags);
-		if (fd == -EACCES && geteuid() != 0 && !v->info.read_only)
-			fd = open_own(v, pin, flags);
-		if (fd < 0)
-			return fd == -EMFILE ? -ENFILE : fd;
-		*ret_fd = fd;
-		return 0;
-	}
+	r = by_pin(v, i, flags, ret_fd);
+	if (r != -ENOENT)
+		return r;
 	r = by_name(v, i, flags, ret_fd);
 	if (r == -ENOENT || r == -ESTALE) {
 		int r2 = by_handle(v, i, flags, ret_fd);
 
+		/* Who takes the last name away pins first: while we looked, perhaps. */
+		if (r2 < 0)
+			r2 = by_pin(v, i, flags, ret_fd);
 		if (r2 == 0)
 			return 0;
 	}
@@ -280,14 +292,12 @@ static int keep(struct volume *v, struct inode *i, int fd, uint32_t nlink)
 	return 0;
 }
 
-int reopen_pin(struct volume *v, struct inode *i)
+int reopen_pin(struct volume *v, struct inode *i, uint32_t nlink)
 {
-	uint32_t nlink;
 	int fd = -1, r;
 	bool have;
 
 	lock_take(&v->lock);
-	nlink = S_ISDIR(i->type) ? 1 : i->attr.nlink;
 	have = i->pin_fd >= 0 || (nlink > 1 && i->handle);
 	lock_drop(&v->lock);
 	if (have)

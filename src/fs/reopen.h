@@ -24,7 +24,8 @@ int reopen_peek(struct volume *v, int dirfd, const char *name, int *ret_fd) must
  * dirfd_put(v, *ret_parent) and inode_put. -ENOENT: no name is known. */
 int reopen_name(struct volume *v, struct inode *i, struct inode **ret_parent, int *ret_dirfd, char *ret_name) must_check;
 
-/* The inode's last known name, or its last link, is about to go: make sure that it can be opened afterwards, if anybody may still want it. */
-int reopen_pin(struct volume *v, struct inode *i) must_check;
+/* One of the inode's nlink links is about to go: make sure that it can be opened afterwards, if anybody may still want it. nlink: as it is below just now
+ * (directories: 1). */
+int reopen_pin(struct volume *v, struct inode *i, uint32_t nlink) must_check;
 
 #endif

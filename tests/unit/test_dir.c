@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "fs/dirfd.h"
+#include "fs/reopen.h"
 
 static const char *long_name(char c)
 {
@@ -426,6 +427,80 @@ static void a_directory_that_moves_is_found_at_its_new_place(void **state)
 	drop(a);
 }
 
+/* ---- what is removed while somebody opens it */
+
+static const char *victim;
+
+/* Who opens by a name finds that it has just been removed. */
+static int remove_and_open(struct lower *l, int dirfd, const char *name, int flags, mode_t mode)
+{
+	const char *now = victim;
+
+	if (now) {
+		victim = NULL;
+		assert_int_equal(remove_file(fixture_v, fixture_v->root, now), 0);
+	}
+	return moving.real->openat(l, dirfd, name, flags, mode);
+}
+
+static void what_is_removed_while_it_is_opened_is_opened(void **state)
+{
+	struct inode *f = make_file(fixture_v->root, "f"), *s;
+	struct lower_ops ops = *fixture_v->lower->ops;
+	char target[SYMLINK_LOWER_MAX + 1];
+	struct dir_result d;
+	int fd;
+
+	(void)state;
+	assert_int_equal(dir_symlink(fixture_v, fixture_v->root, "s", "where", fixture_me, &d), 0);
+	s = d.inode;
+	moving.real = fixture_v->lower->ops;
+	ops.openat = remove_and_open;
+	fixture_v->lower->ops = &ops;
+	victim = "f";
+	assert_int_equal(reopen_inode(fixture_v, f, O_RDONLY, &fd), 0);
+	assert_null(victim);
+	lower_close(fixture_v->lower, fd);
+	victim = "s";
+	assert_int_equal(dir_readlink(fixture_v, s, target), 0);
+	assert_null(victim);
+	assert_string_equal(target, "where");
+	fixture_v->lower->ops = moving.real;
+	drop(f);
+	drop(s);
+}
+
+static void a_directory_that_is_not_empty_costs_no_descriptor(void **state)
+{
+	struct inode *a = make_dir(fixture_v->root, "a"), *b = make_dir(fixture_v->root, "b");
+
+	(void)state;
+	drop(make_file(a, "f"));
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "a"), -ENOTEMPTY);
+	assert_int_equal(rename_entry(fixture_v, fixture_v->root, "b", fixture_v->root, "a", 0), -ENOTEMPTY);
+	assert_int_equal(a->pin_fd, -1);
+	assert_int_equal(remove_dir(fixture_v, fixture_v->root, "b"), 0);
+	assert_int_not_equal(b->pin_fd, -1);
+	drop(a);
+	drop(b);
+}
+
+/* The count that is held may be older than the one below. */
+static void the_last_link_is_pinned_whatever_count_is_held(void **state)
+{
+	struct inode *f = make_file(fixture_v->root, "f");
+
+	(void)state;
+	put_text(f, "content");
+	assert_int_equal(file_fsync(fixture_v, f, false), 0);
+	f->attr.nlink = 2;
+	assert_int_equal(remove_file(fixture_v, fixture_v->root, "f"), 0);
+	assert_int_not_equal(f->pin_fd, -1);
+	assert_int_equal(f->attr.nlink, 0);
+	assert_text(f, "content");
+	drop(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -440,6 +515,9 @@ int main(void)
 		fixture_test(rename_over_a_directory_that_was_used_works_and_over_a_full_one_does_not),
 		fixture_test(names_move_between_directories_and_keep_their_inode),
 		fixture_test(a_directory_that_moves_is_found_at_its_new_place),
+		fixture_test(what_is_removed_while_it_is_opened_is_opened),
+		fixture_test(a_directory_that_is_not_empty_costs_no_descriptor),
+		fixture_test(the_last_link_is_pinned_whatever_count_is_held),
 		fixture_test(listings_go_on_at_any_offset),
 		fixture_test(looking_leaves_the_access_time_of_the_lower_file_alone),
 		fixture_test(symbolic_links_keep_their_target_and_length),
