@@ -461,38 +461,6 @@ int inode_set_name(struct volume *v, struct inode *i, struct inode *parent, cons
 	return 0;
 }
 
-struct inode *inode_move_begin(struct volume *v, uint64_t ino)
-{
-	struct inode *i = inode_get_ino(v, ino);
-
-	if (!i)
-		return NULL;
-	lock_take(&v->lock);
-	i->moving++;
-	lock_drop(&v->lock);
-	return i;
-}
-
-void inode_move_end(struct volume *v, struct inode *i)
-{
-	if (!i)
-		return;
-	lock_take(&v->lock);
-	i->moving--;
-	pthread_cond_broadcast(&v->moved);
-	lock_drop(&v->lock);
-	inode_put(v, i);
-}
-
-bool inode_has_moved(struct volume *v, const struct inode *i, uint32_t renames)
-{
-	WITH_LOCK(&v->lock);
-
-	while (i->moving > 0 && i->renames == renames)
-		lock_wait(&v->lock, &v->moved);
-	return i->renames != renames;
-}
-
 void inode_drop_name(struct volume *v, struct inode *i, const struct inode *parent, const char *name)
 {
 	AUTO_FREE char *old_name = NULL;
