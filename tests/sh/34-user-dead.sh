@@ -30,6 +30,8 @@ until_ok() { tries=1200; while ! "$@" 2>/dev/null; do tries=$((tries - 1)); [ $t
 mounted() { [ "$(grep -c " $mnt .* fuse.coffer " /proc/self/mountinfo)" = "$1" ]; }
 serving() { sed -n 's/.*pid //p' "$tmp/acme/coffer.lock"; }
 
+# Without udev nobody has opened the device to users, as it is on every other host.
+as_user test -w /dev/fuse || { mknod -m 666 "$tmp/fuse" c 10 229 && mount --bind "$tmp/fuse" /dev/fuse; }
 coffer mount acme
 mounted 1 && grep -q "^Uid:[[:space:]]*$user[[:space:]]" "/proc/$(serving)/status" && echo "ok - it is served as its user"
 ! ls "$mnt" >/dev/null 2>&1 && echo "ok - root is not served"
