@@ -5,13 +5,14 @@
 
 struct inode *inode_move_begin(struct volume *v, uint64_t ino)
 {
-	struct inode *i = inode_get_ino(v, ino);
+	struct inode *i;
+	WITH_LOCK(&v->lock);
 
-	if (!i)
-		return NULL;
-	lock_take(&v->lock);
-	i->moving++;
-	lock_drop(&v->lock);
+	i = inode_of_ino(v, ino);
+	if (i) {
+		i->refs++;
+		i->moving++;
+	}
 	return i;
 }
 

@@ -13,7 +13,6 @@ int remove_dir(struct volume *v, struct inode *dir, const char *name) must_check
  * directory of all that is invisible. ret_id: what to put back with remove_restore if it stays after all (has_id says whether). */
 struct remove_target {
 	struct inode *inode;     /* reference, or NULL: nobody uses it */
-	struct inode_attr attr;
 	uint32_t nlink;          /* names it has below: the attributes that are held may be of before somebody else's link or unlink */
 	bool unpinned;           /* its last name, and it cannot be opened */
 	bool has_id;
